@@ -1,0 +1,17 @@
+"""Trainable soft attention: compatibility, normaliser, projection, and their levels (paper, section 3)."""
+
+from payattention.attention.compatibility import COMPATIBILITIES, Compatibility
+from payattention.attention.levels import Attended, AttentionLevel, MultiLevelAttention
+from payattention.attention.normaliser import NORMALISERS, Normaliser
+from payattention.attention.projection import PROJECTIONS
+
+__all__ = [
+    "COMPATIBILITIES",
+    "NORMALISERS",
+    "PROJECTIONS",
+    "Attended",
+    "AttentionLevel",
+    "Compatibility",
+    "MultiLevelAttention",
+    "Normaliser",
+]

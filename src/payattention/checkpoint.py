@@ -1,0 +1,104 @@
+"""Saving and loading models: safetensors weights with the JSON configuration in their header; never a pickle.
+
+A run folder holds `model.safetensors`; its header has all that is needed to build the network again, so weights
+and configuration cannot be separated and are written in one step.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from payattention.errors import CheckpointError, PayAttentionError
+from payattention.files import replacing
+from payattention.models import Classifier, ModelConfig, create_model
+
+WEIGHTS = "model.safetensors"
+_HEADER = "payattention"
+
+
+def save(model: Classifier, path: str | Path) -> Path:
+    """Writes a model to `path` (a `.safetensors` file, or a folder that gets `model.safetensors`).
+
+    Returns:
+        The file written.
+    """
+    file = Path(path)
+    if file.suffix != ".safetensors":
+        file = file / WEIGHTS
+    header = {
+        **asdict(model.config),
+        "classes": list(model.classes),
+        "image_size": model.image_size,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with replacing(file) as partial:
+        save_file(tensors, partial, metadata={_HEADER: json.dumps(header)})
+    return file
+
+
+def load(path: str | Path) -> Classifier:
+    """Reads a model from a run folder or a `.safetensors` file, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: No weights there, not a payattention file, or weights of another network.
+    """
+    file = _weights_file(Path(path))
+    header, tensors = _read(file)
+    try:
+        config = ModelConfig(header["name"], header["num_classes"], header["width"], header["options"])
+        model = create_model(config.name, config.num_classes, config.width, **config.options)
+    except (KeyError, PayAttentionError) as error:
+        raise CheckpointError(f"{file}: its configuration describes no network here ({error})") from None
+    model.classes = tuple(header["classes"])
+    model.image_size = header["image_size"]
+    _fill(model, tensors, file)
+    return model.eval()
+
+
+def _weights_file(path: Path) -> Path:
+    if path.is_dir():
+        if not (path / WEIGHTS).is_file():
+            raise CheckpointError(f"{path}: no {WEIGHTS} in this folder; has its training finished?")
+        return path / WEIGHTS
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such run folder or file")
+    if path.suffix != ".safetensors":
+        raise CheckpointError(f"{path}: not a .safetensors file (pickles are never opened: they can run code)")
+    return path
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    try:
+        with safe_open(file, "pt") as opened:
+            header = (opened.metadata() or {}).get(_HEADER)
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file}: damaged or not a safetensors file ({error})") from None
+    if header is None:
+        raise CheckpointError(f"{file}: no payattention configuration in its header; was it written by pa.save?")
+    return json.loads(header), tensors
+
+
+def _fill(model: Classifier, tensors: dict[str, torch.Tensor], file: Path) -> None:
+    own = model.state_dict()
+    missing, extra = own.keys() - tensors.keys(), tensors.keys() - own.keys()
+    misshapen = [name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape]
+    if missing or extra or misshapen:
+        wrong = [
+            f"{len(names)} {kind} ({_some(names)})"
+            for kind, names in (("missing", missing), ("unexpected", extra), ("of another shape", misshapen))
+            if names
+        ]
+        raise CheckpointError(f"{file}: weights of another network than {model.name}: {', '.join(wrong)}")
+    model.load_state_dict(tensors)
+
+
+def _some(names: Iterable[str]) -> str:
+    first = sorted(names)
+    return ", ".join(first[:3]) + (", ..." if len(first) > 3 else "")

@@ -1,0 +1,58 @@
+"""What every data set becomes: pictures of one size, labels, class names, and object masks where there are any."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from payattention.errors import DataError
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One split of a data set.
+
+    Attributes:
+        name: What it was asked for by, e.g. "cluttered_digits".
+        split: "train" or "test".
+        images: uint8 (N, H, W, 3), RGB; may be a memory map.
+        labels: int64 (N,), in 0 ... C-1.
+        classes: The C class names.
+        masks: bool (N, H, W), true on the object; None where the set has none.
+        mirror: Whether a mirrored picture still belongs to its class (false for digits).
+    """
+
+    name: str
+    split: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    masks: NDArray[np.bool_] | None = None
+    mirror: bool = True
+
+    def __post_init__(self) -> None:
+        count = len(self.images)
+        if count == 0:
+            raise DataError(f"{self.name}: the {self.split} split has no images")
+        if len(self.labels) != count:
+            raise DataError(f"{self.name}: {count} images, but {len(self.labels)} labels")
+        if self.labels.min() < 0 or self.labels.max() >= len(self.classes):
+            wrong = self.labels.min() if self.labels.min() < 0 else self.labels.max()
+            raise DataError(f"{self.name}: label {wrong} is not among its {len(self.classes)} classes")
+        if self.masks is not None and self.masks.shape != self.images.shape[:3]:
+            raise DataError(
+                f"{self.name}: masks of shape {self.masks.shape}, images of {self.images.shape[:3]}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_size(self) -> int:
+        """The shorter side, in pixels."""
+        return min(self.images.shape[1:3])
+
+    def first(self, count: int) -> "ImageSet":
+        """The first `count` images."""
+        masks = None if self.masks is None else self.masks[:count]
+        return replace(self, images=self.images[:count], labels=self.labels[:count], masks=masks)

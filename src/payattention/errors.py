@@ -1,0 +1,33 @@
+"""The errors a user can cause. Each is one line that names the thing and what would be right."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PayAttentionError(Exception):
+    """Something failed that the user can act on; the command line prints it and exits with 1."""
+
+    exit_code = 1
+
+
+class UsageError(PayAttentionError, ValueError):
+    """A call with a wrong name, value or combination; the command line prints it and exits with 2."""
+
+    exit_code = 2
+
+
+class DataError(PayAttentionError):
+    """A file or data set that cannot be read or does not hold what it should."""
+
+
+class CheckpointError(PayAttentionError):
+    """Saved weights that are missing, unreadable or belong to another network."""
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
+    """The error for a name that does not exist, with the nearest ones that do."""
+    choices = sorted(valid)
+    near = get_close_matches(name, choices, n=3, cutoff=0.5)
+    if near:
+        return UsageError(f"unknown {kind} {name!r}; did you mean {' or '.join(map(repr, near))}?")
+    return UsageError(f"unknown {kind} {name!r}; there are: {', '.join(choices)}")

@@ -1,0 +1,116 @@
+"""What every network here is: a classifier of raw pixels that can also say where it looked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from payattention.errors import UsageError
+from payattention.preprocessing import MeanStd
+
+
+@dataclass(frozen=True)
+class Look:
+    """One forward pass of `attend`.
+
+    Attributes:
+        logits: (n, C), as `forward` gives them.
+        maps: By level, (n, h, w), >= 0; under softmax each sums to 1.
+        scores: By level, (n, h, w): the compatibility scores before normalisation.
+        descriptors: By level, (n, d): the attention-weighted features g_a.
+        query: (n, q): the global feature g that was used; None where a network has none.
+    """
+
+    logits: Tensor
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
+    scores: Mapping[str, Tensor] = field(default_factory=dict)
+    descriptors: Mapping[str, Tensor] = field(default_factory=dict)
+    query: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that `create_model` needs to build the same network again; saved beside the weights as JSON."""
+
+    name: str
+    num_classes: int
+    width: float = 1.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Classifier(nn.Module):
+    """Base class: `forward(images) -> logits`, `attend(images) -> Look`.
+
+    Images are float (n, 3, H, W) with values in [0, 1]; `preprocessing` is the first module. `classes` and
+    `image_size` tell what a trained model was trained on and travel with its weights.
+    """
+
+    config: ModelConfig
+    levels: tuple[str, ...] = ()
+    """Names of the maps that `attend` gives, from low to high."""
+    min_size: int = 1
+    """The smallest height and width that the trunk can pool."""
+    has_query: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preprocessing: nn.Module = MeanStd()
+        self.classes: tuple[str, ...] = ()
+        self.image_size = 32
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c"]:
+        return self.look(images, None).logits
+
+    def attend(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None = None) -> Look:
+        """Logits and maps in one pass.
+
+        Args:
+            images: (n, 3, H, W), values in [0, 1].
+            query: Whose global feature replaces the images' own: another image batch (n or 1, 3, H', W') or its
+                g (n or 1, q).
+
+        Raises:
+            UsageError: An image smaller than `min_size`, or a query that does not fit.
+        """
+        if query is None:
+            return self.look(images, None)
+        if not self.has_query:
+            raise UsageError(f"{self.name} has no query: only attention models take one")
+        if query.ndim == 4:
+            query = self.query_of(query)
+        if query.ndim != 2 or query.shape[0] not in (1, images.shape[0]):
+            raise UsageError(
+                f"a query is (n, 3, h, w) images or (n, q) global features with n = 1 or {images.shape[0]}; "
+                f"got {tuple(query.shape)}"
+            )
+        return self.look(images, query.expand(images.shape[0], -1))
+
+    def query_of(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n q"]:
+        """The global feature g of each image."""
+        query = self.look(images, None).query
+        if query is None:
+            raise UsageError(f"{self.name} has no query: only attention models have one")
+        return query
+
+    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+        """The network itself; `forward` and `attend` are its two faces."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        return self.config.name if hasattr(self, "config") else type(self).__name__
+
+    def prepared(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Checks the images' shape and normalises them."""
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise UsageError(f"images are (n, 3, height, width); got {tuple(images.shape)}")
+        height, width = images.shape[2:]
+        if min(height, width) < self.min_size:
+            raise UsageError(
+                f"the images are {width}x{height}, and {self.name} pools {self.min_size} pixels to one: "
+                f"make them at least {self.min_size}x{self.min_size}"
+            )
+        prepared: Tensor = self.preprocessing(images)
+        return prepared

@@ -1,0 +1,75 @@
+"""Networks by name: `list_models`, `create_model`."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from payattention.errors import UsageError, unknown
+from payattention.models.classifier import Classifier, ModelConfig
+
+MIN_WIDTH, MAX_WIDTH = 1 / 16, 8.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered network: its builder `build(num_classes, width, **options)` and one line about it."""
+
+    name: str
+    build: Callable[..., Classifier]
+    summary: str
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The keyword options of `create_model` for this network, with their defaults."""
+        parameters = inspect.signature(self.build).parameters.values()
+        return {p.name: p.default for p in parameters if p.name not in ("num_classes", "width")}
+
+
+_ENTRIES: dict[str, Entry] = {}
+
+
+def register(name: str, build: Callable[..., Classifier], summary: str) -> None:
+    """Makes a network known by name."""
+    _ENTRIES[name] = Entry(name, build, summary)
+
+
+def entry(name: str) -> Entry:
+    """The entry of `name`.
+
+    Raises:
+        UsageError: No such network; names the nearest ones.
+    """
+    if name not in _ENTRIES:
+        raise unknown("model", name, _ENTRIES)
+    return _ENTRIES[name]
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of the registered networks that match a glob pattern, in alphabetical order."""
+    return sorted(name for name in _ENTRIES if fnmatchcase(name, pattern))
+
+
+def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options: object) -> Classifier:
+    """Builds a network with fresh weights.
+
+    Args:
+        name: One of `list_models()`.
+        num_classes: Number of classes, at least 2.
+        width: Scales every channel count of the trunk, from 1/16 to 8; 1 is the paper's.
+        **options: The network's own options (`registry.entry(name).options`).
+
+    Raises:
+        UsageError: An unknown name or option, or a value out of range.
+    """
+    found = entry(name)
+    if num_classes < 2:
+        raise UsageError(f"num_classes is {num_classes}: a classifier needs at least 2 classes")
+    if not MIN_WIDTH <= width <= MAX_WIDTH:
+        raise UsageError(f"width is {width:g}: it lies between {MIN_WIDTH} and {MAX_WIDTH:g} (1 is the paper's)")
+    for option in options:
+        if option not in found.options:
+            raise unknown(f"option of {name}", option, found.options)
+    model = found.build(num_classes=num_classes, width=width, **options)
+    model.config = ModelConfig(name, num_classes, width, options)
+    return model

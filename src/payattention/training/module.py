@@ -1,0 +1,40 @@
+"""The training step."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from lightning import LightningModule
+from torch import Tensor
+
+from payattention.models import Classifier
+from payattention.training.batches import DeviceSet, Epoch
+from payattention.training.optimisation import create_optimizer, create_schedule
+from payattention.training.recipe import Recipe
+
+
+class TrainingModule(LightningModule):
+    """Trains a classifier on a set that lives on its device.
+
+    Cross-entropy of the logits is the exact loss of every head (`payattention.heads`).
+    """
+
+    def __init__(self, model: Classifier, data: DeviceSet, recipe: Recipe, seed: int) -> None:
+        super().__init__()
+        self.model = model
+        self.data = data
+        self.recipe = recipe
+        self.seed = seed
+
+    def train_dataloader(self) -> Epoch:  # type: ignore[override]  # any iterable will do for Lightning
+        return Epoch(self.data, self.recipe, self.seed, self.current_epoch)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
+        images, labels = batch
+        logits = self.model(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        return {"loss": loss, "wrong": (logits.detach().argmax(1) != labels).sum()}
+
+    def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
+        optimizer = create_optimizer(self.model, self.recipe)
+        schedule = create_schedule(optimizer, self.recipe, len(self.train_dataloader()))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

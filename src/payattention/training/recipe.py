@@ -1,0 +1,89 @@
+"""Recipes: how to train, as data. The presets are the TOML files in `recipes/`."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from importlib.resources import files
+from typing import Any
+
+from payattention.errors import UsageError, unknown
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that training depends on, besides the model, the data and the seed.
+
+    Attributes:
+        summary: What it is for.
+        epochs: Passes over the training split.
+        batch_size: Images a step.
+        lr: Peak learning rate.
+        momentum: Momentum.
+        dampening: Share of the gradient that momentum leaves out (Torch7 sets it to the momentum).
+        nesterov: Nesterov momentum.
+        weight_decay: L2 penalty, as the optimizer applies it.
+        decay_all: Whether norms and biases decay too (the authors' scripts) or not.
+        schedule: "steps" or "one_cycle".
+        step_epochs: "steps": the rate is multiplied by `step_factor` every so many epochs.
+        step_factor: "steps": that factor.
+        warmup: "one_cycle": share of the run in which the rate climbs to its peak; then it falls to zero.
+        label_smoothing: Probability mass given to all classes alike.
+        mirror: Random horizontal flips, where the data set allows them.
+        shift: Random shift of up to so many pixels in each direction, the border filled by reflection.
+        sizes: Training image sizes as shares of the full one, each for an equal share of the epochs; small pictures
+            first make the early epochs cheap.
+        dropout: Factor on every dropout rate of the network; None leaves the network's own.
+    """
+
+    summary: str
+    epochs: int
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    dampening: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    decay_all: bool = True
+    schedule: str = "steps"
+    step_epochs: int = 25
+    step_factor: float = 0.5
+    warmup: float = 0.2
+    label_smoothing: float = 0.0
+    mirror: bool = True
+    shift: int = 0
+    sizes: tuple[float, ...] = (1.0,)
+    dropout: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(self.sizes))  # TOML and JSON give lists
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.lr <= 0:
+            raise UsageError(f"lr is {self.lr:g}: it must be above 0")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_PRESETS = files("payattention.training") / "recipes"
+
+
+def list_recipes() -> list[str]:
+    """Names of the presets."""
+    return sorted(file.name.removesuffix(".toml") for file in _PRESETS.iterdir())
+
+
+def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A preset, with some of its fields replaced.
+
+    Raises:
+        UsageError: An unknown preset or field, or a value out of range.
+    """
+    if name not in list_recipes():
+        raise unknown("recipe", name, list_recipes())
+    recipe = Recipe(**tomllib.loads((_PRESETS / f"{name}.toml").read_text()))
+    for field in overrides or {}:
+        if field not in {f.name for f in fields(Recipe)}:
+            raise unknown("recipe field", field, (f.name for f in fields(Recipe)))
+    return replace(recipe, **(overrides or {}))
