@@ -1,2 +1,56 @@
-"""Image classifiers that show where they look: trainable attention, its training and its measurement."""
+"""Image classifiers that show where they look: trainable attention, its training and its measurement.
 
+Names are imported when they are first used, so that `import payattention` and `payattention --help` stay light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from payattention.checkpoint import load, save
+    from payattention.data import ImageSet, load_data
+    from payattention.errors import PayAttentionError
+    from payattention.explain import Explanation, explain
+    from payattention.models import Classifier, Look, create_model, list_models
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Classifier": "payattention.models",
+    "Explanation": "payattention.explain",
+    "ImageSet": "payattention.data",
+    "Look": "payattention.models",
+    "PayAttentionError": "payattention.errors",
+    "create_model": "payattention.models",
+    "explain": "payattention.explain",
+    "list_models": "payattention.models",
+    "load": "payattention.checkpoint",
+    "load_data": "payattention.data",
+    "save": "payattention.checkpoint",
+}
+
+__all__ = [
+    "Classifier",
+    "Explanation",
+    "ImageSet",
+    "Look",
+    "PayAttentionError",
+    "create_model",
+    "explain",
+    "list_models",
+    "load",
+    "load_data",
+    "save",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'payattention' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

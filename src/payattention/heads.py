@@ -24,9 +24,7 @@ class Head(nn.Module):
         dropout: Its dropout rate.
     """
 
-    def __init__(
-        self, dims: Sequence[int], num_classes: int, normalise: bool = True, dropout: float = 0.5
-    ) -> None:
+    def __init__(self, dims: Sequence[int], num_classes: int, normalise: bool = True, dropout: float = 0.5) -> None:
         super().__init__()
         self.normalise = nn.ModuleList(
             nn.Sequential(nn.BatchNorm1d(dim), nn.ReLU(), nn.Dropout(dropout)) if normalise else nn.Identity()
@@ -47,9 +45,7 @@ class Head(nn.Module):
 class ConcatHead(Head):
     """One linear classifier on the concatenated descriptors."""
 
-    def __init__(
-        self, dims: Sequence[int], num_classes: int, normalise: bool = True, dropout: float = 0.5
-    ) -> None:
+    def __init__(self, dims: Sequence[int], num_classes: int, normalise: bool = True, dropout: float = 0.5) -> None:
         super().__init__(dims, num_classes, normalise, dropout)
         self.classifier = nn.Linear(sum(dims), num_classes)
 
@@ -59,9 +55,7 @@ class ConcatHead(Head):
 
 
 class _OneClassifierPerLevel(Head):
-    def __init__(
-        self, dims: Sequence[int], num_classes: int, normalise: bool = True, dropout: float = 0.5
-    ) -> None:
+    def __init__(self, dims: Sequence[int], num_classes: int, normalise: bool = True, dropout: float = 0.5) -> None:
         super().__init__(dims, num_classes, normalise, dropout)
         self.classifiers = nn.ModuleList(nn.Linear(dim, num_classes) for dim in dims)
 

@@ -1,6 +1,7 @@
 """What the machine at hand can do: its device, and the precision that is fast on it."""
 
 import platform
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -30,7 +31,7 @@ def describe(device: torch.device) -> str:
 
 def _cpu_name() -> str:
     try:
-        with open("/proc/cpuinfo") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

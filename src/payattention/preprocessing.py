@@ -25,11 +25,11 @@ class MeanStd(nn.Module):
     @torch.no_grad()
     def fit(self, images: UInt8[Tensor, "n c h w"]) -> None:
         """Takes mean and deviation of each channel over all pixels of a training set."""
-        pixels = sum_, squares = torch.zeros(2, images.shape[1], dtype=torch.float64)
+        sum_, squares = torch.zeros(2, images.shape[1], dtype=torch.float64)
         for chunk in images.split(1024):  # in chunks: a float64 copy of the whole set may not fit
             x = chunk.double() / 255
             sum_ += x.sum((0, 2, 3)).cpu()
             squares += x.square().sum((0, 2, 3)).cpu()
-        mean, second = pixels / (images.numel() / images.shape[1])
+        mean, second = torch.stack([sum_, squares]) / (images.numel() / images.shape[1])
         self.mean.copy_(mean.view(-1, 1, 1))
         self.std.copy_((second - mean.square()).clamp_min(1e-8).sqrt().view(-1, 1, 1))

@@ -82,6 +82,5 @@ class MultiLevelAttention(nn.Module):
     def forward(self, local: Mapping[str, Tensor], query: Float[Tensor, "n q"]) -> dict[str, Attended]:
         queries = self.projection.queries(query)
         return {
-            name: level(self.projection.local(name, local[name]), queries[name])
-            for name, level in self.levels.items()
+            name: level(self.projection.local(name, local[name]), queries[name]) for name, level in self.levels.items()
         }

@@ -22,9 +22,7 @@ class Normaliser(nn.Module):
     def forward(self, scores: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
         raise NotImplementedError
 
-    def estimate(
-        self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]
-    ) -> Float[Tensor, "n d"]:
+    def estimate(self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
         raise NotImplementedError
 
 
@@ -36,9 +34,7 @@ class Softmax(Normaliser):
     def forward(self, scores: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
         return scores.flatten(1).softmax(dim=1).view_as(scores)
 
-    def estimate(
-        self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]
-    ) -> Float[Tensor, "n d"]:
+    def estimate(self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
         return torch.einsum("nhw,ndhw->nd", weights, local)
 
 
@@ -50,9 +46,7 @@ class Sigmoid(Normaliser):
     def forward(self, scores: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
         return scores.sigmoid()
 
-    def estimate(
-        self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]
-    ) -> Float[Tensor, "n d"]:
+    def estimate(self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
         return torch.einsum("nhw,ndhw->nd", weights, local) / weights[0].numel()
 
 

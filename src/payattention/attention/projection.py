@@ -28,9 +28,7 @@ class QueryDown(nn.Module):
 
     @staticmethod
     def _map(query_dim: int, dim: int, dropout: float) -> nn.Module:
-        return nn.Sequential(
-            nn.BatchNorm1d(query_dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(query_dim, dim)
-        )
+        return nn.Sequential(nn.BatchNorm1d(query_dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(query_dim, dim))
 
     def local(self, name: str, local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d h w"]:
         return local
@@ -59,11 +57,7 @@ class LocalUp(nn.Module):
         super().__init__()
         self.dims = dict.fromkeys(local_dims, query_dim)
         self.to_query = nn.ModuleDict(
-            {
-                name: nn.Conv2d(dim, query_dim, 1, bias=False)
-                for name, dim in local_dims.items()
-                if dim != query_dim
-            }
+            {name: nn.Conv2d(dim, query_dim, 1, bias=False) for name, dim in local_dims.items() if dim != query_dim}
         )
 
     def local(self, name: str, local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n q h w"]:
@@ -73,17 +67,18 @@ class LocalUp(nn.Module):
         return dict.fromkeys(self.dims, query)
 
 
-PROJECTIONS = {"down": QueryDown, "down_linear": QueryDownLinear, "up": LocalUp}
+PROJECTIONS: dict[str, type[QueryDown] | type[LocalUp]] = {
+    "down": QueryDown,
+    "down_linear": QueryDownLinear,
+    "up": LocalUp,
+}
 
 
-def create_projection(
-    name: str, local_dims: Mapping[str, int], query_dim: int, dropout: float
-) -> QueryDown | LocalUp:
+def create_projection(name: str, local_dims: Mapping[str, int], query_dim: int, dropout: float) -> QueryDown | LocalUp:
     """The projection called `name`; its `dims` are the levels' dimensions after it."""
     if name not in PROJECTIONS:
         raise unknown("projection", name, PROJECTIONS)
-    projection: QueryDown | LocalUp = PROJECTIONS[name](local_dims, query_dim, dropout)
-    return projection
+    return PROJECTIONS[name](local_dims, query_dim, dropout)
 
 
 def _others(dims: Iterable[int], query_dim: int) -> list[int]:

@@ -44,9 +44,7 @@ def cluttered_digits(split: str, count: int | None = None, seed: int = 0) -> Ima
         stroke = strokes[_DIGIT_SIZES[rng.integers(len(_DIGIT_SIZES))]][chosen]
         masks[k] = _draw(canvas, stroke, rng) > 0.5
         images[k] = canvas.round().astype(np.uint8)
-    return ImageSet(
-        "cluttered_digits", split, images, labels, tuple(map(str, range(10))), masks, mirror=False
-    )
+    return ImageSet("cluttered_digits", split, images, labels, tuple(map(str, range(10))), masks, mirror=False)
 
 
 _Stroke = NDArray[np.float32]  # (h, w): how much ink, 0 ... 1

@@ -40,9 +40,7 @@ class ImageSet:
             wrong = self.labels.min() if self.labels.min() < 0 else self.labels.max()
             raise DataError(f"{self.name}: label {wrong} is not among its {len(self.classes)} classes")
         if self.masks is not None and self.masks.shape != self.images.shape[:3]:
-            raise DataError(
-                f"{self.name}: masks of shape {self.masks.shape}, images of {self.images.shape[:3]}"
-            )
+            raise DataError(f"{self.name}: masks of shape {self.masks.shape}, images of {self.images.shape[:3]}")
 
     def __len__(self) -> int:
         return len(self.images)

@@ -2,6 +2,15 @@
 
 from payattention.models import vgg as _vgg  # noqa: F401  (registers)
 from payattention.models.classifier import Classifier, Look, ModelConfig
-from payattention.models.registry import Entry, create_model, entry, list_models
+from payattention.models.registry import Entry, check_model, create_model, entry, list_models
 
-__all__ = ["Classifier", "Entry", "Look", "ModelConfig", "create_model", "entry", "list_models"]
+__all__ = [
+    "Classifier",
+    "Entry",
+    "Look",
+    "ModelConfig",
+    "check_model",
+    "create_model",
+    "entry",
+    "list_models",
+]

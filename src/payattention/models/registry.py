@@ -1,9 +1,11 @@
 """Networks by name: `list_models`, `create_model`."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+import torch
 
 from payattention.errors import UsageError, unknown
 from payattention.models.classifier import Classifier, ModelConfig
@@ -62,14 +64,25 @@ def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options
     Raises:
         UsageError: An unknown name or option, or a value out of range.
     """
-    found = entry(name)
     if num_classes < 2:
         raise UsageError(f"num_classes is {num_classes}: a classifier needs at least 2 classes")
+    _check(name, width, options)
+    model = entry(name).build(num_classes=num_classes, width=width, **options)
+    model.config = ModelConfig(name, num_classes, width, options)
+    return model
+
+
+def check_model(name: str, width: float = 1.0, **options: object) -> None:
+    """Raises what `create_model` would, without making any weights."""
+    _check(name, width, options)
+    with torch.device("meta"):
+        create_model(name, 2, width, **options)
+
+
+def _check(name: str, width: float, options: Mapping[str, object]) -> None:
+    known = entry(name).options
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         raise UsageError(f"width is {width:g}: it lies between {MIN_WIDTH} and {MAX_WIDTH:g} (1 is the paper's)")
     for option in options:
-        if option not in found.options:
-            raise unknown(f"option of {name}", option, found.options)
-    model = found.build(num_classes=num_classes, width=width, **options)
-    model.config = ModelConfig(name, num_classes, width, options)
-    return model
+        if option not in known:
+            raise unknown(f"option of {name}", option, known)

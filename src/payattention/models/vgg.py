@@ -8,14 +8,14 @@ attention on the baseline's cheap trunk.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.attention import MultiLevelAttention
-from payattention.errors import UsageError, unknown
+from payattention.errors import unknown
 from payattention.heads import create_head
 from payattention.models.attentive import AttentiveClassifier, BranchPoint, Features, Trunk
 from payattention.models.classifier import Classifier, Look
@@ -227,9 +227,7 @@ def _register_family() -> None:
             for compatibility in ("dp", "pc"):
                 name = "_".join(filter(None, ("vgg", depth, head, compatibility)))
                 layers = " and ".join(map(str, levels)) if len(levels) < 3 else "7, 10 and 13"
-                build = partial(
-                    attentive_vgg, _LATE_POOLS, levels, head=head or "concat", compatibility=compatibility
-                )
+                build = partial(attentive_vgg, _LATE_POOLS, levels, head=head or "concat", compatibility=compatibility)
                 register(name, build, f"attention at layer {layers}, {compatibility}{head and ', ' + head}")
     register(
         "vgg_earlypool_att2_concat_pc",

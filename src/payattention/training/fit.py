@@ -35,7 +35,13 @@ def new_model(
 
 
 def fit(
-    model: Classifier, data: ImageSet, recipe: Recipe, *, out: Path, seed: int = 0, console: Console | None = None
+    model: Classifier,
+    data: ImageSet,
+    recipe: Recipe,
+    *,
+    out: Path,
+    seed: int = 0,
+    console: Console | None = None,
 ) -> list[dict[str, float]]:
     """Trains a model in place, in the machine's best precision, and leaves it in evaluation mode.
 

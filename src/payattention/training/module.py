@@ -25,7 +25,7 @@ class TrainingModule(LightningModule):
         self.recipe = recipe
         self.seed = seed
 
-    def train_dataloader(self) -> Epoch:  # type: ignore[override]  # any iterable will do for Lightning
+    def train_dataloader(self) -> Epoch:
         return Epoch(self.data, self.recipe, self.seed, self.current_epoch)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:

@@ -10,7 +10,13 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from torch import Tensor
 
 
@@ -80,7 +86,9 @@ class Bar(Callback):
         if index % 20 == 0:
             loss: Tensor = outputs["loss"]
             self.progress.update(
-                self.task, epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}", loss=f"{loss.item():.3f}"
+                self.task,
+                epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}",
+                loss=f"{loss.item():.3f}",
             )
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:

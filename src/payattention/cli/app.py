@@ -1,0 +1,53 @@
+"""The program: verbs, and how their errors reach the user."""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from payattention.cli import evaluate, maps, models, quickstart, train
+from payattention.errors import PayAttentionError
+
+app = typer.Typer(
+    name="payattention",
+    help="Image classifiers that show where they look.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
+for _verb in (quickstart, models, train, evaluate, maps):
+    app.command()(getattr(_verb, _verb.__name__.rpartition(".")[2]))
+
+# typer carries its own copy of click in newer releases: this is the base of its errors in either
+_CallError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+
+def main() -> NoReturn:
+    """Runs the program: exit status 0, 1 (it failed) or 2 (it was called wrongly), and one line for an error."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command line and gives its exit status."""
+    try:
+        status = app(arguments, prog_name="payattention", standalone_mode=False)
+    except PayAttentionError as error:
+        return _fail(str(error), error.exit_code)
+    except _CallError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.format_message(), file=sys.stderr)
+            return 2
+        return _fail(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("stopped", 1)
+    except BrokenPipeError:  # the reader of our output went away: `payattention models | head`
+        sys.stdout = None
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"payattention: {' '.join(message.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,44 @@
+"""`payattention models`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from payattention.cli.options import JsonOption
+
+
+def models(
+    pattern: Annotated[str, typer.Argument(help="Glob pattern, e.g. 'vgg_att2*'.")] = "*",
+    classes: Annotated[int, typer.Option(help="Number of classes that parameters are counted for.")] = 10,
+    width: Annotated[float, typer.Option(help="Factor on every channel count; the paper's is 1.")] = 1.0,
+    as_json: JsonOption = False,
+) -> None:
+    """List the networks, with their parameters and maps."""
+    import torch
+
+    from payattention.cli.output import print_json, print_table
+    from payattention.errors import unknown
+    from payattention.models import create_model, entry, list_models
+
+    names = list_models(pattern)
+    if not names:
+        raise unknown("model", pattern, list_models())
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        with torch.device("meta"):
+            model = create_model(name, classes, width)
+        rows.append(
+            {
+                "model": name,
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "maps": list(model.levels),
+                "summary": entry(name).summary,
+            }
+        )
+    if as_json:
+        print_json({"classes": classes, "width": width, "models": rows})
+    else:
+        print_table(
+            ("model", "parameters", "maps", "what it is"),
+            [(r["model"], r["parameters"], " ".join(r["maps"]) or "-", r["summary"]) for r in rows],
+        )

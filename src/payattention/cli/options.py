@@ -1,0 +1,52 @@
+"""Options that several verbs share."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from payattention.errors import UsageError
+
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run folder or .safetensors file.", show_default=False)
+]
+DataOption = Annotated[str, typer.Option(help="Data set: cluttered_digits, folder:PATH or parquet:PATH.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder to write to; by default a new one under runs/.", show_default=False),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Option of the network; may be repeated.", show_default=False),
+]
+
+
+def assignments(pairs: Iterable[str] | None, option: str) -> dict[str, Any]:
+    """`["a=1", "b=x"]` as `{"a": 1, "b": "x"}`: values are JSON where they parse as such, else text."""
+    values: dict[str, Any] = {}
+    for pair in pairs or ():
+        name, equals, text = pair.partition("=")
+        if not (name and equals):
+            raise UsageError(f"{option} {pair!r}: write {option} NAME=VALUE")
+        try:
+            values[name] = json.loads(text)
+        except json.JSONDecodeError:
+            values[name] = text
+    return values
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """Where to write: `out`, which must not hold a run already, or a new `runs/NAME`, `runs/NAME-2`, ..."""
+    if out is not None:
+        if out.is_file():
+            raise UsageError(f"--out {out}: this is a file; a folder is needed")
+        if out.is_dir() and any(out.iterdir()):
+            raise UsageError(f"--out {out}: this folder is not empty; choose another")
+        return out
+    number = 1
+    while (folder := Path("runs") / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return folder

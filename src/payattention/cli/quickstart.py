@@ -1,0 +1,71 @@
+"""`payattention quickstart`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from payattention.cli.options import JsonOption, OutOption, new_folder
+
+if TYPE_CHECKING:
+    from payattention.data import ImageSet
+
+MODEL, WIDTH, RECIPE = "vgg_att2_concat_pc", 0.125, "quickstart"
+
+
+def quickstart(
+    out: OutOption = None,
+    epochs: Annotated[int | None, typer.Option(help="Fewer are faster and worse.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Train on the embedded data, evaluate, and show where the network looks: a few minutes on a laptop."""
+    from dataclasses import asdict
+
+    from payattention.cli.output import print_json, print_table, progress_console
+    from payattention.data import load_data
+    from payattention.training.recipe import load_recipe
+
+    recipe = load_recipe(RECIPE, {} if epochs is None else {"epochs": epochs})
+    folder = new_folder(out, "quickstart")
+    console = progress_console()
+    console.print("making cluttered_digits: handwritten digits on photographs, among fragments of others")
+    train, test = load_data("cluttered_digits", "train"), load_data("cluttered_digits", "test")
+    console.print(f"training {MODEL} at width {WIDTH} on {len(train):,} images")
+
+    from payattention.evaluation import pointing
+    from payattention.gallery import gallery
+    from payattention.run import run
+
+    model, result = run(MODEL, train, test, recipe, folder, width=WIDTH, seed=seed, console=console)
+    points = pointing(model, test, seed=seed)
+    pictures = _some_pictures(test, folder / "pictures")
+    manifest = gallery(model, dict.fromkeys(pictures, True), folder / "maps")
+    summary = {
+        "run": str(folder),
+        "error": result["test"]["error"],
+        "pointing": asdict(points),
+        "seconds": result["provenance"]["seconds"],
+        "sheet": manifest["sheets"][0],
+    }
+    if as_json:
+        print_json(summary)
+        return
+    print_table(("test images", "error %", "seconds"), [(len(test), summary["error"], summary["seconds"])])
+    title = f"peak within {points.tolerance} px of the digit, % of test images"
+    print_table(("map", "hits %"), points.hits.items(), title)
+    print(f"contact sheet: {summary['sheet']}")
+    print(f"now try: payattention maps {folder} YOUR_PICTURE.jpg")
+
+
+def _some_pictures(data: "ImageSet", folder: Path) -> list[Path]:
+    """The first dozen images as files, as a user's own pictures would be."""
+    from PIL import Image
+
+    from payattention.explain import write_picture
+
+    paths = []
+    for number, (image, label) in enumerate(zip(data.images[:12], data.labels, strict=False)):
+        paths.append(folder / f"{number:02d}-{data.classes[label]}.png")
+        write_picture(paths[-1], Image.fromarray(image))
+    return paths

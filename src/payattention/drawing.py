@@ -1,0 +1,72 @@
+"""Drawing maps: overlays at a picture's own size, and contact sheets."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+COLOUR_MAP = "inferno"
+"""Perceptually uniform, and it prints: brighter is more."""
+
+_Heat = NDArray[np.float32]  # (H, W), 0 ... 1
+
+
+def coloured(heat: _Heat) -> Image.Image:
+    """A map as a picture of its own size."""
+    from matplotlib import colormaps
+
+    return Image.fromarray((colormaps[COLOUR_MAP](heat)[..., :3] * 255).round().astype(np.uint8))
+
+
+def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
+    """A map of the picture's size laid over the picture, which is greyed so that colour means the map alone."""
+    grey = picture.convert("L").convert("RGB")
+    return Image.blend(grey, coloured(heat), strength)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Image.Image]],
+    columns: Sequence[str],
+    labels: Sequence[str],
+    cell: int = 160,
+    gap: int = 8,
+) -> Image.Image:
+    """A grid of pictures: a title over each column, a label under each row.
+
+    Args:
+        rows: Pictures, one sequence a row, in the order of `columns`.
+        columns: Titles.
+        labels: One line of text a row.
+        cell: Side of the square that each picture is fitted into, in pixels.
+        gap: Space between cells, in pixels.
+    """
+    font = ImageFont.load_default(13)
+    text = 20
+    width = gap + len(columns) * (cell + gap)
+    height = gap + text + len(rows) * (cell + text + gap)
+    sheet = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(sheet)
+    for c, title in enumerate(columns):
+        pen.text((gap + c * (cell + gap), gap // 2), title, "black", font)
+    for r, (pictures, label) in enumerate(zip(rows, labels, strict=True)):
+        top = gap + text + r * (cell + text + gap)
+        for c, picture in enumerate(pictures):
+            fitted = _fitted(picture, cell)
+            left = gap + c * (cell + gap) + (cell - fitted.width) // 2
+            sheet.paste(fitted, (left, top + (cell - fitted.height) // 2))
+        pen.text((gap, top + cell + 2), _shortened(label, font, width - 2 * gap), "black", font)
+    return sheet
+
+
+def _fitted(picture: Image.Image, cell: int) -> Image.Image:
+    scale = cell / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    resampling = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC
+    return picture.resize(size, resampling)
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    while font.getlength(text) > width:
+        text = text[:-4] + "..."
+    return text

@@ -1,0 +1,65 @@
+"""Classification error."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from payattention.data import ImageSet
+from payattention.errors import UsageError
+from payattention.evaluation.batches import looks
+from payattention.evaluation.provenance import Provenance, Stopwatch
+from payattention.machine import best_device
+from payattention.models import Classifier
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Top-1 error in per cent, of all images and by class (NaN-free: classes without images are left out)."""
+
+    data: str
+    split: str
+    count: int
+    error: float
+    class_errors: Mapping[str, float]
+    provenance: Provenance
+
+
+def classify(model: Classifier, data: ImageSet, seed: int | None = None) -> Classification:
+    """Measures the top-1 error of a model on a data set.
+
+    Raises:
+        UsageError: The set has other classes than the model.
+    """
+    check_classes(model, data)
+    watch, device = Stopwatch(), best_device()
+    wrong = np.zeros(len(data), np.bool_)
+    for chosen, look in looks(model, data, device):
+        wrong[chosen] = look.logits.argmax(1).cpu().numpy() != data.labels[chosen]
+    return Classification(
+        data=data.name,
+        split=data.split,
+        count=len(data),
+        error=round(100 * float(wrong.mean()), 3),
+        class_errors={
+            name: round(100 * float(wrong[data.labels == label].mean()), 3)
+            for label, name in enumerate(data.classes)
+            if (data.labels == label).any()
+        },
+        provenance=watch.provenance(device, seed),
+    )
+
+
+def check_classes(model: Classifier, data: ImageSet) -> None:
+    """Raises UsageError if a model's classes are not a data set's."""
+    if model.classes and model.classes != data.classes:
+        raise UsageError(
+            f"the model knows {len(model.classes)} classes ({_few(model.classes)}), "
+            f"{data.name} has {len(data.classes)} ({_few(data.classes)})"
+        )
+    if model.config.num_classes != len(data.classes):
+        raise UsageError(f"the model has {model.config.num_classes} classes, {data.name} has {len(data.classes)}")
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

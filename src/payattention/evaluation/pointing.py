@@ -1,0 +1,82 @@
+"""The pointing game: does a map's peak fall on the object? (Zhang et al., 2016)
+
+Higher is better. A hit is a peak within a tolerance, in pixels, of the object's mask; images without an object do
+not count. Beside the maps stand two trivial baselines: the image's centre, and a uniform random point (exactly, not
+sampled).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool
+from torch import Tensor
+
+from payattention.data import ImageSet
+from payattention.errors import UsageError
+from payattention.evaluation.batches import looks
+from payattention.evaluation.provenance import Provenance, Stopwatch
+from payattention.machine import best_device
+from payattention.maps import combined, peaks, upsampled
+from payattention.models import Classifier
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """Share of images, in per cent, whose point falls on the object: by map, for the centre, for a random point."""
+
+    data: str
+    split: str
+    count: int
+    tolerance: int
+    hits: Mapping[str, float]
+    provenance: Provenance
+
+
+def pointing(model: Classifier, data: ImageSet, tolerance: int = 2, seed: int | None = None) -> Pointing:
+    """Plays the pointing game with each level's map and the combined one.
+
+    Args:
+        model: A model with maps.
+        data: A set with masks.
+        tolerance: Pixels around the mask that still count.
+        seed: Noted in the result.
+
+    Raises:
+        UsageError: A model without maps, or a set without masks.
+    """
+    if data.masks is None:
+        raise UsageError(f"{data.name} has no object masks, so there is nothing to point at")
+    if not model.levels:
+        raise UsageError(f"{model.name} has no attention maps")
+    watch, device = Stopwatch(), best_device()
+    size = (data.images.shape[1], data.images.shape[2])
+    targets = dilated(torch.from_numpy(data.masks), tolerance)
+    there = targets.flatten(1).any(1)
+    hits: dict[str, list[Tensor]] = {name: [] for name in (*model.levels, "combined")}
+    for chosen, look in looks(model, data, device):
+        maps = {**look.maps, "combined": combined([look.maps[name] for name in model.levels])}
+        for name, level in maps.items():
+            points = peaks(upsampled(level.float().cpu(), size))
+            hits[name].append(hit(points, targets[chosen]))
+    shares = {name: _percent(torch.cat(found)[there]) for name, found in hits.items()}
+    centre = torch.tensor([[size[0] // 2, size[1] // 2]]).expand(len(data), 2)
+    shares["image centre"] = _percent(hit(centre, targets)[there])
+    shares["random point"] = _percent(targets[there])
+    return Pointing(data.name, data.split, int(there.sum()), tolerance, shares, watch.provenance(device, seed))
+
+
+def dilated(masks: Bool[Tensor, "n h w"], pixels: int) -> Bool[Tensor, "n h w"]:
+    """Masks grown by `pixels` in each of the eight directions."""
+    grown = F.max_pool2d(masks[:, None].float(), 2 * pixels + 1, stride=1, padding=pixels)
+    return grown[:, 0] > 0
+
+
+def hit(points: Tensor, targets: Bool[Tensor, "n h w"]) -> Bool[Tensor, "n"]:
+    """Whether each point (n, 2; row and column) lies in its target."""
+    return targets[torch.arange(len(points)), points[:, 0], points[:, 1]]
+
+
+def _percent(found: Bool[Tensor, "..."]) -> float:
+    return round(100 * found.float().mean().item(), 2)

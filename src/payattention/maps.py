@@ -1,0 +1,53 @@
+"""What is done with attention maps: bringing them to one grid, combining levels, peaks and masks."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def upsampled(maps: Float[Tensor, "n h w"], size: tuple[int, int]) -> Float[Tensor, "n H W"]:
+    """Maps on a grid of another size, bilinearly; height and width in pixels."""
+    return F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def stretched(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
+    """Each map shifted and scaled to the range 0 ... 1; a constant map becomes 0."""
+    low = maps.amin((1, 2), keepdim=True)
+    span = maps.amax((1, 2), keepdim=True) - low
+    return (maps - low) / span.clamp_min(torch.finfo(maps.dtype).tiny)
+
+
+def combined(maps: Sequence[Float[Tensor, "n h w"]], root: bool = True) -> Float[Tensor, "n H W"]:
+    """The last two levels as one map in 0 ... 1: their product on the finer grid, square root, stretch.
+
+    This is the combination of the paper's segmentation experiment (section A.4), which leaves the resampling open.
+
+    Args:
+        maps: From low to high; a single level is only stretched.
+        root: False for progressive attention (PAN), whose levels are multiplied already.
+    """
+    last = maps[-2:]
+    if len(last) == 1:
+        return stretched(last[0])
+    height = max(level.shape[1] for level in last)
+    width = max(level.shape[2] for level in last)
+    product = upsampled(last[0], (height, width)) * upsampled(last[1], (height, width))
+    return stretched(product.sqrt() if root else product)
+
+
+def peaks(maps: Float[Tensor, "n h w"]) -> Int[Tensor, "n 2"]:
+    """Row and column of each map's maximum, the first of equals."""
+    flat = maps.flatten(1).argmax(dim=1)
+    return torch.stack([flat // maps.shape[2], flat % maps.shape[2]], dim=1)
+
+
+def otsu_mask(heat: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Where a map lies above Otsu's threshold; nowhere if it is constant."""
+    from skimage.filters import threshold_otsu
+
+    if heat.min() == heat.max():
+        return torch.zeros_like(heat, dtype=torch.bool)
+    return heat > threshold_otsu(heat.numpy())
