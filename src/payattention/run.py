@@ -33,15 +33,17 @@ def run(
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
     console: Console | None = None,
+    watch: Stopwatch | None = None,
 ) -> tuple[Classifier, dict[str, Any]]:
     """Trains a fresh network and writes `config.json`, `metrics.jsonl`, `model.safetensors` and `result.json`.
 
-    The test split is read once, after the last epoch; nothing is selected on it.
+    The test split is read once, after the last epoch; nothing is selected on it. A `watch` that was started earlier
+    counts the time before, too.
 
     Returns:
         The trained model and the content of `result.json`.
     """
-    watch, device = Stopwatch(), best_device()
+    watch, device = watch or Stopwatch(), best_device()
     network = new_model(model, train, recipe, width=width, seed=seed, **(options or {}))
     config = {
         "model": asdict(network.config),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from payattention.cli.options import JsonOption, RunArgument
+from payattention.cli.options import DataRootOption, JsonOption, RunArgument
 
 
 def evaluate(
@@ -13,6 +13,7 @@ def evaluate(
         str | None,
         typer.Option(help="Data set; by default the one the run was trained on.", show_default=False),
     ] = None,
+    data_root: DataRootOption = None,
     split: Annotated[str, typer.Option(help="train or test.")] = "test",
     as_json: JsonOption = False,
 ) -> None:
@@ -28,7 +29,7 @@ def evaluate(
     model = load(run)
     name = data or trained_on(run)
     progress_console().print(f"reading {name}")
-    images = load_data(name, split, image_size=model.image_size)
+    images = load_data(name, split, root=data_root, image_size=model.image_size)
     result = asdict(classify(model, images))
     if images.masks is not None and model.levels:
         result["pointing"] = asdict(pointing(model, images))

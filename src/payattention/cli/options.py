@@ -13,6 +13,13 @@ RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder or .safetensors file.", show_default=False)
 ]
 DataOption = Annotated[str, typer.Option(help="Data set: cluttered_digits, folder:PATH or parquet:PATH.")]
+DataRootOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that holds data sets; by default $PAYATTENTION_DATA, else ~/.cache/payattention.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 OutOption = Annotated[
     Path | None,

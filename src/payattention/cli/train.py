@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from payattention.cli.options import DataOption, JsonOption, OutOption, SetOption, assignments, new_folder
+from payattention.cli.options import (
+    DataOption,
+    DataRootOption,
+    JsonOption,
+    OutOption,
+    SetOption,
+    assignments,
+    new_folder,
+)
 
 
 def train(
@@ -15,6 +23,7 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the data; by default the recipe's (paper: 300).")
     ] = None,
+    data_root: DataRootOption = None,
     image_size: Annotated[
         int | None, typer.Option(help="Side of the images in pixels; by default the data's own (paper: 32).")
     ] = None,
@@ -44,14 +53,18 @@ def train(
     check_model(model, width, **options)
     folder = new_folder(out, f"{model}-{data.partition(':')[0]}")
 
-    console = progress_console()
+    from payattention.evaluation.provenance import Stopwatch
+
+    watch, console = Stopwatch(), progress_console()
     console.print(f"reading {data}")
-    images, held_out = (load_data(data, split, image_size=image_size) for split in ("train", "test"))
+    images, held_out = (load_data(data, split, root=data_root, image_size=image_size) for split in ("train", "test"))
     console.print(f"training {model} on {len(images):,} images")
 
     from payattention.run import run
 
-    _, result = run(model, images, held_out, chosen, folder, width=width, options=options, seed=seed, console=console)
+    _, result = run(
+        model, images, held_out, chosen, folder, width=width, options=options, seed=seed, console=console, watch=watch
+    )
     if as_json:
         print_json({"run": str(folder), **result})
     else:

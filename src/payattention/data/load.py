@@ -1,11 +1,13 @@
 """Data sets by name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from payattention.data.cluttered_digits import cluttered_digits
 from payattention.data.folder import folder
 from payattention.data.imageset import ImageSet
 from payattention.data.parquet import parquet
+from payattention.data.root import located
 from payattention.errors import UsageError, unknown
 
 SPLITS = ("train", "test")
@@ -23,12 +25,20 @@ def check_name(name: str) -> None:
         raise unknown("data set", name, NAMES)
 
 
-def load_data(name: str, split: str = "train", *, image_size: int | None = None, seed: int = 0) -> ImageSet:
+def load_data(
+    name: str,
+    split: str = "train",
+    *,
+    root: Path | None = None,
+    image_size: int | None = None,
+    seed: int = 0,
+) -> ImageSet:
     """One split of a data set.
 
     Args:
-        name: "cluttered_digits", "folder:PATH" or "parquet:PATH".
+        name: "cluttered_digits", "folder:PATH" or "parquet:PATH"; a relative path may also lie below the data root.
         split: "train" or "test".
+        root: The data root; by default as `payattention.data.root` says.
         image_size: Side of the square images in pixels; None for the set's own (32 for a folder).
         seed: Of the embedded set's generator.
 
@@ -42,6 +52,7 @@ def load_data(name: str, split: str = "train", *, image_size: int | None = None,
     if name == "cluttered_digits":
         return cluttered_digits(split, seed=seed)
     kind, _, path = name.partition(":")
+    place = located(Path(path), root)
     if kind == "folder":
-        return folder(Path(path), split, image_size or DEFAULT_IMAGE_SIZE)
-    return parquet(Path(path), split, image_size)
+        return replace(folder(place, split, image_size or DEFAULT_IMAGE_SIZE), name=name)
+    return replace(parquet(place, split, image_size), name=name)
