@@ -1,0 +1,84 @@
+"""Shapes in signatures are checked while the tests run: jaxtyping's annotations, beartype as the checker.
+
+This happens before anything of the package is imported. `PAYATTENTION_SHAPES=0` switches it off.
+"""
+
+import os
+
+if os.environ.get("PAYATTENTION_SHAPES") != "0":
+    from jaxtyping import install_import_hook
+
+    install_import_hook(
+        [
+            f"payattention.{module}"
+            for module in ("attention", "heads", "maps", "preprocessing", "models.attentive", "models.vgg")
+        ]
+        + ["payattention.training.augment", "payattention.evaluation.pointing"],
+        "beartype.beartype",
+    )
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from payattention.data import ImageSet
+from payattention.data.root import VARIABLE
+from payattention.models import Classifier, create_model
+
+SMALL = 0.0625
+
+
+@pytest.fixture(autouse=True)
+def _repeatable() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Two pytest workers share two cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.rand(4, 3, 32, 32)
+
+
+@pytest.fixture
+def model() -> Classifier:
+    """A small att2 network with the first classes of CIFAR-10, in evaluation mode."""
+    model = create_model("vgg_att2_concat_pc", num_classes=3, width=SMALL)
+    model.classes = ("airplane", "automobile", "bird")
+    return model.eval()
+
+
+@pytest.fixture
+def image_set() -> ImageSet:
+    """32 noise images of two classes that differ in brightness, with masks of the upper left corner."""
+    random = np.random.default_rng(0)
+    labels = np.arange(32) % 2
+    images = random.integers(0, 128, (32, 32, 32, 3)) + 127 * labels[:, None, None, None]
+    masks = np.zeros((32, 32, 32), np.bool_)
+    masks[:, :8, :8] = True
+    return ImageSet("noise", "train", images.astype(np.uint8), labels.astype(np.int64), ("dark", "bright"), masks)
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A 50x40 picture file: red on the left, blue on the right."""
+    pixels = np.zeros((40, 50, 3), np.uint8)
+    pixels[:, :25, 0] = pixels[:, 25:, 2] = 255
+    path = tmp_path / "picture.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data sets, where there is one."""
+    if VARIABLE not in os.environ:
+        pytest.skip(f"needs real data: set {VARIABLE} to its folder")
+    return Path(os.environ[VARIABLE])
