@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from payattention.checkpoint import load, save
     from payattention.data import ImageSet, load_data
     from payattention.errors import PayAttentionError
-    from payattention.explain import Explanation, explain
+    from payattention.explanation import Explanation, explain
     from payattention.models import Classifier, Look, create_model, list_models
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Classifier": "payattention.models",
-    "Explanation": "payattention.explain",
+    "Explanation": "payattention.explanation",
     "ImageSet": "payattention.data",
     "Look": "payattention.models",
     "PayAttentionError": "payattention.errors",
     "create_model": "payattention.models",
-    "explain": "payattention.explain",
+    "explain": "payattention.explanation",
     "list_models": "payattention.models",
     "load": "payattention.checkpoint",
     "load_data": "payattention.data",

@@ -12,7 +12,7 @@ from payattention.data.folder import pictures_in
 from payattention.data.pictures import read_picture
 from payattention.drawing import contact_sheet
 from payattention.errors import DataError, UsageError
-from payattention.explain import explain, write_picture
+from payattention.explanation import explain, write_picture
 from payattention.files import write_json
 from payattention.models import Classifier
 

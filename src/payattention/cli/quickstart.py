@@ -62,7 +62,7 @@ def _some_pictures(data: "ImageSet", folder: Path) -> list[Path]:
     """The first dozen images as files, as a user's own pictures would be."""
     from PIL import Image
 
-    from payattention.explain import write_picture
+    from payattention.explanation import write_picture
 
     paths = []
     for number, (image, label) in enumerate(zip(data.images[:12], data.labels, strict=False)):

@@ -55,6 +55,8 @@ class Recipe:
     dropout: float | None = None
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_kind(field.name, getattr(self, field.name), _KINDS[getattr(field.type, "__name__", str(field.type))])
         object.__setattr__(self, "sizes", tuple(self.sizes))  # TOML and JSON give lists
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
@@ -64,6 +66,23 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+_NUMBER = ((int, float), "a number")
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "text"),
+    "int": ((int,), "a whole number"),
+    "float": _NUMBER,
+    "float | None": ((int, float, type(None)), "a number"),
+    "bool": ((bool,), "true or false"),
+    "tuple": ((list, tuple), "a list of numbers"),
+}
+
+
+def _check_kind(name: str, value: object, kind: tuple[tuple[type, ...], str]) -> None:
+    types, words = kind
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise UsageError(f"{name} is {value!r}: {words} is needed")
 
 
 _PRESETS = files("payattention.training") / "recipes"

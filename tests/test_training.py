@@ -1,0 +1,163 @@
+"""Batches, schedules and the training loop."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from payattention.data import ImageSet
+from payattention.errors import UsageError
+from payattention.training.augment import mirrored, resized, shifted
+from payattention.training.batches import DeviceSet, Epoch
+from payattention.training.fit import fit, new_model
+from payattention.training.optimisation import create_optimizer, create_schedule
+from payattention.training.recipe import Recipe, list_recipes, load_recipe
+
+
+def recipe(**fields: object) -> Recipe:
+    return Recipe(**({"summary": "test", "epochs": 2, "batch_size": 8} | fields))
+
+
+@pytest.fixture
+def device_set(image_set: ImageSet) -> DeviceSet:
+    return DeviceSet.of(image_set, torch.device("cpu"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(-3, 3), st.integers(-3, 3), st.integers(0, 2**31))
+def test_a_shift_is_a_reflecting_pad_and_a_crop(dy: int, dx: int, seed: int) -> None:
+    images = torch.randint(0, 256, (2, 3, 6, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    padded = np.pad(images.numpy(), ((0, 0), (0, 0), (3, 3), (3, 3)), mode="reflect")
+    by_hand = padded[:, :, 3 - dy : 9 - dy, 3 - dx : 10 - dx]
+    assert (shifted(images, torch.tensor([[dy, dx]] * 2)).numpy() == by_hand).all()
+
+
+def test_only_the_chosen_images_are_mirrored() -> None:
+    images = torch.arange(2 * 3 * 2 * 2, dtype=torch.uint8).view(2, 3, 2, 2)
+    flipped = mirrored(images, torch.tensor([False, True]))
+    assert (flipped[0] == images[0]).all()
+    assert (flipped[1] == images[1, :, :, [1, 0]]).all()
+
+
+def test_resizing_by_half_averages_and_keeps_the_range() -> None:
+    images = torch.full((1, 3, 8, 8), 255, dtype=torch.uint8)
+    assert resized(images, 1.0).shape == (1, 3, 8, 8)
+    half = resized(images, 0.5)
+    assert half.shape == (1, 3, 4, 4)
+    torch.testing.assert_close(half, torch.ones(1, 3, 4, 4))
+
+
+def test_an_epoch_shows_each_image_once_and_can_be_made_again(device_set: DeviceSet) -> None:
+    plain = recipe(mirror=False)
+    epoch = Epoch(device_set, plain, seed=3, number=1)
+    batches = list(epoch)
+    assert len(batches) == len(epoch) == 4
+    seen = torch.cat([images for images, _ in batches]).flatten(1).sum(1).sort().values
+    torch.testing.assert_close(seen, (device_set.images.float() / 255).flatten(1).sum(1).sort().values)
+    for (images, labels), (images_2, labels_2) in zip(batches, Epoch(device_set, plain, 3, 1), strict=True):
+        assert (images == images_2).all()
+        assert (labels == labels_2).all()
+    other = torch.cat([labels for _, labels in Epoch(device_set, plain, 3, 2)])
+    assert (other != torch.cat([labels for _, labels in batches])).any()
+
+
+def test_labels_stay_with_their_images(device_set: DeviceSet) -> None:
+    """The two classes of the set differ in brightness, whatever augmentation does."""
+    for images, labels in Epoch(device_set, recipe(shift=2, sizes=(0.5,)), 0, 0):
+        assert ((images.mean((1, 2, 3)) > 0.5).long() == labels).all()
+
+
+def test_digits_are_never_mirrored(image_set: ImageSet) -> None:
+    images = image_set.images.copy()
+    images[:, :, :16] = 0  # dark on the left
+    digits = ImageSet("digits", "train", images, image_set.labels, image_set.classes, mirror=False)
+    for batch, _ in Epoch(DeviceSet.of(digits, torch.device("cpu")), recipe(mirror=True), 0, 0):
+        assert (batch[..., :16] == 0).all()
+
+
+def test_sizes_take_equal_shares_of_the_epochs(device_set: DeviceSet) -> None:
+    growing = recipe(epochs=6, sizes=(0.5, 0.75, 1.0))
+    assert [Epoch(device_set, growing, 0, n).size for n in range(6)] == [0.5, 0.5, 0.75, 0.75, 1.0, 1.0]
+
+
+def test_the_papers_schedule_halves_every_25_epochs() -> None:
+    model = torch.nn.Linear(1, 1)
+    optimizer = create_optimizer(model, load_recipe("paper"))
+    schedule = create_schedule(optimizer, load_recipe("paper"), steps_per_epoch=2)
+    rates = []
+    for _ in range(300):
+        for _ in range(2):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+    assert rates[0] == rates[49] == 0.1  # epochs 1-25
+    assert rates[50] == rates[99] == 0.05
+    assert rates[-1] == pytest.approx(0.1 * 0.5**11)
+
+
+def test_one_cycle_climbs_to_the_peak_and_falls_to_nothing() -> None:
+    chosen = recipe(epochs=10, schedule="one_cycle", lr=0.4, warmup=0.2)
+    optimizer = create_optimizer(torch.nn.Linear(1, 1), chosen)
+    schedule = create_schedule(optimizer, chosen, steps_per_epoch=10)
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    top = rates.index(max(rates))
+    assert 18 <= top <= 21
+    assert max(rates) == pytest.approx(0.4, rel=0.05)
+    assert rates[0] < 0.03
+    assert rates[-1] < 0.01
+    assert rates[:top] == sorted(rates[:top])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+def test_norms_and_biases_decay_only_if_the_recipe_says_so() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    matrices, vectors = create_optimizer(model, recipe(decay_all=False, weight_decay=0.1)).param_groups
+    assert [p.ndim for p in matrices["params"]] == [2]
+    assert matrices["weight_decay"] == 0.1
+    assert [p.ndim for p in vectors["params"]] == [1, 1, 1]
+    assert vectors["weight_decay"] == 0.0
+
+
+def test_every_preset_loads_and_wrong_fields_are_named() -> None:
+    for name in list_recipes():
+        assert load_recipe(name).summary
+    assert load_recipe("paper", {"epochs": 3}).epochs == 3
+    with pytest.raises(UsageError, match="unknown recipe 'papr'; did you mean 'paper'"):
+        load_recipe("papr")
+    with pytest.raises(UsageError, match="unknown recipe field 'learning_rate'"):
+        load_recipe("paper", {"learning_rate": 1})
+    with pytest.raises(UsageError, match="epochs is 0"):
+        load_recipe("paper", {"epochs": 0})
+    with pytest.raises(UsageError, match="epochs is 'many': a whole number is needed"):
+        load_recipe("paper", {"epochs": "many"})
+
+
+def test_training_learns_and_repeats_bit_by_bit(image_set: ImageSet, tmp_path: Path) -> None:
+    chosen = recipe(epochs=8, lr=0.05, dropout=0.2, shift=1)
+    states = []
+    for k in range(2):
+        model = new_model("vgg_att2_concat_pc", image_set, chosen, width=0.0625, seed=5)
+        curve = fit(model, image_set, chosen, out=tmp_path / str(k), seed=5)
+        states.append(model.state_dict())
+    assert curve[-1]["loss"] < curve[0]["loss"]
+    assert curve[-1]["train_error"] < 25
+    assert len((tmp_path / "0" / "metrics.jsonl").read_text().splitlines()) == 8
+    assert not model.training
+    for name in states[0]:
+        assert (states[0][name] == states[1][name]).all(), name
+
+
+def test_a_new_model_knows_its_data(image_set: ImageSet) -> None:
+    model = new_model("vgg", image_set, recipe(), width=0.0625)
+    assert model.classes == ("dark", "bright")
+    assert model.image_size == 32
+    pixels = image_set.images / 255
+    np.testing.assert_allclose(model.preprocessing.mean.flatten(), pixels.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(model.preprocessing.std.flatten(), pixels.std((0, 1, 2)), rtol=1e-5)
