@@ -13,6 +13,7 @@ from PIL import Image
 
 from payattention import save
 from payattention.cli.app import run
+from payattention.data.cluttered_digits import COUNTS
 from payattention.models import Classifier
 
 
@@ -62,6 +63,20 @@ def test_the_main_job_on_a_folder_of_pictures(pictures: str, capsys: pytest.Capt
     assert len(manifest["pictures"]) == 4
     assert Path(manifest["sheets"][0]).is_file()
     assert manifest == json.loads(Path("maps/manifest.json").read_text())
+
+
+def test_the_quickstart_from_end_to_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(COUNTS, "train", 128)
+    monkeypatch.setitem(COUNTS, "test", 40)
+    assert run(["quickstart", "--epochs", "1", "--json"]) == 0
+    printed = capsys.readouterr()
+    summary = json.loads(printed.out)
+    assert summary["run"] == "runs/quickstart"
+    assert 0 <= summary["error"] <= 100
+    assert set(summary["pointing"]["hits"]) == {"layer10", "layer13", "combined", "image centre", "random point"}
+    assert Path(summary["sheet"]).is_file()
+    assert Path("runs/quickstart/model.safetensors").is_file()
+    assert "training vgg_att2_concat_pc at width 0.125 on 128 images" in printed.err
 
 
 def test_parquet_in_the_hugging_face_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,44 @@
+"""The README tells the truth."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import payattention as pa
+from payattention.models import Classifier
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_numbers_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    from readme_numbers import filled
+
+    assert filled(TEXT) == TEXT
+
+
+def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Classifier) -> None:
+    monkeypatch.chdir(tmp_path)
+    pa.save(model, "runs/quickstart")
+    Image.new("RGB", (40, 40), "green").save("cat.jpg")
+    (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    scope: dict[str, object] = {}
+    exec(example, scope)
+    assert scope["logits"].shape == (8, 10)
+    assert scope["look"].maps["layer10"].shape == (8, 16, 16)
+    assert (tmp_path / "out" / "picture.sheet.png").is_file()
+
+
+def test_its_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(((?!http)[^)]+)\)", TEXT):
+        assert (ROOT / target).exists(), target
+
+
+def test_its_commands_are_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    from payattention.cli.app import run
+
+    for verb in set(re.findall(r"^payattention (\w+)", TEXT, re.MULTILINE)):
+        assert run([verb, "--help"]) == 0, verb
