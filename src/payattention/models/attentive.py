@@ -33,8 +33,6 @@ class Trunk(nn.Module):
 class AttentiveClassifier(Classifier):
     """Classifies by a trunk's attended features alone; g only asks where to look."""
 
-    has_query = True
-
     def __init__(self, trunk: Trunk, attention: MultiLevelAttention, head: Head) -> None:
         super().__init__()
         self.trunk = trunk
@@ -42,6 +40,7 @@ class AttentiveClassifier(Classifier):
         self.head = head
         self.levels = tuple(attention.dims)
         self.min_size = trunk.min_size
+        self.query_dim = trunk.query_dim
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         local, own = self.trunk(self.prepared(images))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -52,7 +52,8 @@ class Classifier(nn.Module):
     """Names of the maps that `attend` gives, from low to high."""
     min_size: int = 1
     """The smallest height and width that the trunk can pool."""
-    has_query: ClassVar[bool] = False
+    query_dim: int = 0
+    """Channels of the global feature g that asks where to look; 0 where there is none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,14 +77,14 @@ class Classifier(nn.Module):
         """
         if query is None:
             return self.look(images, None)
-        if not self.has_query:
+        if not self.query_dim:
             raise UsageError(f"{self.name} has no query: only attention models take one")
         if query.ndim == 4:
             query = self.query_of(query)
-        if query.ndim != 2 or query.shape[0] not in (1, images.shape[0]):
+        if query.ndim != 2 or query.shape[0] not in (1, images.shape[0]) or query.shape[1] != self.query_dim:
             raise UsageError(
-                f"a query is (n, 3, h, w) images or (n, q) global features with n = 1 or {images.shape[0]}; "
-                f"got {tuple(query.shape)}"
+                f"a query is images (n, 3, h, w) or global features (n, {self.query_dim}), "
+                f"n = 1 or {images.shape[0]}; got {tuple(query.shape)}"
             )
         return self.look(images, query.expand(images.shape[0], -1))
 
@@ -106,6 +107,8 @@ class Classifier(nn.Module):
         """Checks the images' shape and normalises them."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise UsageError(f"images are (n, 3, height, width); got {tuple(images.shape)}")
+        if not images.is_floating_point():
+            raise UsageError(f"images hold values in [0, 1]; got {images.dtype} (divide whole numbers by 255)")
         height, width = images.shape[2:]
         if min(height, width) < self.min_size:
             raise UsageError(
