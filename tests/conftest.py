@@ -9,10 +9,7 @@ if os.environ.get("PAYATTENTION_SHAPES") != "0":
     from jaxtyping import install_import_hook
 
     install_import_hook(
-        [
-            f"payattention.{module}"
-            for module in ("attention", "heads", "maps", "preprocessing", "models.attentive", "models.vgg")
-        ]
+        [f"payattention.{module}" for module in ("attention", "heads", "maps", "preprocessing", "models")]
         + ["payattention.training.augment", "payattention.evaluation.pointing"],
         "beartype.beartype",
     )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from payattention.errors import CheckpointError, unknown
-from payattention.models import Classifier, create_model
+from payattention.models import Classifier, check_model, create_model
 from payattention.preprocessing import MeanStd
 
 # the constants of that implementation's training script
@@ -43,20 +43,18 @@ def load_peer(
 
 
 def _saoyan(path: Path, taps: str, normaliser: str) -> Classifier:
-    with torch.device("meta"):  # a wrong option fails before the file is read
-        create_model("saoyan_vgg_att3", 2, taps=taps, normaliser=normaliser)
-    theirs = {name.removeprefix("module."): tensor for name, tensor in read_state(path).items()}
-    classes = theirs["classify.weight"].shape[0] if "classify.weight" in theirs else 2
-    model = create_model("saoyan_vgg_att3", max(2, classes), taps=taps, normaliser=normaliser)
+    check_model("saoyan_vgg_att3", taps=taps, normaliser=normaliser)  # before the file is read
+    state = {name.removeprefix("module."): tensor for name, tensor in read_state(path).items()}
+    bias = state.get("classify.bias", torch.empty(2))
+    model = create_model("saoyan_vgg_att3", max(2, bias.numel()), taps=taps, normaliser=normaliser)
     model.preprocessing = MeanStd(_CIFAR100_MEAN, _CIFAR100_STD)
     ours = model.state_dict()
-    names = {theirs: our for our in ours if (theirs := saoyan_name(our))}
-    wrong = _differences({theirs: _their_shape(theirs, ours[our]) for theirs, our in names.items()}, theirs)
+    names = {our: theirs for our in ours if (theirs := saoyan_name(our))}
+    wrong = _differences({theirs: _their_shape(theirs, ours[our]) for our, theirs in names.items()}, state)
     if wrong:
         raise CheckpointError(f"{path}: not a checkpoint of saoyan's attention network: {'; '.join(wrong)}")
-    model.load_state_dict(
-        ours | {our: theirs[name].view_as(ours[our]) for name, our in names.items() if name in theirs}
-    )
+    given = {our: state[theirs].view_as(ours[our]) for our, theirs in names.items() if theirs in state}
+    model.load_state_dict(ours | given)
     return model
 
 
@@ -82,10 +80,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path}: damaged, or no file of torch.save ({error})") from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(
-            f"{path}: no state dict (tensors by name); write one by torch.save(net.state_dict(), path)"
-        )
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise CheckpointError(f"{path}: not tensors by name, as torch.save(net.state_dict(), path) writes them")
     return state
 
 

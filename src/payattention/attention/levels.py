@@ -94,7 +94,7 @@ class MultiLevelAttention(nn.Module):
         if self.blind:
             self.projection.drop_queries()
         for level in self.levels.values():
-            level.drop_dead()
+            level.drop_dead()  # type: ignore[operator]
 
     def forward(self, local: Mapping[str, Tensor], query: Float[Tensor, "n q"] | None) -> dict[str, Attended]:
         queries = {} if query is None else self.projection.queries(self.share(query))

@@ -148,7 +148,8 @@ class VGGTrunk(Trunk):
         self.min_size = self._pooled()
 
     def _pooled(self) -> int:
-        return prod(int(layer.kernel_size) for layer in self.layers.values() if isinstance(layer, nn.MaxPool2d))
+        pools = [layer for layer in self.layers.values() if isinstance(layer, nn.MaxPool2d)]
+        return prod(int(pool.stride) for pool in pools)  # type: ignore[arg-type]
 
 
 def _tapped(number: int, pools: Pools, taps: str) -> str:
