@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from settling import settled
 
 import payattention as pa
 from payattention.errors import UsageError
 from payattention.models import Classifier
+from settling import settled
 
 SMALL = 0.0625
 EVERY = pa.list_models()
@@ -150,10 +150,18 @@ def captured(backend: str, names: list[str]) -> list[str]:
     return done.stdout.split()
 
 
-def test_every_network_is_one_graph() -> None:
-    assert captured("eager", EVERY) == EVERY
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["vgg_att3*", "vgg_att2*", "vgg_att_*", "vgg_[!a]*", "vgg", "saoyan*", "resnet*"])
+def test_every_network_is_one_graph(family: str) -> None:
+    names = pa.list_models(family)
+    assert captured("eager", names) == names
+
+
+def test_no_network_is_left_out_of_the_graphs() -> None:
+    mark = next(m for m in test_every_network_is_one_graph.pytestmark if m.name == "parametrize")
+    assert {name for family in mark.args[1] for name in pa.list_models(family)} == set(EVERY)
 
 
 @pytest.mark.slow
 def test_compiled_by_inductor() -> None:
-    assert captured("inductor", ["vgg_att3_concat_pc"]) == ["vgg_att3_concat_pc"]
+    assert captured("inductor", ["vgg_att2_concat_dp"]) == ["vgg_att2_concat_dp"]

@@ -115,10 +115,10 @@ class ProgressiveVGG(Classifier):
             level.drop_dead()
         if self.gate.blind:
             self.lower_query = None
-            del self.query_dims[LOWER]
+            self.query_dims.pop(LOWER, None)
         if self.attention.blind:
             self.trunk.drop_query()
-            del self.query_dims[UPPER]
+            self.query_dims.pop(UPPER, None)
         self.query_dim, self.min_size = sum(self.query_dims.values()), self.trunk.min_size
 
     def _by_level(self, query: Tensor | None) -> dict[str, Tensor]:
