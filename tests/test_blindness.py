@@ -85,7 +85,8 @@ def test_pan_sees_by_its_first_map(compatibility: str, normaliser: str, gate: st
     by_gate = model.attend(images, query=torch.cat([other, upper], 1))
     by_upper = model.attend(images, query=torch.cat([lower, other], 1))
     assert same(by_gate.maps["layer10"], own.maps["layer10"]) == is_blind(compatibility, gate)
-    assert same(by_gate.logits, own.logits) == is_blind(compatibility, gate)
+    if is_blind(compatibility, gate):
+        assert same(by_gate.logits, own.logits)
     torch.testing.assert_close(by_upper.maps["layer10"], own.maps["layer10"])
     blind = is_blind(compatibility, normaliser)
     assert same(by_upper.maps["layer13"], own.maps["layer13"]) == blind
