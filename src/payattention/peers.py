@@ -5,6 +5,7 @@ A checkpoint is opened as plain tensors only: a pickle that needs more could run
 
 import pickle
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch's advice on pickles that are refused anyway
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         wants = f" ({asked[1]})" if asked else ""
@@ -78,7 +81,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"{path}: refused and not run: this file is damaged, or a pickle that asks for more than tensors{wants}, "
             "which could run any code; a state dict is needed, torch.save(net.state_dict(), path)"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # an unpickler that is fed other bytes raises nearly anything
         raise CheckpointError(f"{path}: damaged, or no file of torch.save ({error})") from None
     if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise CheckpointError(f"{path}: not tensors by name, as torch.save(net.state_dict(), path) writes them")
