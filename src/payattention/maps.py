@@ -20,7 +20,7 @@ def stretched(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     return (maps - low) / span.clamp_min(torch.finfo(maps.dtype).tiny)
 
 
-def combined(maps: Sequence[Float[Tensor, "n h w"]], root: bool = True) -> Float[Tensor, "n H W"]:
+def combined(maps: Sequence[Float[Tensor, "n _ _"]], root: bool = True) -> Float[Tensor, "n H W"]:
     """The last two levels as one map in 0 ... 1: their product on the finer grid, square root, stretch.
 
     This is the combination of the paper's segmentation experiment (section A.4), which leaves the resampling open.

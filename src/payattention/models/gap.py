@@ -55,13 +55,13 @@ class GapVGG(Classifier):
             descriptors={"layer13": mean},
         )
 
-    def class_map(self, images: Float[Tensor, "n 3 h w"], labels: Int[Tensor, "n"] | None = None) -> Tensor:
+    def class_map(self, images: Float[Tensor, "n 3 h w"], labels: Tensor | None = None) -> Tensor:
         """Class activation maps (n, h, w): sum_c w_c F_c. Their mean and the bias make the class's logit.
 
         Args:
             images: (n, 3, H, W), values in [0, 1].
-            labels: The class of each image; by default the predicted one, as in `attend`. The authors' code takes the
-                true one.
+            labels: The class of each image, (n,) whole numbers; by default the predicted one, as in `attend`. The
+                authors' code takes the true one.
 
         Raises:
             UsageError: Labels that do not fit the images, or the classes.
