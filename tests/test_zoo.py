@@ -12,6 +12,8 @@ import torch
 import payattention as pa
 from payattention.errors import UsageError
 from payattention.models import Classifier
+from payattention.training.fit import new_model
+from payattention.training.recipe import list_recipes, load_recipe
 from settling import settled
 
 SMALL = 0.0625
@@ -120,6 +122,14 @@ def test_a_copy_is_independent(name: str, images: torch.Tensor) -> None:
     for parameter in other.parameters():
         torch.nn.init.zeros_(parameter)
     torch.testing.assert_close(model(images), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("recipe", list_recipes())
+def test_every_recipe_starts_every_network(name: str, recipe: str, image_set: pa.ImageSet) -> None:
+    """Some recipes set the dropout, which some networks do not have."""
+    model = new_model(name, image_set, load_recipe(recipe), width=SMALL)
+    assert model.classes == image_set.classes
 
 
 CAPTURE = """

@@ -15,11 +15,13 @@ def prune(model: Classifier) -> Classifier:
     Raises:
         UsageError: Every parameter counts.
     """
-    if model.config.pruned:
+    config = getattr(model, "config", None)  # a network composed by hand has none
+    if config is not None and config.pruned:
         raise UsageError(f"this {model.name} is pruned already")
     if not model.dead_parameters():
         raise UsageError(f"every parameter of {model.name} counts: there is nothing to prune")
     slim = copy.deepcopy(model)
     slim.drop_dead()
-    slim.config = replace(model.config, pruned=True)
+    if config is not None:
+        slim.config = replace(config, pruned=True)
     return slim
