@@ -8,11 +8,10 @@ import os
 if os.environ.get("PAYATTENTION_SHAPES") != "0":
     from jaxtyping import install_import_hook
 
+    networks = ("attentive", "gap", "pan", "resnet", "saoyan", "vgg")
     install_import_hook(
-        [
-            f"payattention.{module}"
-            for module in ("attention", "heads", "maps", "preprocessing", "models.attentive", "models.vgg")
-        ]
+        [f"payattention.{module}" for module in ("attention", "heads", "maps", "preprocessing")]
+        + [f"payattention.models.{network}" for network in networks]
         + ["payattention.training.augment", "payattention.evaluation.pointing"],
         "beartype.beartype",
     )

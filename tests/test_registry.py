@@ -1,40 +1,10 @@
-"""Every network through the same test, and the registry's errors."""
-
-from pathlib import Path
+"""The registry's names, options and errors."""
 
 import pytest
 import torch
 
 import payattention as pa
 from payattention.errors import UsageError
-
-
-@pytest.mark.parametrize("name", pa.list_models())
-def test_every_network(name: str, images: torch.Tensor, tmp_path: Path) -> None:
-    model = pa.create_model(name, num_classes=3, width=0.0625).train()
-    model(images).sum().backward()
-    trained = [p for p in model.parameters() if p.grad is not None]
-    assert trained
-    assert all(p.grad.isfinite().all() for p in trained)
-
-    model.eval()
-    look = model.attend(images)
-    assert look.logits.shape == (4, 3)
-    torch.testing.assert_close(model(images), look.logits)
-    assert tuple(look.maps) == model.levels
-    for level in model.levels:
-        assert look.maps[level].shape[0] == 4
-        torch.testing.assert_close(look.maps[level].sum((1, 2)), torch.ones(4))
-
-    loaded = pa.load(pa.save(model, tmp_path))
-    assert loaded.config == model.config
-    assert not loaded.training
-    torch.testing.assert_close(loaded(images), look.logits, rtol=0, atol=0)
-
-    smallest = torch.rand(2, 3, model.min_size, model.min_size + 9)
-    assert model(smallest).shape == (2, 3)
-    with pytest.raises(UsageError, match=f"at least {model.min_size}x{model.min_size}"):
-        model(smallest[:, :, 1:])
 
 
 def test_names_are_globbed() -> None:

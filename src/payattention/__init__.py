@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from payattention.data import ImageSet, load_data
     from payattention.errors import PayAttentionError
     from payattention.explanation import Explanation, explain
-    from payattention.models import Classifier, Look, create_model, list_models
+    from payattention.models import Classifier, Look, create_model, list_models, prune
+    from payattention.peers import load_peer
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,8 @@ _HOME = {
     "list_models": "payattention.models",
     "load": "payattention.checkpoint",
     "load_data": "payattention.data",
+    "load_peer": "payattention.peers",
+    "prune": "payattention.models",
     "save": "payattention.checkpoint",
 }
 
@@ -40,6 +43,8 @@ __all__ = [
     "list_models",
     "load",
     "load_data",
+    "load_peer",
+    "prune",
     "save",
 ]
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from payattention.errors import CheckpointError, PayAttentionError
 from payattention.files import replacing
-from payattention.models import Classifier, ModelConfig, create_model
+from payattention.models import Classifier, ModelConfig, create_model, prune
 
 WEIGHTS = "model.safetensors"
 _HEADER = "payattention"
@@ -53,6 +53,8 @@ def load(path: str | Path) -> Classifier:
     try:
         config = ModelConfig(header["name"], header["num_classes"], header["width"], header["options"])
         model = create_model(config.name, config.num_classes, config.width, **config.options)
+        if header.get("pruned", False):
+            model = prune(model)
     except (KeyError, PayAttentionError) as error:
         raise CheckpointError(f"{file}: its configuration describes no network here ({error})") from None
     model.classes = tuple(header["classes"])

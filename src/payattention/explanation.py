@@ -112,7 +112,7 @@ def explain(model: Classifier, picture: str | Path | Image.Image, *, size: int |
     model.train(was_training)
     maps = {name: look.maps[name].float().cpu() for name in model.levels}
     own = (picture.height, picture.width)
-    heat = stretched(upsampled(combined(list(maps.values())), own))[0]
+    heat = stretched(upsampled(combined(list(maps.values()), root=not model.progressive), own))[0]
     probabilities = look.logits.float().softmax(1)[0].cpu().numpy()
     classes = model.classes or tuple(map(str, range(len(probabilities))))
     return Explanation(

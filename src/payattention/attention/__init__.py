@@ -1,5 +1,6 @@
 """Trainable soft attention: compatibility, normaliser, projection, and their levels (paper, section 3)."""
 
+from payattention.attention.branch_grad import branch_point
 from payattention.attention.compatibility import COMPATIBILITIES, Compatibility
 from payattention.attention.levels import Attended, AttentionLevel, MultiLevelAttention
 from payattention.attention.normaliser import NORMALISERS, Normaliser
@@ -14,4 +15,5 @@ __all__ = [
     "Compatibility",
     "MultiLevelAttention",
     "Normaliser",
+    "branch_point",
 ]

@@ -1,14 +1,16 @@
 """Compatibility scores: how well each local feature answers the query (paper, section 3.2).
 
 A compatibility function takes local features l (n, d, h, w) and a query g (n, d), the global feature, and gives
-one score per position (n, h, w). Two properties decide what a query can do, and are read by
-`MultiLevelAttention.blind` and by pruning:
+one score per position (n, h, w). Three properties decide what a query can do, and are read by
+`AttentionLevel.blind` and by pruning:
 
+- whether it *reads the query* at all;
 - a *separable* score is f(l) + h(g). Softmax over positions cancels h(g), so the map cannot depend on the query;
 - `without_shift()` is the same function up to a constant per image, without the parameters that only add one.
 """
 
-from typing import ClassVar, Protocol
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,25 +23,31 @@ from payattention.errors import unknown
 class Compatibility(nn.Module):
     """Base class: `forward(local, query) -> scores`."""
 
+    reads_query: ClassVar[bool] = True
     separable: ClassVar[bool] = False
+    """Then `without_shift` must give a function that does not read the query."""
 
     def forward(self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"]) -> Float[Tensor, "n h w"]:
         raise NotImplementedError
 
     def without_shift(self) -> "Compatibility":
+        """The same scores up to a constant per image, with no more parameters than that needs."""
         return self
 
 
 class Local(Compatibility):
     """<u, l>: the query plays no part. What `Parametrised` and `Concat` amount to under softmax."""
 
+    reads_query = False
     separable = True
 
     def __init__(self, dim: int, bias: bool = True) -> None:
         super().__init__()
         self.u = nn.Conv2d(dim, 1, 1, bias=bias)
 
-    def forward(self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"]) -> Float[Tensor, "n h w"]:
+    def forward(
+        self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"] | None = None
+    ) -> Float[Tensor, "n h w"]:
         return self.u(local).squeeze(1)
 
     def without_shift(self) -> Compatibility:
@@ -47,13 +55,13 @@ class Local(Compatibility):
 
 
 class Parametrised(Compatibility):
-    """pc: <u, l + g> (equation 2). u is a 1x1 convolution with bias, as in the authors' code."""
+    """pc: <u, l + g> (equation 2). u is a 1x1 convolution, with a bias as in the authors' code."""
 
     separable = True
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, bias: bool = True) -> None:
         super().__init__()
-        self.u = nn.Conv2d(dim, 1, 1)
+        self.u = nn.Conv2d(dim, 1, 1, bias=bias)
 
     def forward(self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"]) -> Float[Tensor, "n h w"]:
         # <u, l + g> = <u, l> + <u, g>: the sum l + g is never formed
@@ -136,11 +144,10 @@ class GridGate(Compatibility):
         return gate
 
 
-class _FromDim(Protocol):
-    def __call__(self, dim: int) -> Compatibility: ...
+FromDim = Callable[[int], Compatibility]
+"""Makes a compatibility function for local features and queries of so many channels."""
 
-
-COMPATIBILITIES: dict[str, _FromDim] = {
+COMPATIBILITIES: dict[str, FromDim] = {
     "pc": Parametrised,
     "dp": DotProduct,
     "local": Local,
@@ -150,8 +157,10 @@ COMPATIBILITIES: dict[str, _FromDim] = {
 }
 
 
-def create_compatibility(name: str, dim: int) -> Compatibility:
-    """The compatibility function `name` for local features and queries of `dim` channels."""
+def create_compatibility(name: str | FromDim, dim: int) -> Compatibility:
+    """The compatibility function of that name, or your own, for local features and queries of `dim` channels."""
+    if callable(name):
+        return name(dim)
     if name not in COMPATIBILITIES:
         raise unknown("compatibility function", name, COMPATIBILITIES)
     return COMPATIBILITIES[name](dim)

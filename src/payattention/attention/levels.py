@@ -6,7 +6,8 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.attention.compatibility import Compatibility, create_compatibility
+from payattention.attention.branch_grad import branch_point
+from payattention.attention.compatibility import Compatibility, FromDim, create_compatibility
 from payattention.attention.normaliser import Normaliser, create_normaliser
 from payattention.attention.projection import create_projection
 
@@ -30,9 +31,15 @@ class AttentionLevel(nn.Module):
     @property
     def blind(self) -> bool:
         """Whether the map provably cannot depend on the query."""
-        return self.compatibility.separable and self.normaliser.shift_invariant
+        cancelled = self.compatibility.separable and self.normaliser.shift_invariant
+        return cancelled or not self.compatibility.reads_query
 
-    def forward(self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"]) -> Attended:
+    def drop_dead(self) -> None:
+        """Removes, in place, the parameters that cannot change the map; a blind level then takes no query."""
+        if self.normaliser.shift_invariant:
+            self.compatibility = self.compatibility.without_shift()
+
+    def forward(self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"] | None) -> Attended:
         scores = self.compatibility(local, query)  # (n, h, w)
         weights = self.normaliser(scores)  # (n, h, w)
         return Attended(self.normaliser.estimate(weights, local), weights, scores)
@@ -44,10 +51,11 @@ class MultiLevelAttention(nn.Module):
     Args:
         local_dims: Channels of the local features by level, in network order, e.g. `{"layer7": 256, ...}`.
         query_dim: Channels of the global feature g.
-        compatibility: A name of `COMPATIBILITIES`.
+        compatibility: A name of `COMPATIBILITIES`, or a function from a dimension to your own `Compatibility`.
         normaliser: A name of `NORMALISERS`.
         projection: A name of `PROJECTIONS`: what is mapped where the two dimensions differ.
         dropout: Rate inside the query's projection.
+        branch_grad: "sum", or "mean" of the gradients that the levels send back to g.
     """
 
     def __init__(
@@ -55,12 +63,14 @@ class MultiLevelAttention(nn.Module):
         local_dims: Mapping[str, int],
         query_dim: int,
         *,
-        compatibility: str = "pc",
+        compatibility: str | FromDim = "pc",
         normaliser: str = "softmax",
         projection: str = "down",
         dropout: float = 0.5,
+        branch_grad: str = "sum",
     ) -> None:
         super().__init__()
+        self.share = branch_point(branch_grad, len(local_dims))
         self.projection = create_projection(projection, local_dims, query_dim, dropout)
         self.levels = nn.ModuleDict(
             {
@@ -79,8 +89,16 @@ class MultiLevelAttention(nn.Module):
         """Whether no map can depend on the query: then the whole global branch is dead."""
         return all(level.blind for level in self.levels.values())
 
-    def forward(self, local: Mapping[str, Tensor], query: Float[Tensor, "n q"]) -> dict[str, Attended]:
-        queries = self.projection.queries(query)
+    def drop_dead(self) -> None:
+        """Removes, in place, the parameters that cannot change a map; if all are blind, `forward` takes no query."""
+        if self.blind:
+            self.projection.drop_queries()
+        for level in self.levels.values():
+            level.drop_dead()  # type: ignore[operator]
+
+    def forward(self, local: Mapping[str, Tensor], query: Float[Tensor, "n q"] | None) -> dict[str, Attended]:
+        queries = {} if query is None else self.projection.queries(self.share(query))
         return {
-            name: level(self.projection.local(name, local[name]), queries[name]) for name, level in self.levels.items()
+            name: level(self.projection.local(name, local[name]), queries.get(name))
+            for name, level in self.levels.items()
         }

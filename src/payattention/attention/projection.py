@@ -38,6 +38,10 @@ class QueryDown(nn.Module):
         projected = {key: project(query) for key, project in self.to_dim.items()}
         return {name: projected[self.keys[name]] if name in self.keys else query for name in self.dims}
 
+    def drop_queries(self) -> None:
+        """Removes, in place, what only serves queries."""
+        self.to_dim = nn.ModuleDict()
+
 
 class QueryDownLinear(QueryDown):
     """g -> the local dimension by one linear map, as the paper's text has it."""
@@ -65,6 +69,9 @@ class LocalUp(nn.Module):
 
     def queries(self, query: Float[Tensor, "n q"]) -> dict[str, Tensor]:
         return dict.fromkeys(self.dims, query)
+
+    def drop_queries(self) -> None:
+        """Nothing here serves queries."""
 
 
 PROJECTIONS: dict[str, type[QueryDown] | type[LocalUp]] = {

@@ -1,7 +1,12 @@
 """The networks. Importing this package registers them all."""
 
-from payattention.models import vgg as _vgg  # noqa: F401  (registers)
+from payattention.models import gap as _gap  # noqa: F401  (registers)
+from payattention.models import pan as _pan  # noqa: F401
+from payattention.models import resnet as _resnet  # noqa: F401
+from payattention.models import saoyan as _saoyan  # noqa: F401
+from payattention.models import vgg as _vgg  # noqa: F401
 from payattention.models.classifier import Classifier, Look, ModelConfig
+from payattention.models.prune import prune
 from payattention.models.registry import Entry, check_model, create_model, entry, list_models
 
 __all__ = [
@@ -13,4 +18,5 @@ __all__ = [
     "create_model",
     "entry",
     "list_models",
+    "prune",
 ]

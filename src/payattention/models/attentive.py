@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -13,14 +12,17 @@ from payattention.models.classifier import Classifier, Look
 
 
 class Features(NamedTuple):
-    """What a trunk gives: local features (n, d, h, w) by level and the global feature g (n, q)."""
+    """What a trunk gives: local features (n, d, h, w) by level and the global feature g (n, q), if it has one."""
 
     local: dict[str, Tensor]
-    query: Tensor
+    query: Tensor | None
 
 
 class Trunk(nn.Module):
-    """Base class: `forward(images) -> Features`, images already normalised."""
+    """Base class: `forward(images) -> Features`, images already normalised.
+
+    `query_dim` is the number of channels of g; 0 where there is none.
+    """
 
     local_dims: Mapping[str, int]
     query_dim: int
@@ -28,6 +30,10 @@ class Trunk(nn.Module):
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
         raise NotImplementedError
+
+    def drop_query(self) -> None:
+        """Removes, in place, what only makes g. A trunk that cannot tell stops giving g, and keeps the rest."""
+        self.query_dim = 0
 
 
 class AttentiveClassifier(Classifier):
@@ -42,9 +48,16 @@ class AttentiveClassifier(Classifier):
         self.min_size = trunk.min_size
         self.query_dim = trunk.query_dim
 
+    def drop_dead(self) -> None:
+        self.attention.drop_dead()
+        if self.attention.blind:
+            self.trunk.drop_query()
+            self.query_dim, self.min_size = 0, self.trunk.min_size
+
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         local, own = self.trunk(self.prepared(images))
-        query = own if query is None else query
+        if query is None and self.query_dim:
+            query = own
         attended = self.attention(local, query)
         descriptors = {name: level.descriptor for name, level in attended.items()}
         return Look(
@@ -54,29 +67,3 @@ class AttentiveClassifier(Classifier):
             descriptors=descriptors,
             query=query,
         )
-
-
-class _ScaledGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, scale: float) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.scale = scale
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
-        return grad * ctx.scale, None
-
-
-class BranchPoint(nn.Module):
-    """An identity whose gradient is divided by the number of branches that leave it.
-
-    The authors' scripts average the gradients that meet at a branch instead of summing them (`branch_grad="mean"`).
-    """
-
-    def __init__(self, branches: int) -> None:
-        super().__init__()
-        self.branches = branches
-
-    def forward(self, x: Tensor) -> Tensor:
-        scaled: Tensor = _ScaledGradient.apply(x, 1 / self.branches)
-        return scaled

@@ -1,8 +1,9 @@
 """What every network here is: a classifier of raw pixels that can also say where it looked."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -38,6 +39,8 @@ class ModelConfig:
     num_classes: int
     width: float = 1.0
     options: Mapping[str, Any] = field(default_factory=dict)
+    pruned: bool = False
+    """Whether `payattention.prune` then removed its dead parameters."""
 
 
 class Classifier(nn.Module):
@@ -54,6 +57,9 @@ class Classifier(nn.Module):
     """The smallest height and width that the trunk can pool."""
     query_dim: int = 0
     """Channels of the global feature g that asks where to look; 0 where there is none."""
+
+    progressive: ClassVar[bool] = False
+    """Whether a map multiplies the features that the next level sees, so that the last level has all of them in it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,8 +83,7 @@ class Classifier(nn.Module):
         """
         if query is None:
             return self.look(images, None)
-        if not self.query_dim:
-            raise UsageError(f"{self.name} has no query: only attention models take one")
+        self._check_has_query()
         if query.ndim == 4:
             query = self.query_of(query)
         if query.ndim != 2 or query.shape[0] not in (1, images.shape[0]) or query.shape[1] != self.query_dim:
@@ -90,18 +95,42 @@ class Classifier(nn.Module):
 
     def query_of(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n q"]:
         """The global feature g of each image."""
+        self._check_has_query()
         query = self.look(images, None).query
-        if query is None:
-            raise UsageError(f"{self.name} has no query: only attention models have one")
+        assert query is not None  # query_dim is not 0
         return query
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         """The network itself; `forward` and `attend` are its two faces."""
         raise NotImplementedError
 
+    def drop_dead(self) -> None:
+        """Removes, in place, the parameters that cannot affect the output; `payattention.prune` is its safe face."""
+
+    def dead_parameters(self) -> dict[str, int]:
+        """Parameters that cannot affect logits or maps, whatever their values: the number of dead entries by name.
+
+        The finding behind it: softmax attention by `pc`, `concat` or `local` cannot see its query (docs/the-query.md).
+        """
+        slim = copy.deepcopy(self)
+        slim.drop_dead()
+        left = {name: p.numel() for name, p in slim.named_parameters()}
+        dead = {name: p.numel() - left.get(name, 0) for name, p in self.named_parameters()}
+        return {name: count for name, count in dead.items() if count}
+
     @property
     def name(self) -> str:
         return self.config.name if hasattr(self, "config") else type(self).__name__
+
+    def _check_has_query(self) -> None:
+        if self.query_dim:
+            return
+        if hasattr(self, "config") and self.config.pruned:
+            raise UsageError(
+                f"the query of this {self.name} was pruned, since its maps cannot depend on one; "
+                "take the model before pruning, or one with compatibility dp or additive"
+            )
+        raise UsageError(f"{self.name} has no query: only attention models have one")
 
     def prepared(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Checks the images' shape and normalises them."""

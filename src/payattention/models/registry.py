@@ -1,8 +1,9 @@
 """Networks by name: `list_models`, `create_model`."""
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import torch
@@ -15,11 +16,15 @@ MIN_WIDTH, MAX_WIDTH = 1 / 16, 8.0
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered network: its builder `build(num_classes, width, **options)` and one line about it."""
+    """A registered network: its builder `build(num_classes, width, **options)` and one line about it.
+
+    `lacks` gives, for options that other networks have and this one cannot, the reason.
+    """
 
     name: str
     build: Callable[..., Classifier]
     summary: str
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def options(self) -> dict[str, object]:
@@ -31,9 +36,9 @@ class Entry:
 _ENTRIES: dict[str, Entry] = {}
 
 
-def register(name: str, build: Callable[..., Classifier], summary: str) -> None:
+def register(name: str, build: Callable[..., Classifier], summary: str, lacks: Mapping[str, str] | None = None) -> None:
     """Makes a network known by name."""
-    _ENTRIES[name] = Entry(name, build, summary)
+    _ENTRIES[name] = Entry(name, build, summary, lacks or {})
 
 
 def entry(name: str) -> Entry:
@@ -83,6 +88,24 @@ def _check(name: str, width: float, options: Mapping[str, object]) -> None:
     known = entry(name).options
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         raise UsageError(f"width is {width:g}: it lies between {MIN_WIDTH} and {MAX_WIDTH:g} (1 is the paper's)")
-    for option in options:
+    for option, value in options.items():
+        if option in entry(name).lacks:
+            raise UsageError(f"{name} has no option {option!r}: {entry(name).lacks[option]}")
         if option not in known:
             raise unknown(f"option of {name}", option, known)
+        _check_kind(option, value, known[option])
+    if not 0 <= float(str(options.get("dropout", 1))) < 2:
+        raise UsageError(f"dropout is {options['dropout']}: it scales every dropout rate, from 0 (none) to below 2")
+
+
+def _check_kind(option: str, value: object, default: object) -> None:
+    """An option's value is of its default's kind: `head_norm="no"` would otherwise count as yes."""
+    numbers = (int, float)
+    if isinstance(default, bool):
+        fits, kind = isinstance(value, bool), "true or false"
+    elif isinstance(default, numbers):
+        fits, kind = isinstance(value, numbers) and not isinstance(value, bool), "a number"
+    else:
+        fits, kind = not isinstance(default, str) or isinstance(value, str), "a name"
+    if not fits:
+        raise UsageError(f"{option} is {value!r}: it takes {kind}, by default {json.dumps(default)}")

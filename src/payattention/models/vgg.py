@@ -10,14 +10,15 @@ attention on the baseline's cheap trunk.
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import partial
+from math import prod
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.attention import MultiLevelAttention
-from payattention.errors import unknown
+from payattention.attention import MultiLevelAttention, branch_point
+from payattention.errors import UsageError, unknown
 from payattention.heads import create_head
-from payattention.models.attentive import AttentiveClassifier, BranchPoint, Features, Trunk
+from payattention.models.attentive import AttentiveClassifier, Features, Trunk
 from payattention.models.classifier import Classifier, Look
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
@@ -31,25 +32,31 @@ _QUERY_CHANNELS = 512
 
 # Pools after these convolutions: window and stride. The last pool is adaptive (`None`), so that any input size ends
 # in one vector; at the input size named it is the authors' pool exactly.
-_Pools = Mapping[int, int | None]
-_BASELINE_POOLS: dict[str, _Pools] = {
+Pools = Mapping[int, int | None]
+BASELINE_POOLS: dict[str, Pools] = {
     "cifar": {2: 2, 4: 2, 7: 2, 10: 2, 13: None},  # 32x32
     "cub": {2: 2, 4: 2, 7: 2, 10: 2, 12: 2, 13: None},  # 80x80: 3x3 at conv13
 }
-_LATE_POOLS: dict[str, _Pools] = {
+LATE_POOLS: dict[str, Pools] = {
     "cifar": {7: 2, 10: 2, 13: 2, 14: 2, 15: None},  # 32x32
     "cub": {7: 5, 10: 2, 13: 2, 14: 2, 15: None},  # 80x80: 16x16 at layer 10, as at 32x32
 }
 
 
+NO_ATTENTION = dict.fromkeys(
+    ("compatibility", "normaliser", "projection", "taps", "head", "head_norm", "branch_grad"), "it has no attention"
+)
+"""Why the networks without attention lack its options."""
+
+
 class ConvBlock(nn.Sequential):
     """3x3 convolution - batch norm - ReLU - dropout."""
 
-    def __init__(self, in_channels: int, channels: int, dropout: float) -> None:
+    def __init__(self, in_channels: int, channels: int, dropout: float, eps: float = 1e-3) -> None:
         super().__init__(
             OrderedDict(
                 conv=nn.Conv2d(in_channels, channels, 3, padding=1),
-                norm=nn.BatchNorm2d(channels, eps=1e-3),
+                norm=nn.BatchNorm2d(channels, eps=eps),
                 relu=nn.ReLU(inplace=True),
                 dropout=nn.Dropout(dropout),
             )
@@ -68,64 +75,104 @@ def scaled(channels: int, width: float) -> int:
 class VGGTrunk(Trunk):
     """Convolutions and pools, tapped on the way, and the global feature g at the end.
 
-    g is the bare output of a linear layer: no batch norm, no ReLU.
+    g is the bare output of a linear layer: no batch norm, no ReLU. The layers run in spans, `up_to` each tap and then
+    to the `query`, so that a network can act on a level before it goes on (`payattention.models.pan`).
 
     Args:
-        pools: Window of the pool after a convolution, by its number; see `_LATE_POOLS`.
-        levels: Numbers of the convolutions to tap.
+        pools: Window of the pool after a convolution, by its number; see `LATE_POOLS`.
+        levels: Numbers of the convolutions to tap, ascending.
         taps: "before" the pool that follows a tapped convolution (the paper) or "after" it.
         width: Scales every channel count.
         dropout: Factor on every dropout rate.
         branch_grad: "sum" (the true gradient) or "mean" of the gradients that meet at a tap.
+        eps: Of the batch norms.
     """
 
     def __init__(
         self,
-        pools: _Pools,
+        pools: Pools,
         levels: Iterable[int] = (),
         *,
         taps: str = "before",
         width: float = 1.0,
         dropout: float = 1.0,
         branch_grad: str = "sum",
+        eps: float = 1e-3,
     ) -> None:
         super().__init__()
+        last_layers = {f"layer{number}": _tapped(number, pools, taps) for number in levels}
         self.layers = nn.ModuleDict()
-        in_channels, self.min_size, self.local_dims = 3, 1, {}
+        self.local_dims = {}
+        in_channels = 3
         for number, (channels, rate) in enumerate(_CONVS[: max(pools)], start=1):
             channels = scaled(channels, width)
-            self.layers[f"conv{number}"] = ConvBlock(in_channels, channels, rate * dropout)
+            self.layers[f"conv{number}"] = ConvBlock(in_channels, channels, rate * dropout, eps)
             if number in pools:
                 self.layers[f"pool{number}"] = _pool(pools[number])
-                self.min_size *= pools[number] or 1
-            if number in levels:
+            if f"layer{number}" in last_layers:
                 self.local_dims[f"layer{number}"] = channels
             in_channels = channels
-        tapped = {"before": "conv", "after": "pool"}
-        if taps not in tapped:
-            raise unknown("place of the taps", taps, tapped)
-        self.taps = {f"{tapped[taps]}{number}": f"layer{number}" for number in levels}
-
-        if branch_grad not in ("sum", "mean"):
-            raise unknown("branch gradient", branch_grad, ("sum", "mean"))
-        mean = branch_grad == "mean" and bool(self.taps)
-        self.tap = BranchPoint(2) if mean else nn.Identity()
+        self.spans = _spans(list(self.layers), last_layers)
+        self.tap = branch_point(branch_grad, 2)
         self.query_dim = scaled(_QUERY_CHANNELS, width)
-        self.fc16 = nn.Sequential(
-            OrderedDict(
-                dropout=nn.Dropout(0.5 * dropout),
-                linear=nn.Linear(in_channels, self.query_dim),
-                branch=BranchPoint(len(self.taps)) if mean else nn.Identity(),
-            )
+        self.fc16: nn.Module | None = nn.Sequential(
+            OrderedDict(dropout=nn.Dropout(0.5 * dropout), linear=nn.Linear(in_channels, self.query_dim))
         )
+        self.min_size = self._pooled()
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
         local, x = {}, images
-        for name, layer in self.layers.items():
-            x = layer(x)
-            if name in self.taps:
-                x = local[self.taps[name]] = self.tap(x)
-        return Features(local, self.fc16(x.flatten(1)))
+        for level in self.local_dims:
+            x = local[level] = self.up_to(level, x)
+        return Features(local, self.query(x))
+
+    def up_to(self, level: str, x: Float[Tensor, "n a h w"]) -> Float[Tensor, "n d i j"]:
+        """The local features of a level, from those of the level below (or the images)."""
+        for name in self.spans[level]:
+            x = self.layers[name](x)
+        return self.tap(x)
+
+    def query(self, x: Float[Tensor, "n d h w"]) -> Float[Tensor, "n q"] | None:
+        """The global feature g, from the local features of the last level."""
+        if self.fc16 is None:
+            return None
+        for name in self.spans["query"]:
+            x = self.layers[name](x)
+        return self.fc16(x.flatten(1))
+
+    def drop_query(self) -> None:
+        """Removes, in place, the layers behind the last tap; `min_size` falls with their pools."""
+        for name in self.spans["query"]:
+            del self.layers[name]
+        self.spans["query"], self.fc16, self.query_dim = (), None, 0
+        self.min_size = self._pooled()
+
+    def _pooled(self) -> int:
+        pools = [layer for layer in self.layers.values() if isinstance(layer, nn.MaxPool2d)]
+        return prod(int(pool.stride) for pool in pools)  # type: ignore[arg-type]
+
+
+def _tapped(number: int, pools: Pools, taps: str) -> str:
+    """The name of the layer whose output is a level's local features."""
+    if taps not in ("before", "after"):
+        raise unknown("place of the taps", taps, ("before", "after"))
+    if taps == "before":
+        return f"conv{number}"
+    if pools[number] is None:
+        raise UsageError(
+            f"taps='after' leaves nothing to choose from at layer{number} of this trunk: "
+            "its pool makes one position of all; take taps='before'"
+        )
+    return f"pool{number}"
+
+
+def _spans(layers: list[str], last_layers: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The layers' names by what they lead to: each level, whose last layer is given, then "query"."""
+    spans, start = {}, 0
+    for level, last in last_layers.items():
+        end = layers.index(last) + 1
+        spans[level], start = tuple(layers[start:end]), end
+    return {**spans, "query": tuple(layers[start:])}
 
 
 class PlainVGG(Classifier):
@@ -133,7 +180,7 @@ class PlainVGG(Classifier):
 
     def __init__(
         self,
-        pools: Mapping[str, _Pools],
+        pools: Mapping[str, Pools],
         num_classes: int,
         width: float = 1.0,
         *,
@@ -142,7 +189,7 @@ class PlainVGG(Classifier):
         init: str = "default",
     ) -> None:
         super().__init__()
-        self.trunk = VGGTrunk(_of_layout(pools, layout), width=width, dropout=dropout)
+        self.trunk = VGGTrunk(of_layout(pools, layout), width=width, dropout=dropout)
         self.min_size = self.trunk.min_size
         self.classifier = nn.Sequential(
             nn.BatchNorm1d(self.trunk.query_dim),
@@ -157,7 +204,7 @@ class PlainVGG(Classifier):
 
 
 def attentive_vgg(
-    pools: Mapping[str, _Pools],
+    pools: Mapping[str, Pools],
     levels: tuple[int, ...],
     num_classes: int,
     width: float = 1.0,
@@ -191,9 +238,7 @@ def attentive_vgg(
         branch_grad: "sum" or "mean".
         init: "default" or "torch7".
     """
-    trunk = VGGTrunk(
-        _of_layout(pools, layout), levels, taps=taps, width=width, dropout=dropout, branch_grad=branch_grad
-    )
+    trunk = VGGTrunk(of_layout(pools, layout), levels, taps=taps, width=width, dropout=dropout, branch_grad=branch_grad)
     attention = MultiLevelAttention(
         trunk.local_dims,
         trunk.query_dim,
@@ -201,6 +246,7 @@ def attentive_vgg(
         normaliser=normaliser,
         projection=projection,
         dropout=0.5 * dropout,
+        branch_grad=branch_grad,
     )
     classifier = create_head(head, attention.dims, num_classes, head_norm, 0.5 * dropout)
     model = AttentiveClassifier(trunk, attention, classifier)
@@ -208,18 +254,20 @@ def attentive_vgg(
     return model
 
 
-def _of_layout(pools: Mapping[str, _Pools], layout: str) -> _Pools:
+def of_layout(pools: Mapping[str, Pools], layout: str) -> Pools:
+    """The pools of a layout: "cifar" (32x32) or "cub" (80x80)."""
     if layout not in pools:
         raise unknown("layout", layout, pools)
     return pools[layout]
 
 
 def _register_family() -> None:
-    register("vgg", partial(PlainVGG, _BASELINE_POOLS), "VGG-16 without attention: the paper's baseline")
+    register("vgg", partial(PlainVGG, BASELINE_POOLS), "VGG-16 without attention: the paper's baseline", NO_ATTENTION)
     register(
         "vgg_latepool",
-        partial(PlainVGG, _LATE_POOLS),
+        partial(PlainVGG, LATE_POOLS),
         "control: the attention networks' trunk and cost, without attention",
+        NO_ATTENTION,
     )
     depths = {"att": (13,), "att2": (10, 13), "att3": (7, 10, 13)}
     for depth, levels in depths.items():
@@ -227,11 +275,11 @@ def _register_family() -> None:
             for compatibility in ("dp", "pc"):
                 name = "_".join(filter(None, ("vgg", depth, head, compatibility)))
                 layers = " and ".join(map(str, levels)) if len(levels) < 3 else "7, 10 and 13"
-                build = partial(attentive_vgg, _LATE_POOLS, levels, head=head or "concat", compatibility=compatibility)
+                build = partial(attentive_vgg, LATE_POOLS, levels, head=head or "concat", compatibility=compatibility)
                 register(name, build, f"attention at layer {layers}, {compatibility}{head and ', ' + head}")
     register(
         "vgg_earlypool_att2_concat_pc",
-        partial(attentive_vgg, _BASELINE_POOLS, (10, 13)),
+        partial(attentive_vgg, BASELINE_POOLS, (10, 13)),
         "control: attention on the baseline's cheap trunk",
     )
 

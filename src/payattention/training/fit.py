@@ -12,7 +12,7 @@ from rich.console import Console
 
 from payattention.data import ImageSet
 from payattention.machine import best_device, best_precision
-from payattention.models import Classifier, create_model
+from payattention.models import Classifier, create_model, entry
 from payattention.preprocessing import MeanStd
 from payattention.training.batches import DeviceSet, Epoch
 from payattention.training.module import TrainingModule
@@ -25,7 +25,7 @@ def new_model(
 ) -> Classifier:
     """A fresh network for a data set: its classes, image size and pixel statistics; weights from the seed."""
     torch.manual_seed(seed)
-    if recipe.dropout is not None:
+    if recipe.dropout is not None and "dropout" in entry(name).options:
         options.setdefault("dropout", recipe.dropout)
     model = create_model(name, len(data.classes), width, **options)
     model.classes, model.image_size = data.classes, data.image_size

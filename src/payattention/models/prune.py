@@ -1,0 +1,27 @@
+"""The same function with fewer parameters: a network without those that cannot affect its output."""
+
+import copy
+from dataclasses import replace
+
+from payattention.errors import UsageError
+from payattention.models.classifier import Classifier
+
+
+def prune(model: Classifier) -> Classifier:
+    """A copy of a model without its dead parameters: same logits, same maps, no query where it was never seen.
+
+    For `vgg_att3_concat_pc` at 100 classes, 5,116,675 of 19,971,751 go (docs/the-query.md).
+
+    Raises:
+        UsageError: Every parameter counts.
+    """
+    config = getattr(model, "config", None)  # a network composed by hand has none
+    if config is not None and config.pruned:
+        raise UsageError(f"this {model.name} is pruned already")
+    if not model.dead_parameters():
+        raise UsageError(f"every parameter of {model.name} counts: there is nothing to prune")
+    slim = copy.deepcopy(model)
+    slim.drop_dead()
+    if config is not None:
+        slim.config = replace(config, pruned=True)
+    return slim

@@ -1,0 +1,210 @@
+"""ResNet-164 with pre-activation bottlenecks (He et al., 2016b), and the paper's attention on its last stages.
+
+The attention networks tap the raw sums that leave stage 2 and stage 3 (16x16 and 8x8 at 32x32 input) and append a
+global branch. Where the authors' scripts for the single-level network contradict each other (their attention expects
+8x8, their trunk gives 4x4), this one is the two-level network with its last level alone.
+"""
+
+from collections import OrderedDict
+from functools import partial
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from payattention.attention import MultiLevelAttention, branch_point
+from payattention.heads import create_head
+from payattention.models.attentive import AttentiveClassifier, Features, Trunk
+from payattention.models.classifier import Classifier, Look
+from payattention.models.initialisation import initialise
+from payattention.models.registry import register
+from payattention.models.vgg import NO_ATTENTION, scaled
+
+_BLOCKS = 18  # in each of three stages: 9 * 18 + 2 layers in all
+_STEM = 16
+_STAGES = {"stage1": (64, 1), "stage2": (128, 2), "stage3": (256, 2)}  # channels, stride
+
+
+class Bottleneck(nn.Module):
+    """BN-ReLU-1x1, BN-ReLU-3x3, BN-ReLU-1x1, and a shortcut.
+
+    Where the channels change, both arms share the first BN-ReLU and the shortcut is a 1x1 convolution; else it is the
+    raw input. The first 1x1 convolution has the stride.
+    """
+
+    def __init__(self, in_channels: int, channels: int, inner: int, stride: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, inner, 1, stride, bias=False)
+        self.norm2 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
+        self.norm3 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, channels, 1, bias=False)
+        self.shortcut = nn.Conv2d(in_channels, channels, 1, stride, bias=False) if in_channels != channels else None
+
+    def forward(self, x: Float[Tensor, "n a h w"]) -> Float[Tensor, "n d i j"]:
+        active = self.norm1(x).relu()
+        y = self.conv1(active)
+        y = self.conv2(self.norm2(y).relu())
+        y = self.conv3(self.norm3(y).relu())
+        return y + (x if self.shortcut is None else self.shortcut(active))
+
+
+class ResNetTrunk(Trunk):
+    """ResNet-164 tapped at the end of stages, and the global branch that makes g.
+
+    Args:
+        levels: Names of the stages to tap, ascending.
+        width: Scales every channel count.
+        dropout: Factor on every dropout rate.
+        branch_grad: "sum" (the true gradient) or "mean" of the gradients that meet at a tap.
+    """
+
+    min_size = 8
+
+    def __init__(
+        self, levels: tuple[str, ...], width: float = 1.0, dropout: float = 1.0, branch_grad: str = "sum"
+    ) -> None:
+        super().__init__()
+        channels = scaled(_STEM, width)
+        self.conv1 = nn.Conv2d(3, channels, 3, padding=1, bias=False)
+        self.stages = nn.ModuleDict()
+        self.local_dims = {}
+        for name, (full, stride) in _STAGES.items():
+            before, channels = channels, scaled(full, width)
+            inner = scaled(full // 4, width)
+            self.stages[name] = nn.Sequential(
+                Bottleneck(before, channels, inner, stride),
+                *(Bottleneck(channels, channels, inner, 1) for _ in range(_BLOCKS - 1)),
+            )
+            if name in levels:
+                self.local_dims[name] = channels
+        self.tap = branch_point(branch_grad, 2)
+        self.to_query: nn.Module | None = _global_branch(channels, dropout)
+        self.query_dim = channels
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
+        local, x = {}, self.conv1(images)
+        for name, stage in self.stages.items():
+            x = stage(x)
+            if name in self.local_dims:
+                x = local[name] = self.tap(x)
+        return Features(local, None if self.to_query is None else self.to_query(x))
+
+    def drop_query(self) -> None:
+        self.to_query, self.query_dim = None, 0
+
+
+def _global_branch(dim: int, dropout: float) -> nn.Module:
+    """From stage 3 (n, d, h, w) to g (n, d); at 32x32 input its last pool is the authors' 4x4 one."""
+    return nn.Sequential(
+        OrderedDict(
+            norm1=nn.BatchNorm2d(dim),
+            relu1=nn.ReLU(),
+            pool1=nn.MaxPool2d(2, ceil_mode=True),
+            conv=nn.Conv2d(dim, dim, 3, padding=1),
+            norm2=nn.BatchNorm2d(dim, eps=1e-3),
+            relu2=nn.ReLU(),
+            dropout2=nn.Dropout(0.4 * dropout),
+            pool2=nn.AdaptiveMaxPool2d(1),
+            flatten=nn.Flatten(),
+            dropout=nn.Dropout(0.5 * dropout),
+            linear=nn.Linear(dim, dim),
+        )
+    )
+
+
+class PlainResNet(Classifier):
+    """BN-ReLU-average-linear on stage 3."""
+
+    min_size = 4
+
+    def __init__(self, num_classes: int, width: float = 1.0, *, init: str = "default") -> None:
+        super().__init__()
+        self.trunk = ResNetTrunk(("stage3",), width)
+        self.trunk.drop_query()
+        dim = self.trunk.local_dims["stage3"]
+        self.norm = nn.BatchNorm2d(dim)
+        self.classifier = nn.Linear(dim, num_classes)
+        start(self, init)
+
+    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+        stage3 = self.trunk(self.prepared(images)).local["stage3"]
+        return Look(logits=self.classifier(self.norm(stage3).relu().mean((2, 3))))
+
+
+def attentive_resnet(
+    levels: tuple[str, ...],
+    num_classes: int,
+    width: float = 1.0,
+    *,
+    compatibility: str = "pc",
+    normaliser: str = "softmax",
+    projection: str = "down",
+    head: str = "concat",
+    head_norm: bool = True,
+    dropout: float = 1.0,
+    branch_grad: str = "sum",
+    init: str = "default",
+) -> AttentiveClassifier:
+    """ResNet-164 with attention on stages.
+
+    Args:
+        levels: Names of the tapped stages, ascending.
+        num_classes: Number of classes.
+        width: Scales every channel count.
+        compatibility: A name of `payattention.attention.COMPATIBILITIES`.
+        normaliser: A name of `payattention.attention.NORMALISERS`.
+        projection: A name of `payattention.attention.PROJECTIONS`.
+        head: A name of `payattention.heads.HEADS`.
+        head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
+        dropout: Factor on every dropout rate; 0 switches dropout off.
+        branch_grad: "sum" or "mean".
+        init: "default" or "torch7".
+    """
+    trunk = ResNetTrunk(levels, width, dropout, branch_grad)
+    attention = MultiLevelAttention(
+        trunk.local_dims,
+        trunk.query_dim,
+        compatibility=compatibility,
+        normaliser=normaliser,
+        projection=projection,
+        dropout=0.5 * dropout,
+        branch_grad=branch_grad,
+    )
+    model = AttentiveClassifier(
+        trunk, attention, create_head(head, attention.dims, num_classes, head_norm, 0.3 * dropout)
+    )
+    start(model, init)
+    return model
+
+
+def start(model: nn.Module, init: str) -> None:
+    """Fills a fresh ResNet's weights; the authors' ResNet scripts, unlike their VGG ones, zero linear biases too."""
+    initialise(model, init)
+    if init == "torch7":
+        for module in model.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
+
+
+def _register_family() -> None:
+    lacks = {
+        "layout": "its strides suit any size, 32x32 or 80x80",
+        "taps": "no pool follows a stage, whose sums are tapped as they are",
+    }
+    register(
+        "resnet164",
+        PlainResNet,
+        "ResNet-164 without attention: the paper's second baseline",
+        NO_ATTENTION | lacks | {"dropout": "it has no dropout"},
+    )
+    register("resnet164_att_pc", partial(attentive_resnet, ("stage3",)), "attention at stage 3, pc", lacks)
+    register(
+        "resnet164_att2_concat_pc",
+        partial(attentive_resnet, ("stage2", "stage3")),
+        "attention at stages 2 and 3, pc, concat",
+        lacks,
+    )
+
+
+_register_family()

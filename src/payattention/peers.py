@@ -1,0 +1,129 @@
+"""Checkpoints of other implementations, read into networks of our own with the same outputs.
+
+A checkpoint is opened as plain tensors only: a pickle that needs more could run code, and is refused unopened.
+"""
+
+import pickle
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from payattention.errors import CheckpointError, unknown
+from payattention.models import Classifier, check_model, create_model
+from payattention.preprocessing import MeanStd
+
+# the constants of that implementation's training script
+_CIFAR100_MEAN, _CIFAR100_STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
+
+
+def load_peer(
+    path: str | Path, kind: str = "saoyan", *, taps: str = "before", normaliser: str = "softmax"
+) -> Classifier:
+    """Reads a checkpoint of another implementation, in evaluation mode, on the CPU.
+
+    The model takes pixels in [0, 1], as every model here: the other's normalisation becomes its first module.
+
+    Args:
+        path: A file written by `torch.save(net.state_dict(), path)`.
+        kind: "saoyan": github.com/SaoYan/LearnToPayAttention, trained on CIFAR-100 at 32x32.
+        taps: Attention "before" or "after" the pools. The file does not tell: give what it was trained with
+            (`--attn_mode`).
+        normaliser: "softmax" if it was trained with `--normalize_attn`, else "sigmoid". The file does not tell.
+
+    Raises:
+        UsageError: An unknown kind, place of the taps or normaliser.
+        CheckpointError: No such file, no plain state dict, or one of another network; lists every key that is wrong.
+    """
+    if kind not in PEERS:
+        raise unknown("kind of peer checkpoint", kind, PEERS)
+    return PEERS[kind](Path(path), taps, normaliser).eval()
+
+
+def _saoyan(path: Path, taps: str, normaliser: str) -> Classifier:
+    check_model("saoyan_vgg_att3", taps=taps, normaliser=normaliser)  # before the file is read
+    state = {name.removeprefix("module."): tensor for name, tensor in read_state(path).items()}
+    bias = state.get("classify.bias", torch.empty(2))
+    model = create_model("saoyan_vgg_att3", max(2, bias.numel()), taps=taps, normaliser=normaliser)
+    model.preprocessing = MeanStd(_CIFAR100_MEAN, _CIFAR100_STD)
+    ours = model.state_dict()
+    names = {our: theirs for our in ours if (theirs := saoyan_name(our))}
+    wrong = _differences({theirs: _their_shape(theirs, ours[our]) for our, theirs in names.items()}, state)
+    if wrong:
+        raise CheckpointError(f"{path}: not a checkpoint of saoyan's attention network: {'; '.join(wrong)}")
+    given = {our: state[theirs].view_as(ours[our]) for our, theirs in names.items() if theirs in state}
+    model.load_state_dict(ours | given)
+    return model
+
+
+PEERS: dict[str, Callable[[Path, str, str], Classifier]] = {"saoyan": _saoyan}
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """A state dict from a file of `torch.save`, opened as plain tensors only.
+
+    Raises:
+        CheckpointError: A missing or damaged file, one that asks for more than tensors, or one that is no state dict.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        with warnings.catch_warnings():  # torch's advice on pickles that are refused anyway
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        wants = f" ({asked[1]})" if asked else ""
+        raise CheckpointError(
+            f"{path}: refused and not run: this file is damaged, or a pickle that asks for more than tensors{wants}, "
+            "which could run any code; a state dict is needed, torch.save(net.state_dict(), path)"
+        ) from None
+    except Exception as error:  # an unpickler that is fed other bytes raises nearly anything
+        raise CheckpointError(f"{path}: damaged, or no file of torch.save ({error})") from None
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
+        raise CheckpointError(f"{path}: not tensors by name, as torch.save(net.state_dict(), path) writes them")
+    return state
+
+
+# how many convolutions each of their blocks has, and how many modules stand between one and the next
+_BLOCKS = ((2, 3), (2, 3), (3, 3), (3, 3), (3, 3), (2, 4))  # conv-BN-ReLU, and in the last block a pool
+_CONVS = [(block, step * index) for block, (count, step) in enumerate(_BLOCKS, 1) for index in range(count)]
+_OTHERS = {
+    "trunk.fc16.linear": "dense",
+    "attention.projection.to_query.layer7": "projector.op",
+    "attention.levels.layer7.compatibility.u": "attn1.op",
+    "attention.levels.layer10.compatibility.u": "attn2.op",
+    "attention.levels.layer13.compatibility.u": "attn3.op",
+    "head.classifier": "classify",
+}
+
+
+def saoyan_name(name: str) -> str | None:
+    """Their key for one of our parameters or buffers; None if they have none."""
+    module, _, leaf = name.rpartition(".")
+    if layer := re.fullmatch(r"trunk\.layers\.conv(\d+)\.(conv|norm)", module):
+        block, index = _CONVS[int(layer[1]) - 1]
+        return f"conv_block{block}.op.{index + (layer[2] == 'norm')}.{leaf}"
+    return f"{_OTHERS[module]}.{leaf}" if module in _OTHERS else None
+
+
+def _their_shape(name: str, ours: Tensor) -> tuple[int, ...]:
+    """Their g is made by a 1x1 convolution, ours by the linear layer that it is."""
+    return (*ours.shape, 1, 1) if name == "dense.weight" else tuple(ours.shape)
+
+
+def _differences(wanted: dict[str, tuple[int, ...]], given: dict[str, Tensor]) -> list[str]:
+    """One phrase for the missing, the unexpected and the misshapen keys each, every key named."""
+    # torch below 0.4.1 kept no count of batches
+    missing = [n for n in wanted if n not in given and not n.endswith("num_batches_tracked")]
+    extra = [name for name in given if name not in wanted]
+    misshapen = [
+        f"{name} {tuple(given[name].shape)} instead of {shape}"
+        for name, shape in wanted.items()
+        if name in given and tuple(given[name].shape) != shape
+    ]
+    kinds = {"missing": missing, "unexpected": extra, "misshapen": misshapen}
+    return [f"{len(names)} {kind}: {', '.join(names)}" for kind, names in kinds.items() if names]

@@ -1,0 +1,43 @@
+"""The page of the networks says what the registry says."""
+
+import re
+from pathlib import Path
+
+import torch
+
+import payattention as pa
+from payattention.attention import COMPATIBILITIES, NORMALISERS, PROJECTIONS
+from payattention.heads import HEADS
+from payattention.models import entry
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def row(name: str) -> str:
+    with torch.device("meta"):
+        model = pa.create_model(name, 10)
+    parameters, dead = sum(p.numel() for p in model.parameters()), sum(model.dead_parameters().values())
+    maps = ", ".join(model.levels) or "-"
+    return f"| `{name}` | {parameters:,} | {f'{dead:,}' if dead else '-'} | {maps} | {entry(name).summary} |"
+
+
+def test_the_table_of_networks_is_the_registry() -> None:
+    text = (DOCS / "models.md").read_text(encoding="utf-8")
+    written = [line for line in text.splitlines() if re.match(r"\| `(vgg|resnet|saoyan)", line)]
+    right = [row(name) for name in pa.list_models()]
+    assert written == right, "docs/models.md should hold:\n" + "\n".join(right)
+
+
+def test_every_option_and_its_values_are_described() -> None:
+    text = (DOCS / "models.md").read_text(encoding="utf-8")
+    options = {option for name in pa.list_models() for option in entry(name).options}
+    described = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) - set(pa.list_models())
+    assert described >= options
+    for names in (COMPATIBILITIES, NORMALISERS, PROJECTIONS, HEADS):
+        assert all(f"`{name}`" in text for name in names)
+
+
+def test_pages_link_to_pages_that_exist() -> None:
+    for page in ("models.md", "the-query.md"):
+        for target in re.findall(r"\]\(([\w./-]+\.md)", (DOCS / page).read_text(encoding="utf-8")):
+            assert (DOCS / target).is_file(), f"{page} links to {target}"

@@ -1,0 +1,177 @@
+"""Every registered network through one test each: what holds for all of them."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import payattention as pa
+from payattention.errors import UsageError
+from payattention.models import Classifier
+from payattention.training.fit import new_model
+from payattention.training.recipe import list_recipes, load_recipe
+from settling import settled
+
+SMALL = 0.0625
+EVERY = pa.list_models()
+
+
+def small(name: str, **options: object) -> Classifier:
+    return pa.create_model(name, num_classes=3, width=SMALL, **options)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_forward_and_attend(name: str) -> None:
+    model = settled(small(name))
+    images = torch.rand(2, 3, 40, 56)
+    look = model.attend(images)
+    assert look.logits.shape == (2, 3)
+    torch.testing.assert_close(model(images), look.logits, rtol=0, atol=0)
+
+    assert tuple(look.maps) == tuple(look.scores) == tuple(look.descriptors) == model.levels
+    for level, map_ in look.maps.items():
+        assert map_.shape == look.scores[level].shape
+        assert map_.shape[1:] in [(40, 56), (20, 28), (10, 14), (5, 7), (3, 4)]
+        assert (map_ >= 0).all()
+        assert look.descriptors[level].shape[0] == 2
+    grids = [map_.shape[1] for map_ in look.maps.values()]
+    assert grids == sorted(grids, reverse=True)
+    assert (look.query is None) == (model.query_dim == 0)
+    if look.query is not None:
+        assert look.query.shape == (2, model.query_dim)
+        torch.testing.assert_close(model.query_of(images), look.query)
+        own = model.attend(images, query=look.query)
+        torch.testing.assert_close(own.logits, look.logits)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_softmax_maps_sum_to_one(name: str) -> None:
+    """All but the class activation map and PAN's gate are softmax maps by default."""
+    look = settled(small(name)).attend(torch.rand(3, 3, 32, 48))
+    others = {"vgg_gap": ["layer13"], "vgg_pan": ["layer10"]}.get(name, [])
+    for level, map_ in look.maps.items():
+        if level not in others:
+            torch.testing.assert_close(map_.sum((1, 2)), torch.ones(3))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_backward(name: str, images: torch.Tensor) -> None:
+    model = small(name).train()
+    model(images).square().sum().backward()
+    grads = {parameter: p.grad for parameter, p in model.named_parameters()}
+    assert all(grad is not None and grad.isfinite().all() for grad in grads.values())
+    first = next(parameter for parameter in grads if "conv1" in parameter and parameter.endswith("weight"))
+    assert grads[first].abs().max() > 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_training_and_evaluation_differ_and_come_back(name: str, images: torch.Tensor) -> None:
+    model = settled(small(name))
+    before = model(images)
+    torch.testing.assert_close(model(images), before, rtol=0, atol=0)
+    trained = model.train()(images)  # batch statistics, dropout
+    assert not torch.allclose(trained, before)
+    assert not torch.allclose(model.eval()(images), before, atol=1e-7)  # the running statistics moved
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_images_do_not_see_each_other(name: str) -> None:
+    model = settled(small(name)).double()  # in float32, 164 layers of rounding look like a difference
+    images = torch.rand(3, 3, 32, 32, dtype=torch.float64)
+    torch.testing.assert_close(model(images)[1:2], model(images[1:2]))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_save_and_load(name: str, images: torch.Tensor, tmp_path: Path) -> None:
+    model = settled(small(name))
+    loaded = pa.load(pa.save(model, tmp_path))
+    assert loaded.config == model.config
+    look, again = model.attend(images), loaded.attend(images)
+    torch.testing.assert_close(again.logits, look.logits, rtol=0, atol=0)
+    for level in model.levels:
+        torch.testing.assert_close(again.maps[level], look.maps[level], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_smallest_image(name: str) -> None:
+    model = settled(small(name))
+    least = model.min_size
+    assert model(torch.rand(2, 3, least, least + 9)).isfinite().all()
+    with pytest.raises(UsageError, match=f"at least {least}x{least}"):
+        model(torch.rand(2, 3, least, least - 1))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_same_seed_gives_the_same_network(name: str) -> None:
+    torch.manual_seed(3)
+    first = small(name).state_dict()
+    torch.manual_seed(3)
+    second = small(name).state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_copy_is_independent(name: str, images: torch.Tensor) -> None:
+    model = settled(small(name))
+    before = model(images)
+    other = copy.deepcopy(model)
+    for parameter in other.parameters():
+        torch.nn.init.zeros_(parameter)
+    torch.testing.assert_close(model(images), before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("recipe", list_recipes())
+def test_every_recipe_starts_every_network(name: str, recipe: str, image_set: pa.ImageSet) -> None:
+    """Some recipes set the dropout, which some networks do not have."""
+    model = new_model(name, image_set, load_recipe(recipe), width=SMALL)
+    assert model.classes == image_set.classes
+
+
+CAPTURE = """
+import sys
+import torch
+import payattention as pa
+
+for name in sys.argv[2:]:
+    torch.manual_seed(0)
+    model = pa.create_model(name, num_classes=3, width=0.0625).eval()
+    images = torch.rand(2, 3, 16, 24)
+    torch.compiler.reset()  # networks share code, and dynamo compiles one piece of code a few times only
+    compiled = torch.compile(model, fullgraph=True, backend=sys.argv[1])
+    torch.testing.assert_close(compiled(images), model(images), rtol=1e-4, atol=1e-5)
+    print(name, flush=True)
+"""
+
+
+def captured(backend: str, names: list[str]) -> list[str]:
+    """The networks that one graph holds, with the eager outputs. In a process of its own: shape checks break graphs."""
+    done = subprocess.run(
+        [sys.executable, "-c", CAPTURE, backend, *names],
+        env={**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.split()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["vgg_att3*", "vgg_att2*", "vgg_att_*", "vgg_[!a]*", "vgg", "saoyan*", "resnet*"])
+def test_every_network_is_one_graph(family: str) -> None:
+    names = pa.list_models(family)
+    assert captured("eager", names) == names
+
+
+def test_no_network_is_left_out_of_the_graphs() -> None:
+    mark = next(m for m in test_every_network_is_one_graph.pytestmark if m.name == "parametrize")
+    assert {name for family in mark.args[1] for name in pa.list_models(family)} == set(EVERY)
+
+
+@pytest.mark.slow
+def test_compiled_by_inductor() -> None:
+    assert captured("inductor", ["vgg_att2_concat_dp"]) == ["vgg_att2_concat_dp"]
