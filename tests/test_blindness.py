@@ -54,8 +54,11 @@ def test_every_combination(compatibility: str, normaliser: str, projection: str,
     assert same(own.logits, foreign.logits) == is_blind(compatibility, normaliser)
 
 
-@pytest.mark.parametrize(("compatibility", "normaliser"), SCORES)
-@pytest.mark.parametrize("name", ["vgg_att_dp", "vgg_att2_indep_pc", "resnet164_att2_concat_pc"])
+@pytest.mark.parametrize(
+    ("name", "compatibility", "normaliser"),
+    [("vgg_att2_indep_pc", *score) for score in SCORES]
+    + [("resnet164_att2_concat_pc", score, "softmax") for score in ("pc", "additive")],
+)
 def test_other_networks(name: str, compatibility: str, normaliser: str) -> None:
     model = network(name, compatibility=compatibility, normaliser=normaliser)
     images = pictures()
