@@ -1,6 +1,7 @@
 """The networks. Importing this package registers them all."""
 
 from payattention.models import vgg as _vgg  # noqa: F401  (registers)
+from payattention.models.attach import attach, native_size
 from payattention.models.classifier import Classifier, Look, ModelConfig
 from payattention.models.registry import Entry, check_model, create_model, entry, list_models
 
@@ -9,8 +10,10 @@ __all__ = [
     "Entry",
     "Look",
     "ModelConfig",
+    "attach",
     "check_model",
     "create_model",
     "entry",
     "list_models",
+    "native_size",
 ]

@@ -43,7 +43,11 @@ class AttentiveClassifier(Classifier):
         self.query_dim = trunk.query_dim
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
-        local, own = self.trunk(self.prepared(images))
+        return self.look_at(self.trunk(self.prepared(images)), query)
+
+    def look_at(self, features: Features, query: Tensor | None = None) -> Look:
+        """Attention and head on what the trunk gave."""
+        local, own = features
         query = own if query is None else query
         attended = self.attention(local, query)
         descriptors = {name: level.descriptor for name, level in attended.items()}
