@@ -71,7 +71,7 @@ def fit(
         costs = {n: resident.epoch(recipe, seed, n).size ** 2 for n in range(recipe.epochs)}
         callbacks.append(Bar(costs, console))
     torch.manual_seed(seed)  # dropout's stream, whatever was drawn before
-    module = TrainingModule(network, resident, recipe, seed)
+    module = TrainingModule(network, resident, recipe, seed).train()  # Lightning leaves the mode as it finds it
     with _quiet_lightning():
         trainer = Trainer(
             accelerator=device.type,
@@ -115,6 +115,7 @@ def _quiet_lightning() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")  # a frozen backbone is
             warnings.filterwarnings("ignore", message=".*number of training batches.*")
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning 2.6 on newer PyTorch
             yield
