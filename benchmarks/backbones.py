@@ -35,7 +35,7 @@ swin_tiny_patch4_window7_224 swinv2_cr_tiny_ns_224 vit_tiny_patch16_224 deit_tin
 vit_small_patch14_reg4_dinov2 vit_base_patch32_clip_224 vit_base_patch16_siglip_224 eva02_tiny_patch14_224
 ghostnet_050 hrnet_w18_small dla34 pvt_v2_b0 mobilevit_xxs coatnet_nano_rw_224 xcit_nano_12_p16_224 mambaout_femto
 repvit_m0_9 nf_regnet_b0
-""".split()
+""".split()  # noqa: SIM905
 VARIANTS = ("pc", "additive")
 SIZE, CLASSES, BATCH, ROUNDS = 224, 1000, 4, 7
 
@@ -107,9 +107,9 @@ def page(result: dict[str, Any]) -> str:
         "",
         "<!-- written by benchmarks/backbones.py from results/backbones.json -->",
         "",
-        f"`pa.attach(NAME, 1000)`: attention at the last two levels, at {SIZE}x{SIZE}, beside the bare network with its "
-        f"own classifier of {CLASSES:,} classes. Multiply-adds (M) are those of convolutions and matrix products, for "
-        "one picture; the percentages are what attention adds. The scale of `additive` grows with the grid and the "
+        f"`pa.attach(NAME, 1000)`: attention at the last two levels, at {SIZE}x{SIZE}, beside the bare network with "
+        f"its own classifier of {CLASSES:,} classes. Multiply-adds (M) are those of convolutions and matrix products, "
+        "for one picture; the percentages are what attention adds. The scale of `additive` grows with the grid and the "
         "channels, that of `pc` hardly.",
         "",
         f"Images a second: median of {ROUNDS} rounds (least to most) of batches of {BATCH}, forward pass, the networks "
