@@ -32,7 +32,7 @@ def test_against_a_loop_over_single_images(compatibility: str, image_set: ImageS
         changed += int(own.logits.argmax() != other.logits.argmax())
         for name in model.levels:
             distances[name].append(sum((own.maps[name] - other.maps[name]).abs().flatten().tolist()) / 2)
-    result = query_effect(model, data, batch_size=2)
+    result = query_effect(model, data)
     assert result.count == 5
     assert result.changed == pytest.approx(20 * changed)
     for name, found in distances.items():

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.errors import UsageError
-from payattention.evaluation.batches import images_of
+from payattention.evaluation.batches import images_of, slices_of
 from payattention.evaluation.provenance import Provenance, Stopwatch
 from payattention.machine import best_device
 from payattention.models import Classifier
@@ -35,7 +35,7 @@ class QueryEffect:
 
 
 @torch.inference_mode()
-def query_effect(model: Classifier, data: ImageSet, seed: int | None = None, batch_size: int = 250) -> QueryEffect:
+def query_effect(model: Classifier, data: ImageSet, seed: int | None = None) -> QueryEffect:
     """Gives each image of a set the query of the next one of another class (of the next one, if there is none).
 
     Raises:
@@ -47,7 +47,7 @@ def query_effect(model: Classifier, data: ImageSet, seed: int | None = None, bat
         raise UsageError(f"{data.name} has a single image in its {data.split} split: there is no other to ask")
     watch, device = Stopwatch(), best_device()
     model.eval().to(device)
-    slices = [slice(start, start + batch_size) for start in range(0, len(data), batch_size)]
+    slices = slices_of(data, device)
     own = torch.cat([model.query_of(images_of(data, chosen, device)) for chosen in slices])
     foreign = own[_partners(torch.from_numpy(data.labels))]
     distances: dict[str, list[Tensor]] = {name: [] for name in model.levels}

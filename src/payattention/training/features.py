@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from payattention.data import ImageSet
 from payattention.errors import DataError
-from payattention.evaluation.batches import images_of
+from payattention.evaluation.batches import images_of, slices_of
 from payattention.machine import best_precision
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.timm_trunk import TimmTrunk
@@ -26,7 +26,6 @@ from payattention.training.recipe import Recipe
 
 MEMORY = 2 * 2**30
 """Bytes of features that are kept in memory; more go to a file in the run folder while the run lasts."""
-_BATCH = 50
 
 
 def is_frozen(model: nn.Module) -> TypeGuard[AttentiveClassifier]:
@@ -90,12 +89,11 @@ class FeatureSet:
             DataError: Features that fit neither in memory nor on the disk.
         """
         trunk = trunk_of(model)
-        model.eval().to(device)
+        model.eval().to(device).to(memory_format=torch.channels_last)
         limit = torch.finfo(dtype).max
         features: dict[str, Tensor] = {}
         for copy in range(1 + mirrored):
-            for start in range(0, len(data), _BATCH):
-                chosen = slice(start, start + _BATCH)
+            for chosen in slices_of(data, device):
                 images = images_of(data, chosen, device)
                 found = _run(model, trunk, images.flip(3) if copy else images)
                 if not features:
