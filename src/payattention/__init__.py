@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from payattention.data import ImageSet, load_data
     from payattention.errors import PayAttentionError
     from payattention.explanation import Explanation, explain
-    from payattention.models import Classifier, Look, create_model, list_models, prune
+    from payattention.models import Classifier, Look, attach, create_model, list_models, prune
     from payattention.peers import load_peer
 
 __version__ = "0.1.0"
@@ -22,6 +22,7 @@ _HOME = {
     "ImageSet": "payattention.data",
     "Look": "payattention.models",
     "PayAttentionError": "payattention.errors",
+    "attach": "payattention.models",
     "create_model": "payattention.models",
     "explain": "payattention.explanation",
     "list_models": "payattention.models",
@@ -38,6 +39,7 @@ __all__ = [
     "ImageSet",
     "Look",
     "PayAttentionError",
+    "attach",
     "create_model",
     "explain",
     "list_models",

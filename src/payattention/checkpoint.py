@@ -14,9 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from payattention.errors import CheckpointError, PayAttentionError
+from payattention.errors import CheckpointError, PayAttentionError, UsageError
 from payattention.files import replacing
 from payattention.models import Classifier, ModelConfig, create_model, prune
+from payattention.models.registry import without_pretrained
 
 WEIGHTS = "model.safetensors"
 _HEADER = "payattention"
@@ -27,7 +28,15 @@ def save(model: Classifier, path: str | Path) -> Path:
 
     Returns:
         The file written.
+
+    Raises:
+        UsageError: A model on a backbone that was given as an object and that no name builds again.
     """
+    if model.config.name.startswith(ModelConfig.OBJECT):
+        raise UsageError(
+            f"cannot save {model.config.name}: its backbone was given as an object that timm does not build from a "
+            "name, so loading could not build it again; attach by name, or save model.state_dict() yourself"
+        )
     file = Path(path)
     if file.suffix != ".safetensors":
         file = file / WEIGHTS
@@ -52,7 +61,8 @@ def load(path: str | Path) -> Classifier:
     header, tensors = _read(file)
     try:
         config = ModelConfig(header["name"], header["num_classes"], header["width"], header["options"])
-        model = create_model(config.name, config.num_classes, config.width, **config.options)
+        model = create_model(config.name, config.num_classes, config.width, **without_pretrained(config.options))
+        model.config = config
         if header.get("pruned", False):
             model = prune(model)
     except (KeyError, PayAttentionError) as error:

@@ -33,3 +33,11 @@ class MeanStd(nn.Module):
         mean, second = torch.stack([sum_, squares]) / (images.numel() / images.shape[1])
         self.mean.copy_(mean.view(-1, 1, 1))
         self.std.copy_((second - mean.square()).clamp_min(1e-8).sqrt().view(-1, 1, 1))
+
+
+class GivenMeanStd(MeanStd):
+    """Statistics that belong to a backbone's weights: no training set replaces them."""
+
+    @torch.no_grad()
+    def fit(self, images: UInt8[Tensor, "n c h w"]) -> None:
+        pass

@@ -16,17 +16,32 @@ from payattention.cli.options import (
 
 
 def train(
-    model: Annotated[str, typer.Option(help="Network, of `payattention models`.")] = "vgg_att2_concat_pc",
+    model: Annotated[
+        str, typer.Option(help="Network, of `payattention models`, or timm:NAME for attention on a timm backbone.")
+    ] = "vgg_att2_concat_pc",
     data: DataOption = "cluttered_digits",
     width: Annotated[float, typer.Option(help="Factor on every channel count, 0.0625 to 8; the paper's is 1.")] = 1.0,
-    recipe: Annotated[str, typer.Option(help="How to train: modern (ours, short) or paper.")] = "modern",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="How to train: modern (ours, short) or paper; for a timm backbone probe if frozen, else finetune.",
+            show_default="modern, or the backbone's",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the data; by default the recipe's (paper: 300).")
     ] = None,
     data_root: DataRootOption = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the images in pixels; by default the data's own (paper: 32).")
+        int | None,
+        typer.Option(help="Side of the images in pixels; by default the data's own (paper: 32), or the backbone's."),
     ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Start from the timm backbone's pre-trained weights.")
+    ] = False,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Keep the timm backbone as it is; train attention on its features.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and dropout.")] = 0,
     out: OutOption = None,
     set_: SetOption = None,
@@ -42,16 +57,21 @@ def train(
     """
     from payattention.cli.output import print_json, print_table, progress_console
     from payattention.data import check_name, load_data
-    from payattention.models import check_model
-    from payattention.training.recipe import load_recipe
+    from payattention.models import check_model, native_size
+    from payattention.training.recipe import default_recipe, load_recipe
 
     # everything is checked before any data is read, and the folder is made only when training can start
     overrides = assignments(recipe_set, "--recipe-set") | ({} if epochs is None else {"epochs": epochs})
-    chosen = load_recipe(recipe, overrides)
     options = assignments(set_, "--set")
+    options |= {name: True for name, on in (("pretrained", pretrained), ("freeze", freeze)) if on}
+    frozen = bool(options.get("freeze"))
+    chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)
     check_model(model, width, **options)
-    folder = new_folder(out, f"{model}-{data.partition(':')[0]}")
+    image_size = image_size or native_size(model)
+    if frozen:
+        chosen.check_frozen()
+    folder = new_folder(out, f"{model.replace(':', '-')}-{data.partition(':')[0]}")
 
     from payattention.evaluation.provenance import Stopwatch
 

@@ -55,7 +55,11 @@ class AttentiveClassifier(Classifier):
             self.query_dim, self.min_size = 0, self.trunk.min_size
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
-        local, own = self.trunk(self.prepared(images))
+        return self.look_at(self.trunk(self.prepared(images)), query)
+
+    def look_at(self, features: Features, query: Tensor | None = None) -> Look:
+        """Attention and head on what the trunk gave."""
+        local, own = features
         if query is None and self.query_dim:
             query = own
         attended = self.attention(local, query)

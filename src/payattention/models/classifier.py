@@ -35,6 +35,9 @@ class Look:
 class ModelConfig:
     """All that `create_model` needs to build the same network again; saved beside the weights as JSON."""
 
+    OBJECT: ClassVar[str] = "module:"
+    """Begins the name of a network that was given as an object and cannot be built from a name."""
+
     name: str
     num_classes: int
     width: float = 1.0

@@ -18,13 +18,15 @@ MIN_WIDTH, MAX_WIDTH = 1 / 16, 8.0
 class Entry:
     """A registered network: its builder `build(num_classes, width, **options)` and one line about it.
 
-    `lacks` gives, for options that other networks have and this one cannot, the reason.
+    `lacks` gives, for options that other networks have and this one cannot, the reason. A network that is not
+    `scalable` has its own channels; its builder takes no width.
     """
 
     name: str
     build: Callable[..., Classifier]
     summary: str
     lacks: Mapping[str, str] = field(default_factory=dict)
+    scalable: bool = True
 
     @property
     def options(self) -> dict[str, object]:
@@ -34,11 +36,17 @@ class Entry:
 
 
 _ENTRIES: dict[str, Entry] = {}
+_FAMILIES: dict[str, Callable[[str], Entry]] = {}
 
 
 def register(name: str, build: Callable[..., Classifier], summary: str, lacks: Mapping[str, str] | None = None) -> None:
     """Makes a network known by name."""
     _ENTRIES[name] = Entry(name, build, summary, lacks or {})
+
+
+def register_family(prefix: str, find: Callable[[str], Entry]) -> None:
+    """Makes all names that begin with `prefix` known: `find(name)` gives the entry or raises UsageError."""
+    _FAMILIES[prefix] = find
 
 
 def entry(name: str) -> Entry:
@@ -47,6 +55,9 @@ def entry(name: str) -> Entry:
     Raises:
         UsageError: No such network; names the nearest ones.
     """
+    for prefix, find in _FAMILIES.items():
+        if name.startswith(prefix):
+            return find(name)
     if name not in _ENTRIES:
         raise unknown("model", name, _ENTRIES)
     return _ENTRIES[name]
@@ -61,36 +72,51 @@ def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options
     """Builds a network with fresh weights.
 
     Args:
-        name: One of `list_models()`.
+        name: One of `list_models()`, or `timm:NAME` for attention on a timm backbone (`payattention.attach`).
         num_classes: Number of classes, at least 2.
-        width: Scales every channel count of the trunk, from 1/16 to 8; 1 is the paper's.
+        width: Scales every channel count of the trunk, from 1/16 to 8; 1 is the paper's. Not for a timm backbone.
         **options: The network's own options (`registry.entry(name).options`).
 
     Raises:
         UsageError: An unknown name or option, or a value out of range.
     """
-    if num_classes < 2:
-        raise UsageError(f"num_classes is {num_classes}: a classifier needs at least 2 classes")
+    check_num_classes(num_classes)
     _check(name, width, options)
-    model = entry(name).build(num_classes=num_classes, width=width, **options)
+    found = entry(name)
+    scale = {"width": width} if found.scalable else {}
+    model = found.build(num_classes=num_classes, **scale, **options)
     model.config = ModelConfig(name, num_classes, width, options)
     return model
+
+
+def check_num_classes(num_classes: int) -> None:
+    """Raises UsageError for fewer than two classes."""
+    if num_classes < 2:
+        raise UsageError(f"num_classes is {num_classes}: a classifier needs at least 2 classes")
 
 
 def check_model(name: str, width: float = 1.0, **options: object) -> None:
     """Raises what `create_model` would, without making any weights."""
     _check(name, width, options)
     with torch.device("meta"):
-        create_model(name, 2, width, **options)
+        create_model(name, 2, width, **without_pretrained(options))
+
+
+def without_pretrained(options: Mapping[str, object]) -> dict[str, object]:
+    """The same network's options, for weights that come from elsewhere or not at all."""
+    return {option: value for option, value in options.items() if option != "pretrained"}
 
 
 def _check(name: str, width: float, options: Mapping[str, object]) -> None:
-    known = entry(name).options
+    found = entry(name)
+    known = found.options
+    if not found.scalable and width != 1:
+        raise UsageError(f"width is {width:g}: {name} has its own channels, which no width scales; leave it out")
     if not MIN_WIDTH <= width <= MAX_WIDTH:
         raise UsageError(f"width is {width:g}: it lies between {MIN_WIDTH} and {MAX_WIDTH:g} (1 is the paper's)")
     for option, value in options.items():
-        if option in entry(name).lacks:
-            raise UsageError(f"{name} has no option {option!r}: {entry(name).lacks[option]}")
+        if option in found.lacks:
+            raise UsageError(f"{name} has no option {option!r}: {found.lacks[option]}")
         if option not in known:
             raise unknown(f"option of {name}", option, known)
         _check_kind(option, value, known[option])

@@ -27,6 +27,9 @@ class DeviceSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def epoch(self, recipe: Recipe, seed: int, number: int) -> "Epoch":
+        return Epoch(self, recipe, seed, number)
+
 
 @dataclass(frozen=True)
 class Epoch:

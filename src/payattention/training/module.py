@@ -4,33 +4,33 @@ from typing import Any
 
 import torch.nn.functional as F
 from lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
-from payattention.models import Classifier
 from payattention.training.batches import DeviceSet, Epoch
+from payattention.training.features import FeatureEpoch, FeatureSet
 from payattention.training.optimisation import create_optimizer, create_schedule
 from payattention.training.recipe import Recipe
 
 
 class TrainingModule(LightningModule):
-    """Trains a classifier on a set that lives on its device.
+    """Trains a classifier on a set that lives on its device, or what follows a frozen backbone on its features.
 
     Cross-entropy of the logits is the exact loss of every head (`payattention.heads`).
     """
 
-    def __init__(self, model: Classifier, data: DeviceSet, recipe: Recipe, seed: int) -> None:
+    def __init__(self, model: nn.Module, data: DeviceSet | FeatureSet, recipe: Recipe, seed: int) -> None:
         super().__init__()
         self.model = model
         self.data = data
         self.recipe = recipe
         self.seed = seed
 
-    def train_dataloader(self) -> Epoch:
-        return Epoch(self.data, self.recipe, self.seed, self.current_epoch)
+    def train_dataloader(self) -> Epoch | FeatureEpoch:
+        return self.data.epoch(self.recipe, self.seed, self.current_epoch)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
-        images, labels = batch
-        logits = self.model(images)
+    def training_step(self, batch: tuple[Any, Tensor], index: int) -> dict[str, Tensor]:
+        inputs, labels = batch
+        logits = self.model(inputs)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         return {"loss": loss, "wrong": (logits.detach().argmax(1) != labels).sum()}
 

@@ -1,23 +1,32 @@
 """Optimizer and learning rate of a recipe."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from payattention.errors import unknown
+from payattention.errors import UsageError, unknown
+from payattention.models.timm_trunk import TimmTrunk
 from payattention.training.recipe import Recipe
 
 
 def create_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
-    """SGD as the recipe has it; norms and biases (all vectors) decay only if the recipe says so."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim > 1]
-    vectors = [p for p in trained if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": vectors, "weight_decay": recipe.weight_decay if recipe.decay_all else 0.0},
-    ]
+    """SGD or AdamW as the recipe has it; norms and biases (all vectors) decay only if the recipe says so.
+
+    Raises:
+        UsageError: An unknown optimizer, or layer decay where there is no backbone.
+    """
+    optimizers = {"sgd": _sgd, "adamw": _adamw}
+    if recipe.optimizer not in optimizers:
+        raise unknown("optimizer", recipe.optimizer, optimizers)
+    groups = _groups(model.parameters(), recipe) if recipe.layer_decay == 1 else _layered(model, recipe)
+    return optimizers[recipe.optimizer](groups, recipe)
+
+
+def _sgd(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
     return torch.optim.SGD(
         groups,
         lr=recipe.lr,
@@ -25,6 +34,38 @@ def create_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
         dampening=recipe.dampening,
         nesterov=recipe.nesterov,
     )
+
+
+def _adamw(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
+    return torch.optim.AdamW(groups, lr=recipe.lr)
+
+
+def _groups(parameters: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:
+    trained = [p for p in parameters if p.requires_grad]
+    matrices = [p for p in trained if p.ndim > 1]
+    vectors = [p for p in trained if p.ndim <= 1]
+    return [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": vectors, "weight_decay": recipe.weight_decay if recipe.decay_all else 0.0},
+    ]
+
+
+def _layered(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """The backbone's layers, each group at its own rate by timm's grouping, and all the rest at the full rate."""
+    from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
+
+    trunk = next((m for m in model.modules() if isinstance(m, TimmTrunk)), None)
+    if trunk is None:
+        raise UsageError("layer_decay is for a model on a timm backbone (--model timm:NAME); leave it at 1")
+    backbone = {id(p) for p in trunk.backbone.parameters()}
+    groups = param_groups_layer_decay(
+        trunk.backbone,
+        recipe.weight_decay,
+        layer_decay=recipe.layer_decay,
+        weight_decay_exclude_1d=not recipe.decay_all,
+    )
+    layered = [{**group, "lr": recipe.lr * group["lr_scale"]} for group in groups]
+    return layered + _groups((p for p in model.parameters() if id(p) not in backbone), recipe)
 
 
 def create_schedule(optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int) -> LambdaLR:

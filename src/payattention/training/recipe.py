@@ -18,11 +18,14 @@ class Recipe:
         epochs: Passes over the training split.
         batch_size: Images a step.
         lr: Peak learning rate.
+        optimizer: "sgd" or "adamw" (then momentum, dampening and nesterov play no part).
         momentum: Momentum.
         dampening: Share of the gradient that momentum leaves out (Torch7 sets it to the momentum).
         nesterov: Nesterov momentum.
         weight_decay: L2 penalty, as the optimizer applies it.
         decay_all: Whether norms and biases decay too (the authors' scripts) or not.
+        layer_decay: On an attached backbone, the factor on the learning rate from one group of layers to the one
+            before it (timm's groups; the last has the full rate); 1 for one rate throughout.
         schedule: "steps" or "one_cycle".
         step_epochs: "steps": the rate is multiplied by `step_factor` every so many epochs.
         step_factor: "steps": that factor.
@@ -39,11 +42,13 @@ class Recipe:
     epochs: int
     batch_size: int = 128
     lr: float = 0.1
+    optimizer: str = "sgd"
     momentum: float = 0.9
     dampening: float = 0.0
     nesterov: bool = False
     weight_decay: float = 5e-4
     decay_all: bool = True
+    layer_decay: float = 1.0
     schedule: str = "steps"
     step_epochs: int = 25
     step_factor: float = 0.5
@@ -63,6 +68,14 @@ class Recipe:
                 raise UsageError(f"{name} is {getattr(self, name)}: it must be at least 1")
         if self.lr <= 0:
             raise UsageError(f"lr is {self.lr:g}: it must be above 0")
+
+    def check_frozen(self) -> None:
+        """Raises UsageError if training on a frozen backbone's features cannot follow this recipe."""
+        if self.shift or self.sizes != (1.0,):
+            raise UsageError(
+                "this recipe shifts or resizes the pictures in every epoch, but a frozen backbone sees each only "
+                "once; take the recipe 'probe', or train without freezing"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -91,6 +104,13 @@ _PRESETS = files("payattention.training") / "recipes"
 def list_recipes() -> list[str]:
     """Names of the presets."""
     return sorted(file.name.removesuffix(".toml") for file in _PRESETS.iterdir())
+
+
+def default_recipe(model: str, frozen: bool = False) -> str:
+    """The preset for a model: "modern", or on a timm backbone "probe" where it is frozen and "finetune" where not."""
+    if not model.startswith("timm:"):
+        return "modern"
+    return "probe" if frozen else "finetune"
 
 
 def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:

@@ -1,0 +1,82 @@
+"""A timm network as a trunk: local features at its last levels, and a global feature that asks where to look."""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from payattention.models.attentive import Features, Trunk
+from payattention.models.backbone import any_size, is_plain, pretrained_cfg, taps_of
+
+
+class TimmTrunk(Trunk):
+    """Local features by timm's `forward_intermediates`, what lies behind the last tap cut off.
+
+    - Each level passes a batch norm of its own: the paper taps VGG after BN-ReLU, while timm's features end in
+      anything (a linear bottleneck, a residual sum), on scales that a dot product with the query would inherit.
+    - g = Linear(mean of the last level), the counterpart of the paper's FC16: as many channels as the last level, so
+      that only the levels below need a projection.
+    - A picture whose sides are no multiples of the last stride is scaled up to the next ones (or to the one size that
+      some backbones take), so that every cell of a map stands for an equal part of the picture.
+
+    `forward` is `complete(features(images))`. With `freeze`, `features` has no trained parameters and always runs in
+    evaluation mode, so that it needs to run only once for each picture.
+
+    Args:
+        backbone: A bare timm network; it becomes part of this module, its classifier removed.
+        levels: How many depths to tap, the deepest last.
+        freeze: Whether the backbone's weights stay as they are.
+    """
+
+    def __init__(self, backbone: nn.Module, levels: int = 2, freeze: bool = False) -> None:
+        super().__init__()
+        taps = taps_of(backbone, levels)
+        self.names = tuple(tap.name for tap in taps)
+        self.indices = [tap.index for tap in taps]
+        self.plain = is_plain(backbone)
+        self.frozen = freeze
+        self.min_size = max(tap.stride for tap in taps)
+        self.local_dims = {tap.name: tap.channels for tap in taps}
+        self.query_dim = taps[-1].channels
+        self.only_size = None if any_size(backbone) else tuple(pretrained_cfg(backbone)["input_size"][1:])
+
+        backbone.prune_intermediate_layers(self.indices, prune_norm=not self.plain)  # type: ignore[operator]
+        self.backbone = backbone.requires_grad_(not freeze)
+        self.norms = nn.ModuleDict({name: nn.BatchNorm2d(dim) for name, dim in self.local_dims.items()})
+        self.to_query: nn.Module | None = nn.Linear(self.query_dim, self.query_dim)
+        self.train()
+
+    def train(self, mode: bool = True) -> "TimmTrunk":
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+        """The backbone's own features (n, d, h, w) by level: all that depends on the images."""
+        found = self.backbone.forward_intermediates(  # type: ignore[operator]
+            self._fitted(images),
+            indices=self.indices,
+            norm=self.plain,
+            output_fmt="NCHW",
+            intermediates_only=True,
+        )
+        return dict(zip(self.names, found, strict=True))
+
+    def complete(self, features: dict[str, Tensor]) -> Features:
+        """The trunk's output from what `features` gave."""
+        local = {name: self.norms[name](features[name]) for name in self.names}
+        query = None if self.to_query is None else self.to_query(local[self.names[-1]].mean((2, 3)))  # (n, q)
+        return Features(local, query)
+
+    def drop_query(self) -> None:
+        self.to_query, self.query_dim = None, 0
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
+        return self.complete(self.features(images))
+
+    def _fitted(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 H W"]:
+        height, width = images.shape[2:]
+        size = self.only_size or tuple(-(-side // self.min_size) * self.min_size for side in (height, width))
+        if size == (height, width):
+            return images
+        return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)

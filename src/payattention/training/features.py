@@ -1,0 +1,161 @@
+"""Features of a frozen backbone: computed once, kept, and trained on many times.
+
+A frozen backbone gives the same features for a picture in every epoch, so only what comes after it is trained: seconds
+where the whole network would take an hour. Mirrored pictures, which a backbone does not simply mirror, are a second
+copy. Other augmentation would need the backbone again: `Recipe.check_frozen` refuses it.
+"""
+
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeGuard
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from payattention.data import ImageSet
+from payattention.errors import DataError
+from payattention.evaluation.batches import images_of, slices_of
+from payattention.machine import best_precision
+from payattention.models.attentive import AttentiveClassifier
+from payattention.models.timm_trunk import TimmTrunk
+from payattention.training.recipe import Recipe
+
+MEMORY = 2 * 2**30
+"""Bytes of features that are kept in memory; more go to a file in the run folder while the run lasts."""
+
+
+def is_frozen(model: nn.Module) -> TypeGuard[AttentiveClassifier]:
+    """Whether a model's backbone is frozen, so that its features can be kept."""
+    return isinstance(model, AttentiveClassifier) and isinstance(model.trunk, TimmTrunk) and model.trunk.frozen
+
+
+def trunk_of(model: AttentiveClassifier) -> TimmTrunk:
+    """The trunk of an attached model."""
+    assert isinstance(model.trunk, TimmTrunk)
+    return model.trunk
+
+
+class FeatureClassifier(nn.Module):
+    """What remains of a frozen model: features by level in, logits out. Shares its weights with the model."""
+
+    def __init__(self, model: AttentiveClassifier) -> None:
+        super().__init__()
+        self.model = model
+        self.trunk = trunk_of(model)
+
+    def forward(self, features: dict[str, Tensor]) -> Float[Tensor, "n c"]:
+        return self.model.look_at(self.trunk.complete(features)).logits
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A data set as a frozen backbone sees it.
+
+    Attributes:
+        features: By level, (copies, N, d, h, w): of the pictures and, where there are two copies, of their mirror
+            images; values beyond float16 are cut to its range.
+        labels: int64 (N,).
+    """
+
+    features: dict[str, Tensor]
+    labels: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        model: AttentiveClassifier,
+        data: ImageSet,
+        device: torch.device,
+        file: Path,
+        *,
+        mirrored: bool = False,
+        dtype: torch.dtype = torch.float16,
+    ) -> "FeatureSet":
+        """Runs the backbone over a data set, once or, with mirror images, twice.
+
+        Args:
+            model: A model with a frozen backbone.
+            data: The data set.
+            device: Where the backbone runs; the features stay in main memory or on disk.
+            file: Written if the features exceed `MEMORY`; the caller removes it.
+            mirrored: Whether to add the mirror images' features.
+            dtype: Of what is kept: float16, or float32 for exactness at twice the space.
+
+        Raises:
+            DataError: Features that fit neither in memory nor on the disk.
+        """
+        trunk = trunk_of(model)
+        model.eval().to(device).to(memory_format=torch.channels_last)
+        limit = torch.finfo(dtype).max
+        features: dict[str, Tensor] = {}
+        for copy in range(1 + mirrored):
+            for chosen in slices_of(data, device):
+                images = images_of(data, chosen, device)
+                found = _run(model, trunk, images.flip(3) if copy else images)
+                if not features:
+                    shapes = {name: (1 + mirrored, len(data), *values.shape[1:]) for name, values in found.items()}
+                    features = _allocated(shapes, dtype, file)
+                for name, values in found.items():
+                    features[name][copy, chosen] = values.float().clamp(-limit, limit).to("cpu", dtype)
+        return cls(features, torch.from_numpy(data.labels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def epoch(self, recipe: Recipe, seed: int, number: int) -> "FeatureEpoch":
+        return FeatureEpoch(self, recipe, seed, number)
+
+
+@dataclass(frozen=True)
+class FeatureEpoch:
+    """The training batches of one epoch, each picture or its mirror image; random as `batches.Epoch` is."""
+
+    data: FeatureSet
+    recipe: Recipe
+    seed: int
+    number: int
+    size: float = 1.0
+
+    def __len__(self) -> int:
+        return max(1, len(self.data) // self.recipe.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        """Yields features by level, float (B, d, h, w), and labels (B,)."""
+        random = torch.Generator().manual_seed(self.seed * 1_000_003 + self.number)
+        order = torch.randperm(len(self.data), generator=random)
+        size = self.recipe.batch_size
+        for k in range(len(self)):
+            chosen = order[k * size : (k + 1) * size]
+            copies = next(iter(self.data.features.values())).shape[0]
+            copy = torch.randint(copies, (len(chosen),), generator=random)
+            yield (
+                {name: values[copy, chosen].float() for name, values in self.data.features.items()},
+                self.data.labels[chosen],
+            )
+
+
+@torch.inference_mode()
+def _run(model: AttentiveClassifier, trunk: TimmTrunk, images: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=best_precision(images.device) == "bf16-mixed"):
+        return trunk.features(model.prepared(images))
+
+
+def _allocated(shapes: dict[str, tuple[int, ...]], dtype: torch.dtype, file: Path) -> dict[str, Tensor]:
+    """Empty tensors in memory, or in a mapped file where memory would not do."""
+    counts = {name: math.prod(shape) for name, shape in shapes.items()}
+    needed = sum(counts.values()) * dtype.itemsize
+    if needed <= MEMORY:
+        return {name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()}
+    free = shutil.disk_usage(file.parent).free
+    if needed > 0.9 * free:
+        raise DataError(
+            f"the backbone's features need {needed / 2**30:.1f} GiB, and {file.parent} has {free / 2**30:.1f} free; "
+            "take smaller pictures (--image-size) or fewer levels, write elsewhere (--out), or do not freeze"
+        )
+    flat = torch.from_file(str(file), shared=True, size=sum(counts.values()), dtype=dtype)
+    parts = flat.split(list(counts.values()))
+    return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}

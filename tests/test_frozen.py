@@ -1,0 +1,135 @@
+"""Training on a frozen backbone's features, and training a backbone layer by layer."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import payattention as pa
+from payattention.cli.app import run
+from payattention.data import ImageSet
+from payattention.errors import DataError, UsageError
+from payattention.evaluation import classify
+from payattention.evaluation.batches import images_of
+from payattention.training import features
+from payattention.training.features import FeatureClassifier, FeatureSet
+from payattention.training.fit import fit, new_model
+from payattention.training.optimisation import create_optimizer
+from payattention.training.recipe import load_recipe
+
+CPU = torch.device("cpu")
+NAME = "timm:resnet10t"
+
+
+@pytest.fixture
+def frozen() -> pa.Classifier:
+    return pa.create_model(NAME, 2, freeze=True, levels=2).eval()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_kept_features_give_the_models_own_logits(
+    frozen: pa.Classifier, image_set: ImageSet, tmp_path: Path, mirrored: bool
+) -> None:
+    kept = FeatureSet.of(frozen, image_set, CPU, tmp_path / "f", mirrored=mirrored, dtype=torch.float32)
+    images = images_of(image_set, slice(None), CPU)
+    for copy, seen in enumerate([images, images.flip(3)][: 1 + mirrored]):
+        found = {name: values[copy] for name, values in kept.features.items()}
+        torch.testing.assert_close(FeatureClassifier(frozen)(found), frozen(seen))
+
+
+def test_features_on_disk_are_those_in_memory(
+    frozen: pa.Classifier, image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "features.bin"
+    in_memory = FeatureSet.of(frozen, image_set, CPU, file, mirrored=True)
+    assert not file.exists()
+    monkeypatch.setattr(features, "MEMORY", 0)
+    on_disk = FeatureSet.of(frozen, image_set, CPU, file, mirrored=True)
+    assert file.stat().st_size == sum(values.numel() * 2 for values in in_memory.features.values())
+    for name, values in in_memory.features.items():
+        assert torch.equal(on_disk.features[name], values)
+
+
+def test_features_that_fit_nowhere(
+    frozen: pa.Classifier, image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "MEMORY", 0)
+    monkeypatch.setattr(features.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with pytest.raises(DataError, match=r"GiB.*--image-size"):
+        FeatureSet.of(frozen, image_set, CPU, tmp_path / "f")
+
+
+def test_an_epoch_shows_each_picture_once_and_is_repeatable(
+    frozen: pa.Classifier, image_set: ImageSet, tmp_path: Path
+) -> None:
+    kept = FeatureSet.of(frozen, image_set, CPU, tmp_path / "f", mirrored=True)
+    numbered = FeatureSet(kept.features, torch.arange(len(kept)))
+    recipe = load_recipe("probe", {"batch_size": 8})
+    batches = list(numbered.epoch(recipe, seed=1, number=2))
+    again = list(numbered.epoch(recipe, seed=1, number=2))
+    assert sorted(torch.cat([labels for _, labels in batches]).tolist()) == list(range(32))
+    level = frozen.levels[0]
+    both = {0: 0, 1: 0}
+    for (found, labels), (same, _) in zip(batches, again, strict=True):
+        assert torch.equal(found[level], same[level])
+        for values, label in zip(found[level], labels, strict=True):
+            copies = [torch.equal(values, kept.features[level][copy, label].float()) for copy in (0, 1)]
+            assert any(copies)
+            both[copies.index(True)] += 1
+    assert min(both.values()) > 0
+
+
+def test_training_on_features_learns_and_leaves_the_backbone_alone(image_set: ImageSet, tmp_path: Path) -> None:
+    recipe = load_recipe("probe", {"epochs": 4, "batch_size": 8})
+    model = new_model(NAME, image_set, recipe, freeze=True, levels=1)
+    before = {name: tensor.clone() for name, tensor in model.trunk.backbone.state_dict().items()}
+    mean = model.preprocessing.mean.clone()
+    curve = fit(model, image_set, recipe, out=tmp_path)
+    assert len(curve) == 4
+    assert classify(model, image_set).error == 0
+    for name, tensor in model.trunk.backbone.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    assert torch.equal(model.preprocessing.mean, mean)  # the backbone's own, not this set's
+    assert not (tmp_path / "features.bin").exists()
+
+
+def test_a_recipe_that_moves_the_pictures_does_not_suit_a_frozen_backbone(image_set: ImageSet) -> None:
+    with pytest.raises(UsageError, match="recipe 'probe'"):
+        new_model(NAME, image_set, load_recipe("modern"), freeze=True)
+
+
+class TestLayerDecay:
+    def test_rates_rise_from_the_first_layer_to_the_head(self) -> None:
+        recipe = load_recipe("finetune")
+        model = pa.create_model(NAME, 2)
+        optimizer = create_optimizer(model, recipe)
+        rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        backbone = model.trunk.backbone
+        of_stages = [rate[id(next(getattr(backbone, f"layer{k}").parameters()))] for k in (1, 2, 3, 4)]
+        assert rate[id(next(backbone.conv1.parameters()))] < of_stages[0]
+        assert of_stages == sorted(set(of_stages))
+        assert of_stages[-1] <= recipe.lr == rate[id(model.head.classifier.weight)]
+        assert len(rate) == len(list(model.parameters()))
+
+    def test_it_needs_a_backbone(self, model: pa.Classifier) -> None:
+        with pytest.raises(UsageError, match="layer_decay is for a model on a timm backbone"):
+            create_optimizer(model, load_recipe("finetune"))
+
+
+def test_from_the_command_line(image_set: ImageSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    for k, (pixels, label) in enumerate(zip(image_set.images, image_set.labels, strict=True)):
+        folder = tmp_path / "data" / image_set.classes[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{k:02d}.png")
+    data, out = f"folder:{tmp_path / 'data'}", str(tmp_path / "run")
+    common = ["train", "--model", NAME, "--data", data, "--epochs", "1", "--image-size", "64"]
+    assert run([*common, "--freeze", "--out", out, "--json", "--set", "levels=1"]) == 0
+    assert '"freeze": true' in capsys.readouterr().out
+    assert run(["evaluate", out, "--json"]) == 0
+
+    assert run([*common, "--freeze", "--recipe", "modern", "--out", out + "2"]) == 2
+    assert "recipe 'probe'" in capsys.readouterr().err
+    assert run(["train", "--freeze", "--out", out + "2"]) == 2
+    assert "unknown option of vgg_att2_concat_pc 'freeze'" in capsys.readouterr().err
