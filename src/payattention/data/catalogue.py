@@ -20,7 +20,7 @@ class Facts:
         counts: Published number of images by split. "all" joins the splits, where a protocol wants that.
         size: Side of the images in pixels, by default; the set's own where it has one.
         kind: "embedded", "download" (torchvision fetches it and checks it) or "by hand".
-        megabytes: Size of the download.
+        megabytes: Size of the download; 0 where it is not known.
         get: Where it comes from, and what to fetch there.
         folder: What must then lie below the data root: `<folder>/<marker>`, or `<marker>` itself.
         marker: A file or folder by which the set is known.
@@ -214,7 +214,6 @@ _SETS = (
         counts={"train": 560, "test": 1019, "all": 1579},
         size=32,
         kind="by hand",
-        megabytes=220,
         get="event_dataset.rar from http://vision.stanford.edu/lijiali/event_dataset/",
         folder="event8",
         marker="event_img",
@@ -264,7 +263,6 @@ _SETS = (
         counts={"test": 300},
         size=32,
         kind="by hand",
-        megabytes=107,
         get="ObjectDiscovery-data.zip from http://people.csail.mit.edu/mrub/ObjectDiscovery/",
         folder="object_discovery",
         marker="Data/Airplane100",

@@ -18,7 +18,7 @@ from payattention.data.samples import Contents, Sample
 from payattention.errors import DataError
 
 _BLOCK = 32  # pictures that a thread decodes at a time
-_OUTSIDE = 1.0  # pixels that a box may reach outside its picture, by rounding
+_INSIDE = 0.9  # share of a box that must lie in its picture; what reaches out is cut off
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,9 @@ def _filled(box: tuple[int, int, int, int], size: tuple[int, int]) -> NDArray[np
 def _within(box: tuple[float, float, float, float], size: tuple[int, int], name: str) -> tuple[int, int, int, int]:
     """A box's left, top, right and bottom in whole pixels."""
     left, top, width, height = box
-    right, bottom = left + width, top + height
-    inside = min(left, top) >= -_OUTSIDE and right <= size[0] + _OUTSIDE and bottom <= size[1] + _OUTSIDE
-    if not (inside and width > 0 and height > 0):  # so that NaN is refused, too
+    right, bottom = min(left + width, size[0]), min(top + height, size[1])
+    inside = max(0.0, right - max(0.0, left)) * max(0.0, bottom - max(0.0, top))
+    if not (width > 0 and height > 0 and inside >= _INSIDE * width * height):  # so that NaN is refused, too
         raise DataError(f"{name}: the box {box} (left, top, width, height) is not inside its picture of {size}")
     x, y = (min(max(0, round(start)), side - 1) for start, side in zip((left, top), size, strict=True))
-    return x, y, max(x + 1, min(size[0], round(right))), max(y + 1, min(size[1], round(bottom)))
+    return x, y, max(x + 1, round(right)), max(y + 1, round(bottom))

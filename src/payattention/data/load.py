@@ -131,9 +131,10 @@ def how_to_get(facts: Facts, root: Path | None = None) -> str:
     """What to do where a set is missing: what to fetch, where to put it, and what must then be there."""
     folder = data_root(root) / facts.folder
     fetch = f"run `payattention data {facts.name} --download`, or " if facts.kind == "download" else ""
+    size = f" ({facts.megabytes:,} MB)" if facts.megabytes else ""
     return (
-        f"{fetch}get {facts.get} ({facts.megabytes:,} MB), and unpack it in {shown(folder)}, so that there is "
-        f"{shown(folder / facts.marker)} ({facts.layout})"
+        f"{fetch}get {facts.get}{size}, and unpack it in {shown(folder)}, so that there is "
+        f"{shown(folder / facts.marker)} (needed: {facts.layout})"
     )
 
 
