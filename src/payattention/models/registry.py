@@ -10,6 +10,7 @@ import torch
 
 from payattention.errors import UsageError, unknown
 from payattention.models.classifier import Classifier, ModelConfig
+from payattention.preprocessing import create_preprocessing
 
 MIN_WIDTH, MAX_WIDTH = 1 / 16, 8.0
 
@@ -30,7 +31,8 @@ class Entry:
     def options(self) -> dict[str, object]:
         """The keyword options of `create_model` for this network, with their defaults."""
         parameters = inspect.signature(self.build).parameters.values()
-        return {p.name: p.default for p in parameters if p.name not in ("num_classes", "width")}
+        own = {p.name: p.default for p in parameters if p.name not in ("num_classes", "width")}
+        return {**own, "preprocessing": "mean_std"}
 
 
 _ENTRIES: dict[str, Entry] = {}
@@ -72,7 +74,10 @@ def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options
     if num_classes < 2:
         raise UsageError(f"num_classes is {num_classes}: a classifier needs at least 2 classes")
     _check(name, width, options)
-    model = entry(name).build(num_classes=num_classes, width=width, **options)
+    own = {option: value for option, value in options.items() if option != "preprocessing"}
+    model = entry(name).build(num_classes=num_classes, width=width, **own)
+    if "preprocessing" in options:
+        model.preprocessing = create_preprocessing(options["preprocessing"])
     model.config = ModelConfig(name, num_classes, width, options)
     return model
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from payattention.data import ImageSet
 from payattention.machine import best_device, best_precision
 from payattention.models import Classifier, create_model, entry
-from payattention.preprocessing import MeanStd
+from payattention.preprocessing import Preprocessing
 from payattention.training.batches import DeviceSet, Epoch
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe
@@ -29,7 +29,7 @@ def new_model(
         options.setdefault("dropout", recipe.dropout)
     model = create_model(name, len(data.classes), width, **options)
     model.classes, model.image_size = data.classes, data.image_size
-    if isinstance(model.preprocessing, MeanStd):
+    if isinstance(model.preprocessing, Preprocessing):
         model.preprocessing.fit(torch.from_numpy(data.images).permute(0, 3, 1, 2))
     return model
 
