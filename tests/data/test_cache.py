@@ -1,9 +1,10 @@
 """Decoded once: what makes a cache be used, made again, or refused."""
 
 import errno
-import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,20 +157,14 @@ def test_what_a_dead_process_left_is_removed_later(pets: Path) -> None:
     assert young.exists()
 
 
-def _load_and_sum(path: Path, results: "multiprocessing.Queue[int]") -> None:
-    results.put(int(load_data(f"folder:{path}", image_size=8).images.sum()))
-
-
 def test_processes_that_start_at_once_all_get_the_set(pets: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    results: multiprocessing.Queue[int] = context.Queue()
-    processes = [context.Process(target=_load_and_sum, args=(pets, results)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    sums = {results.get(timeout=120) for _ in processes}
-    for process in processes:
-        process.join()
-    assert sums == {int(load(pets).images.sum())}
+    program = "import sys, payattention as pa; print(pa.load_data(sys.argv[1], image_size=8).images.sum())"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program, f"folder:{pets}"], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    sums = [int(process.communicate()[0]) for process in processes]
+    assert sums == [load(pets).images.sum()] * 3
     assert the_cache()
 
 

@@ -15,6 +15,7 @@ from torchvision import datasets
 
 from payattention.cli.app import run
 from payattention.data import CATALOGUE, ImageSet, check_name, load_data
+from payattention.data.cluttered_digits import COUNTS
 from payattention.data.download import download
 from payattention.data.load import _READERS, state
 from payattention.errors import DataError, UsageError
@@ -358,8 +359,8 @@ def test_a_parquet_copy_is_found_by_name_and_says_so(tmp_path: Path) -> None:
     [
         (lambda: check_name("cifar1000"), "did you mean 'cifar100'"),
         (lambda: check_name("folder:"), "write folder:PATH"),
-        (lambda: load_data("svhn", "validation"), "unknown split of svhn"),
-        (lambda: load_data("cifar10", "extra"), "unknown split of cifar10"),
+        (lambda: load_data("svhn", "validation"), "unknown split 'validation'"),
+        (lambda: load_data("cifar10", "extra"), "unknown split 'extra'"),
         (lambda: load_data("cifar10", image_size=0), "must be at least 1"),
         (lambda: download("cub200"), "cub200 cannot be downloaded: get CUB_200_2011.tgz"),
         (lambda: download("folder:x"), "it needs no download"),
@@ -379,11 +380,15 @@ def test_a_failed_download_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
         download("cifar10", tmp_path)
 
 
-def test_digits_at_another_size() -> None:
+def test_digits_at_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COUNTS, "test", 20)
     small, own = (load_data("cluttered_digits", "test", image_size=size) for size in (16, None))
-    assert small.images.shape == (2000, 16, 16, 3)
+    assert own.masks is not None
     assert small.masks is not None
-    assert small.masks.shape == (2000, 16, 16)
+    assert small.images.shape == (20, 16, 16, 3)
+    halves = own.masks.reshape(20, 16, 2, 16, 2)
+    assert (halves.any((2, 4)) >= small.masks).all()
+    assert (halves.all((2, 4)) <= small.masks).all()
     assert (small.labels == own.labels).all()
 
 

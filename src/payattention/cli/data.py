@@ -76,7 +76,7 @@ def _show(
     from payattention.cli.reading import read
     from payattention.data import CATALOGUE, check_name
     from payattention.data.overview import sample_sheet, statistics
-    from payattention.explain import write_picture
+    from payattention.explanation import write_picture
 
     check_name(name)
     if download:

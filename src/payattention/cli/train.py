@@ -1,15 +1,19 @@
 """`payattention train`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from payattention.cli.options import (
+    ClassesOption,
     DataOption,
     DataRootOption,
     JsonOption,
+    LimitOption,
     OutOption,
     SetOption,
+    StrictOption,
     assignments,
     new_folder,
 )
@@ -27,6 +31,20 @@ def train(
     image_size: Annotated[
         int | None, typer.Option(help="Side of the images in pixels; by default the data's own (paper: 32).")
     ] = None,
+    classes: ClassesOption = None,
+    limit: LimitOption = None,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Show each class as often as any other, however few images it has.")
+    ] = False,
+    hold_out: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Keep a share of the training split apart and measure on it, not on the test split: to choose by.",
+            show_default=False,
+        ),
+    ] = None,
+    strict: StrictOption = False,
     seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and dropout.")] = 0,
     out: OutOption = None,
     set_: SetOption = None,
@@ -36,17 +54,19 @@ def train(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network, then measure its error on the test split once.
+    """Train a network, then measure its error once: on the test split, or on what was held out.
 
     Writes a run folder: config.json, metrics.jsonl (a line an epoch), model.safetensors, result.json.
     """
     from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.data import check_name, load_data
+    from payattention.cli.reading import read
+    from payattention.data import check_name, held_out
     from payattention.models import check_model
     from payattention.training.recipe import load_recipe
 
     # everything is checked before any data is read, and the folder is made only when training can start
     overrides = assignments(recipe_set, "--recipe-set") | ({} if epochs is None else {"epochs": epochs})
+    overrides |= {"sampling": "balanced"} if balance else {}
     chosen = load_recipe(recipe, overrides)
     options = assignments(set_, "--set")
     check_name(data)
@@ -56,18 +76,19 @@ def train(
     from payattention.evaluation.provenance import Stopwatch
 
     watch, console = Stopwatch(), progress_console()
-    console.print(f"reading {data}")
-    images, held_out = (load_data(data, split, root=data_root, image_size=image_size) for split in ("train", "test"))
+    part = partial(read, data, root=data_root, image_size=image_size, strict=strict, classes=classes, limit=limit)
+    images = part("train")
+    images, measured = (images, part("test")) if hold_out is None else held_out(images, hold_out)
     console.print(f"training {model} on {len(images):,} images")
 
     from payattention.run import run
 
     _, result = run(
-        model, images, held_out, chosen, folder, width=width, options=options, seed=seed, console=console, watch=watch
+        model, images, measured, chosen, folder, width=width, options=options, seed=seed, console=console, watch=watch
     )
     if as_json:
         print_json({"run": str(folder), **result})
     else:
-        row = (len(held_out), result["test"]["error"], result["provenance"]["seconds"])
-        print_table(("test images", "error %", "seconds in all"), [row])
+        row = (measured.split, len(measured), result["test"]["error"], result["provenance"]["seconds"])
+        print_table(("measured on", "images", "error %", "seconds in all"), [row])
         print(f"run folder: {folder}")

@@ -30,6 +30,8 @@ def folder(path: Path, split: str) -> Listing:
     root = _split_folder(path, split) if divided else path
     every_split = [path / name for name in ("train", *_TEST_NAMES) if (path / name).is_dir()]
     found = _classes(path, every_split if divided else [path])
+    if found.pictures and not found.names:
+        raise DataError(f"{shown(root)}: no pictures in its class folders ({', '.join(sorted(SUFFIXES))})")
     if len(found.names) < 2:
         only = f" (only {found.names[0]!r})" if found.names else ""
         raise DataError(
@@ -46,7 +48,7 @@ def folder(path: Path, split: str) -> Listing:
         own = masks.get(name, {})
         samples += [Sample(picture, shown(picture), label, own.get(picture.stem)) for picture in pictures]
     if not samples:
-        raise DataError(f"{shown(root)}: no pictures in its class folders ({', '.join(sorted(SUFFIXES))})")
+        raise DataError(f"{shown(root)}: no pictures for the {split} split in its class folders")
     contents = Contents(
         tuple(shown(Path(name)) for name in found.names),
         samples,

@@ -83,7 +83,7 @@ def load_data(
     facts = CATALOGUE.get(name)
     splits = tuple(facts.counts) if facts else SPLITS
     if split not in splits:
-        raise unknown(f"split of {name}", split, splits)
+        raise unknown("split", split, splits)
     if image_size is not None and image_size < 1:
         raise UsageError(f"the image size is {image_size} pixels: it must be at least 1")
     if name == "cluttered_digits":
