@@ -30,35 +30,25 @@ def folder(path: Path, split: str) -> Listing:
     root = _split_folder(path, split) if divided else path
     every_split = [path / name for name in ("train", *_TEST_NAMES) if (path / name).is_dir()]
     found = _classes(path, every_split if divided else [path])
-    if found.pictures and not found.names:
-        raise DataError(f"{shown(root)}: no pictures in its class folders ({', '.join(sorted(SUFFIXES))})")
-    if len(found.names) < 2:
-        only = f" (only {found.names[0]!r})" if found.names else ""
-        raise DataError(
-            f"{shown(path)}: holds {len(found.names)} class folders with pictures{only}; at least 2 are needed"
-        )
-    samples: list[Sample] = []
+    _check(found, path)
     masks = _masks_of(path / _MASKS / root.name if divided else path / _MASKS)
+    samples: list[Sample] = []
+    problems = [line for folder, line in found.problems if folder.parent == root]
     for label, name in enumerate(found.names):
         pictures = found.pictures.get(root / name, [])
         if not divided:
             pictures = [p for k, p in enumerate(pictures) if (k % _TEST_EVERY == 0) == (split == "test")]
         if not pictures:
-            found.problems.append((root / name, f"{shown(root / name)}: no pictures for the {split} split"))
+            problems.append(f"{shown(root / name)}: no pictures for the {split} split")
         own = masks.get(name, {})
         samples += [Sample(picture, shown(picture), label, own.get(picture.stem)) for picture in pictures]
     if not samples:
         raise DataError(f"{shown(root)}: no pictures for the {split} split in its class folders")
-    contents = Contents(
-        tuple(shown(Path(name)) for name in found.names),
-        samples,
-        len(samples),
-        masks=any(sample.mask for sample in samples),
-        problems=[line for folder, line in found.problems if folder.parent == root],
-    )
+    classes = tuple(shown(Path(name)) for name in found.names)
+    contents = Contents(classes, samples, len(samples), any(sample.mask for sample in samples), problems=problems)
     files = [file for sample in samples for file in (sample.picture, sample.mask) if isinstance(file, Path)]
-    # the classes and problems depend on the folders, too
-    return Listing(path, [*files, *(root / name for name in found.names), path, root], lambda: contents)
+    folders = [root, *(root / name for name in found.names)]  # the classes and problems depend on them
+    return Listing(path, [*files, *folders], lambda: contents)
 
 
 def pictures_in(path: Path) -> list[Path]:
@@ -94,6 +84,16 @@ def _classes(path: Path, roots: list[Path]) -> _Classes:
             else:
                 problems.append((entry, f"{shown(entry)}: an empty class (no pictures in this folder)"))
     return _Classes(sorted(names), pictures, problems)
+
+
+def _check(found: _Classes, path: Path) -> None:
+    if found.pictures and not found.names:
+        raise DataError(f"{shown(path)}: no pictures in its class folders ({', '.join(sorted(SUFFIXES))})")
+    if len(found.names) < 2:
+        only = f" (only {found.names[0]!r})" if found.names else ""
+        raise DataError(
+            f"{shown(path)}: holds {len(found.names)} class folders with pictures{only}; at least 2 are needed"
+        )
 
 
 def _is_masks(path: Path) -> bool:
