@@ -207,6 +207,22 @@ def test_the_verbs_take_a_part_and_hold_one_out(
     assert "did you mean 'blue'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--set", "preprocessing=gcn_zca"), "gcn_zca takes images of one size"),
+        (("--hold-out", "1.5"), "between 0 and 1"),
+        (("--limit", "0"), "--limit"),
+        (("--recipe-set", "flips=halve"), "did you mean 'half'"),
+    ],
+)
+def test_impossible_calls_fail_before_data_is_read(
+    options: tuple[str, str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("train", "--data", "folder:nowhere", *options) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_a_preprocessing_can_be_chosen_for_training(
     long_tailed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -168,5 +168,5 @@ def test_it_is_fitted_saved_and_loaded_with_its_model(
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'yuv_lcn'"):
         create_model("vgg", preprocessing="yuv_lnc")
-    with pytest.raises(UsageError, match="unknown preprocessing"):
+    with pytest.raises(UsageError, match="preprocessing is 3: it takes a name"):
         create_model("vgg", preprocessing=3)

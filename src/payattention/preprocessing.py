@@ -5,7 +5,7 @@ name: `mean_std`, `yuv_lcn` and `gcn_zca` (`PREPROCESSINGS`); what the authors u
 classes' own words.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import prod
 
 import torch
@@ -171,6 +171,14 @@ def create_preprocessing(name: object) -> Preprocessing:
     if name not in PREPROCESSINGS:
         raise unknown("preprocessing", str(name), PREPROCESSINGS)
     return PREPROCESSINGS[str(name)]()
+
+
+def check_sizes(name: object, shares: Iterable[float]) -> None:
+    """Raises UsageError if a preprocessing for one size would see training images of other sizes."""
+    if name == "gcn_zca" and set(shares) != {1.0}:
+        raise UsageError(
+            "gcn_zca takes images of one size, and the recipe trains on smaller ones: add sizes=[1.0] to it"
+        )
 
 
 def _moments(chunks: Iterator[Float[Tensor, "n c h w"]]) -> tuple[Float[Tensor, "c"], Float[Tensor, "c"]]:

@@ -50,6 +50,7 @@ def run(
         "data": {
             "name": train.name,
             "source": train.source,
+            "left_out": len(train.skipped) + len(test.skipped),
             "measured_on": test.split,
             "train": len(train),
             "test": len(test),

@@ -75,16 +75,18 @@ def _show(
     from payattention.cli.output import print_json, print_table
     from payattention.cli.reading import read
     from payattention.data import CATALOGUE, check_name
+    from payattention.data.load import check_split
     from payattention.data.overview import sample_sheet, statistics
     from payattention.explanation import write_picture
 
     check_name(name)
+    check_split(name, split)
+    sheet = _sheet_file(out, f"{name.partition(':')[0]}-{split}.png")
     if download:
         from payattention.data.download import download as fetch
 
         fetch(name, root, (split,))
     images = read(name, split, root=root, image_size=image_size, strict=strict)
-    sheet = out or Path(f"{name.partition(':')[0]}-{split}.png")
     write_picture(sheet, sample_sheet(images))
     numbers = statistics(images)
     if as_json:
@@ -100,6 +102,15 @@ def _show(
     if facts := CATALOGUE.get(name):
         print(f"{facts.title}. Splits: {facts.splitting}. Licence: {facts.licence}. Cite: {facts.citation}.")
     print(f"sample sheet: {sheet}")
+
+
+def _sheet_file(out: Path | None, name: str) -> Path:
+    from payattention.errors import UsageError
+
+    file = Path(name) if out is None else out / name if out.is_dir() else out
+    if file.suffix.lower() not in (".png", ".jpg", ".webp"):
+        raise UsageError(f"--out {file}: the sheet is a .png, .jpg or .webp file")
+    return file
 
 
 def _some(counts: list[tuple[str, int]]) -> list[tuple[str, object]]:

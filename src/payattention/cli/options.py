@@ -27,7 +27,8 @@ ClassesOption = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Only the images of these classes.", show_default=False)
 ]
 LimitOption = Annotated[
-    int | None, typer.Option(help="At most so many images of a split, evenly from its classes.", show_default=False)
+    int | None,
+    typer.Option(min=1, help="At most so many images of a split, evenly from its classes.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 OutOption = Annotated[

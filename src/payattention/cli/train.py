@@ -61,7 +61,9 @@ def train(
     from payattention.cli.output import print_json, print_table, progress_console
     from payattention.cli.reading import read
     from payattention.data import check_name, held_out
+    from payattention.data.parts import check_share
     from payattention.models import check_model
+    from payattention.preprocessing import check_sizes
     from payattention.training.recipe import load_recipe
 
     # everything is checked before any data is read, and the folder is made only when training can start
@@ -71,6 +73,9 @@ def train(
     options = assignments(set_, "--set")
     check_name(data)
     check_model(model, width, **options)
+    check_sizes(options.get("preprocessing"), chosen.sizes)
+    if hold_out is not None:
+        check_share(hold_out)
     folder = new_folder(out, f"{model}-{data.partition(':')[0]}")
 
     from payattention.evaluation.provenance import Stopwatch

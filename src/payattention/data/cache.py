@@ -12,7 +12,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -126,7 +126,8 @@ def _make(folder: Path, key: str, name: str, contents: Contents, size: int | Non
     try:
         partial.mkdir(parents=True)
         _remove_leftovers(folder)
-        parts, problems = _write(partial, blocks(contents, size, console))
+        with closing(blocks(contents, size, console)) as decoded:
+            parts, problems = _write(partial, decoded)
         problems = [*contents.problems, *problems]
         if not parts["images"].shape[0]:
             raise DataError(f"{name}: none of its {contents.count} pictures can be read ({_first(problems)})")
@@ -189,7 +190,8 @@ def _put_in_place(partial: Path, folder: Path) -> None:
 def _remove_leftovers(folder: Path) -> None:
     for left in folder.parent.glob(".*.partial"):
         try:
-            if time.time() - left.stat().st_mtime > _STALE:
+            last_written = max(path.stat().st_mtime for path in (left, *left.iterdir()))
+            if time.time() - last_written > _STALE:
                 shutil.rmtree(left, ignore_errors=True)
         except FileNotFoundError:
             continue

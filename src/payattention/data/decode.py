@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -31,7 +31,7 @@ class Block:
     problems: list[str]
 
 
-def blocks(contents: Contents, size: int | None, console: Console | None = None) -> Iterator[Block]:
+def blocks(contents: Contents, size: int | None, console: Console | None = None) -> Generator[Block]:
     """Decodes a split block by block, in order; only a few blocks are in memory at a time.
 
     Args:
@@ -39,7 +39,7 @@ def blocks(contents: Contents, size: int | None, console: Console | None = None)
         size: Side of the square images in pixels; None for the shorter side of the first one that can be read.
         console: Where a progress bar is shown.
     """
-    workers = os.cpu_count() or 1
+    workers = _cores()
     bar = Progress(
         TextColumn("decoding"),
         BarColumn(),
@@ -67,6 +67,11 @@ def blocks(contents: Contents, size: int | None, console: Console | None = None)
         finally:
             for _, block in waiting:
                 block.cancel()
+
+
+def _cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _own_size(samples: Iterator[Sample]) -> tuple[int, Iterator[Sample]]:

@@ -53,6 +53,13 @@ def check_name(name: str) -> None:
         raise unknown("data set", name, NAMES)
 
 
+def check_split(name: str, split: str) -> None:
+    """Raises UsageError unless a data set has a split of that name."""
+    splits = tuple(CATALOGUE[name].counts) if name in CATALOGUE else SPLITS
+    if split not in splits:
+        raise unknown("split", split, splits)
+
+
 def load_data(
     name: str,
     split: str = "train",
@@ -80,15 +87,12 @@ def load_data(
         DataError: Data that is missing or damaged.
     """
     check_name(name)
-    facts = CATALOGUE.get(name)
-    splits = tuple(facts.counts) if facts else SPLITS
-    if split not in splits:
-        raise unknown("split", split, splits)
+    check_split(name, split)
     if image_size is not None and image_size < 1:
         raise UsageError(f"the image size is {image_size} pixels: it must be at least 1")
     if name == "cluttered_digits":
         return _resized(cluttered_digits(split, seed=seed), image_size)
-    if facts:
+    if facts := CATALOGUE.get(name):
         data = _named(facts, split, image_size, root, console)
     else:
         kind, _, path = name.partition(":")

@@ -21,8 +21,7 @@ def held_out(data: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
     Raises:
         UsageError: A share that is not between 0 and 1, or that leaves a part empty.
     """
-    if not 0 < share < 1:
-        raise UsageError(f"the held-out share is {share:g}: it lies between 0 and 1, e.g. 0.1")
+    check_share(share)
     rank = _rank_in_class(data.labels)
     counts = data.class_counts[data.labels]
     apart = rank < np.minimum(np.rint(share * counts), counts - 1)
@@ -30,6 +29,12 @@ def held_out(data: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
         raise UsageError(f"a share of {share:g} holds out no image of {data.name}: its classes are too small")
     kept, apart = (data.chosen(np.flatnonzero(part)) for part in (~apart, apart))
     return replace(kept, split=f"{data.split} less held-out"), replace(apart, split="held-out")
+
+
+def check_share(share: float) -> None:
+    """Raises UsageError unless a share can be held out."""
+    if not 0 < share < 1:
+        raise UsageError(f"the held-out share is {share:g}: it lies between 0 and 1, e.g. 0.1")
 
 
 def limited(data: ImageSet, count: int) -> ImageSet:

@@ -13,7 +13,7 @@ from rich.console import Console
 from payattention.data import ImageSet
 from payattention.machine import best_device, best_precision
 from payattention.models import Classifier, create_model, entry
-from payattention.preprocessing import Preprocessing
+from payattention.preprocessing import Preprocessing, check_sizes
 from payattention.training.batches import DeviceSet, Epoch
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe
@@ -24,6 +24,7 @@ def new_model(
     name: str, data: ImageSet, recipe: Recipe, *, width: float = 1.0, seed: int = 0, **options: object
 ) -> Classifier:
     """A fresh network for a data set: its classes, image size and pixel statistics; weights from the seed."""
+    check_sizes(options.get("preprocessing"), recipe.sizes)
     torch.manual_seed(seed)
     if recipe.dropout is not None and "dropout" in entry(name).options:
         options.setdefault("dropout", recipe.dropout)
