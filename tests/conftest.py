@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from payattention.data import ImageSet
-from payattention.data.root import VARIABLE
+from payattention.data.root import CACHE_VARIABLE, VARIABLE
 from payattention.models import Classifier, create_model
 
 SMALL = 0.0625
@@ -39,6 +39,12 @@ def _repeatable() -> None:
 def _one_thread() -> None:
     """Two pytest workers share two cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded pictures are kept with the test's other files."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "decoded"))
 
 
 @pytest.fixture

@@ -120,8 +120,8 @@ def prepared(tmp_path: Path) -> None:
     Path("bare-run").mkdir()
     Path("model.pt").write_bytes(b"pickle")
     Path("columns.parquet").parent.mkdir(exist_ok=True)
-    pq.write_table(pa.table({"img": [1], "label": [0]}), "columns.parquet")
-    pq.write_table(pa.table({"image": [1], "fine_label": [0]}), "labels.parquet")
+    pq.write_table(pa.table({"picture": [1], "label": [0]}), "columns.parquet")
+    pq.write_table(pa.table({"image": [1], "category": [0]}), "labels.parquet")
     Path("cut.parquet").write_bytes(Path("labels.parquet").read_bytes()[:50])
     for name in ("a", "b"):
         Path("no-pictures", name).mkdir(parents=True)
@@ -146,8 +146,8 @@ def prepared(tmp_path: Path) -> None:
         ("train --data folder:nowhere", 1, "nowhere: no such folder"),
         ("train --data folder:no-pictures", 1, "no pictures in its class folders"),
         ("train --data folder:empty", 1, "holds 0 class folders"),
-        ("train --data parquet:columns.parquet", 1, "no column 'image'; it has img, label"),
-        ("train --data parquet:labels.parquet", 1, "no column 'label'; it has image, fine_label"),
+        ("train --data parquet:columns.parquet", 1, "no column 'image'; it has picture, label"),
+        ("train --data parquet:labels.parquet", 1, "no column 'label'; it has image, category"),
         ("train --data parquet:cut.parquet", 1, "not a whole parquet file"),
         ("train --data parquet:empty", 1, "no train-*.parquet in it"),
         ("train --width 0", 2, "width is 0: it lies between 0.0625 and 8"),

@@ -1,14 +1,33 @@
 """Normalisation that lives inside a model as its first module, so that every model takes pixels in [0, 1].
 
-Its statistics are buffers: saved with the weights, fitted on the training split only, reused for every other set.
+Its statistics are buffers: saved with the weights, fitted on the training split only, reused for every other set. By
+name: `mean_std`, `yuv_lcn` and `gcn_zca` (`PREPROCESSINGS`); what the authors used, method by method, is in the two
+classes' own words.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from math import prod
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from payattention.errors import UsageError, unknown
 
-class MeanStd(nn.Module):
+
+class Preprocessing(nn.Module):
+    """Base class: `fit` takes the statistics of a training set, `forward` normalises images in [0, 1]."""
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        raise NotImplementedError
+
+    def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
+        """Takes its statistics from the images of a training set."""
+        raise NotImplementedError
+
+
+class MeanStd(Preprocessing):
     """(x - mean) / std per channel; mean .5 and std .25 until `fit` has seen a training set."""
 
     mean: Tensor
@@ -25,14 +44,9 @@ class MeanStd(nn.Module):
     @torch.no_grad()
     def fit(self, images: UInt8[Tensor, "n c h w"]) -> None:
         """Takes mean and deviation of each channel over all pixels of a training set."""
-        sum_, squares = torch.zeros(2, images.shape[1], dtype=torch.float64)
-        for chunk in images.split(1024):  # in chunks: a float64 copy of the whole set may not fit
-            x = chunk.double() / 255
-            sum_ += x.sum((0, 2, 3)).cpu()
-            squares += x.square().sum((0, 2, 3)).cpu()
-        mean, second = torch.stack([sum_, squares]) / (images.numel() / images.shape[1])
+        mean, std = _moments(chunk.double() / 255 for chunk in images.split(_CHUNK))
         self.mean.copy_(mean.view(-1, 1, 1))
-        self.std.copy_((second - mean.square()).clamp_min(1e-8).sqrt().view(-1, 1, 1))
+        self.std.copy_(std.view(-1, 1, 1))
 
 
 class GivenMeanStd(MeanStd):
@@ -41,3 +55,146 @@ class GivenMeanStd(MeanStd):
     @torch.no_grad()
     def fit(self, images: UInt8[Tensor, "n c h w"]) -> None:
         pass
+
+
+class YuvLcn(Preprocessing):
+    """YUV with local contrast normalisation of Y, as the authors did for their VGG networks (`provider.lua`).
+
+    RGB in 0 ... 255 becomes YUV. Y is normalised picture by picture within a Gaussian window of 7x7: the local mean
+    is subtracted, then it is divided by the local deviation, which is at least 1e-4. Where the window reaches over the
+    border, its zeros are corrected for by its response to ones. U and V are brought to mean 0 and deviation 1 over
+    all pixels of the training set.
+    """
+
+    mean: Tensor
+    std: Tensor
+    yuv: Tensor
+    window: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        rgb_to_yuv = [[0.299, 0.587, 0.114], [-0.14713, -0.28886, 0.436], [0.615, -0.51499, -0.10001]]
+        gauss = torch.exp(-(((torch.arange(7.0) - 3) / 1.75) ** 2) / 2)  # Torch7's image.gaussian1D(7)
+        self.register_buffer("yuv", torch.tensor(rgb_to_yuv), persistent=False)
+        self.register_buffer("window", gauss / gauss.sum(), persistent=False)
+        self.register_buffer("mean", torch.zeros(2, 1, 1))
+        self.register_buffer("std", torch.full((2, 1, 1), 32.0))
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        with torch.autocast(images.device.type, enabled=False):
+            yuv = self.to_yuv(images.float())
+            return torch.cat([self.contrast_normalised(yuv[:, :1]), (yuv[:, 1:] - self.mean) / self.std], dim=1)
+
+    @torch.no_grad()
+    def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
+        """Takes mean and deviation of U and of V over all pixels of a training set."""
+        mean, std = _moments(self.to_yuv(chunk.float() / 255)[:, 1:].double() for chunk in images.split(_CHUNK))
+        self.mean.copy_(mean.view(-1, 1, 1))
+        self.std.copy_(std.view(-1, 1, 1))
+
+    def to_yuv(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Y in 0 ... 255, U and V around 0."""
+        return torch.einsum("yc,nchw->nyhw", self.yuv, images * 255)
+
+    def contrast_normalised(self, y: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
+        """Local contrast normalisation of one channel."""
+        coverage = self._blurred(torch.ones_like(y[:1]))
+        # the result does not depend on a picture's brightness: without it, flat areas come out as exactly 0
+        y = y - y.mean((2, 3), keepdim=True)
+        y = y - self._blurred(y) / coverage
+        power = self._blurred(y.square()).clamp_min(1e-12)  # the root's gradient at 0 is infinite
+        return y / (power.sqrt() / coverage).clamp_min(1e-4)
+
+    def _blurred(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
+        rows = F.conv2d(x, self.window.view(1, 1, 7, 1), padding=(3, 0))
+        return F.conv2d(rows, self.window.view(1, 1, 1, 7), padding=(0, 3))
+
+
+class GcnZca(Preprocessing):
+    """Global contrast normalisation, then ZCA whitening: what the authors' residual networks were trained on.
+
+    Each image less its mean is scaled to norm 55; then the mean image is subtracted and the whole image whitened by
+    (C + 0.1)^(-1/2), C the covariance over the training set: pylearn2's CIFAR recipe, in values of 0 ... 255. The
+    matrix is as large as the square of the number of values in an image (3072x3072 for 32x32), so only images of
+    the size that it was made for can be taken.
+    """
+
+    SCALE = 55.0
+    BIAS = 0.1
+    mean: Tensor
+    matrix: Tensor
+
+    def __init__(self, size: int = 32) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("mean", torch.zeros(3 * size * size))
+        self.register_buffer("matrix", torch.eye(3 * size * size))
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        self._check(images)
+        with torch.autocast(images.device.type, enabled=False):
+            return ((self.contrast_normalised(images.float()) - self.mean) @ self.matrix).view(images.shape)
+
+    @torch.no_grad()
+    def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
+        """Takes the mean image and the covariance of a training set."""
+        self._check(images)
+        count, dim = len(images), self.mean.numel()
+        mean, second = torch.zeros(dim, dtype=torch.float64), torch.zeros(dim, dim, dtype=torch.float64)
+        for chunk in images.split(_CHUNK):
+            x = self.contrast_normalised(chunk.float() / 255).double().cpu()
+            mean += x.sum(0) / count
+            second.addmm_(x.T, x, alpha=1 / count)
+        values, vectors = torch.linalg.eigh(second - mean.outer(mean))
+        self.mean.copy_(mean)
+        self.matrix.copy_(vectors * (values + self.BIAS).rsqrt() @ vectors.T)
+
+    def contrast_normalised(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        """Each image as a vector of mean 0 and norm 55; a flat image as zeros."""
+        x = images.flatten(1) * 255
+        x = x - x.mean(1, keepdim=True)
+        power = x.square().sum(1, keepdim=True).clamp_min(0.25)  # less is rounding: 8 bits differ by 1 or not at all
+        return x * (self.SCALE / power.sqrt())
+
+    def _check(self, images: Tensor) -> None:
+        if images.shape[2:] != (self.size, self.size):
+            raise UsageError(
+                f"gcn_zca whitens whole images of {self.size}x{self.size}, these are {images.shape[3]}x"
+                f"{images.shape[2]}; for other sizes, and recipes that train on smaller ones, take mean_std or yuv_lcn"
+            )
+
+
+_CHUNK = 1024  # images at a time: a float64 copy of the whole set may not fit
+
+PREPROCESSINGS: dict[str, Callable[[], Preprocessing]] = {"mean_std": MeanStd, "yuv_lcn": YuvLcn, "gcn_zca": GcnZca}
+"""The modules by name."""
+
+
+def create_preprocessing(name: object) -> Preprocessing:
+    """A module by its name, not yet fitted.
+
+    Raises:
+        UsageError: An unknown name.
+    """
+    if name not in PREPROCESSINGS:
+        raise unknown("preprocessing", str(name), PREPROCESSINGS)
+    return PREPROCESSINGS[str(name)]()
+
+
+def check_sizes(name: object, shares: Iterable[float]) -> None:
+    """Raises UsageError if a preprocessing for one size would see training images of other sizes."""
+    if name == "gcn_zca" and set(shares) != {1.0}:
+        raise UsageError(
+            "gcn_zca takes images of one size, and the recipe trains on smaller ones: add sizes=[1.0] to it"
+        )
+
+
+def _moments(chunks: Iterator[Float[Tensor, "n c h w"]]) -> tuple[Float[Tensor, "c"], Float[Tensor, "c"]]:
+    """Mean and deviation of each channel over all pixels."""
+    count, total, squares = 0, torch.zeros(()), torch.zeros(())
+    for x in chunks:
+        count += prod(x.shape) // x.shape[1]
+        total = total + x.sum((0, 2, 3)).cpu()
+        squares = squares + x.square().sum((0, 2, 3)).cpu()
+    mean = total / count
+    return mean, (squares / count - mean.square()).clamp_min(1e-8).sqrt()

@@ -47,7 +47,15 @@ def run(
     network = new_model(model, train, recipe, width=width, seed=seed, **(options or {}))
     config = {
         "model": asdict(network.config),
-        "data": {"name": train.name, "train": len(train), "test": len(test), "image_size": train.image_size},
+        "data": {
+            "name": train.name,
+            "source": train.source,
+            "left_out": len(train.skipped) + len(test.skipped),
+            "measured_on": test.split,
+            "train": len(train),
+            "test": len(test),
+            "image_size": train.image_size,
+        },
         "recipe": recipe.to_dict(),
         "seed": seed,
         "precision": best_precision(device),

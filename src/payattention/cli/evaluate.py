@@ -4,7 +4,14 @@ from typing import Annotated
 
 import typer
 
-from payattention.cli.options import DataRootOption, JsonOption, RunArgument
+from payattention.cli.options import (
+    ClassesOption,
+    DataRootOption,
+    JsonOption,
+    LimitOption,
+    RunArgument,
+    StrictOption,
+)
 
 
 def evaluate(
@@ -14,29 +21,39 @@ def evaluate(
         typer.Option(help="Data set; by default the one the run was trained on.", show_default=False),
     ] = None,
     data_root: DataRootOption = None,
-    split: Annotated[str, typer.Option(help="train or test.")] = "test",
+    split: Annotated[str, typer.Option(help="train or test; some sets have others, too.")] = "test",
+    classes: ClassesOption = None,
+    limit: LimitOption = None,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Every class counts alike: also give the mean of the classes' errors.")
+    ] = False,
+    strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model's error on a data set and, where it has object masks, where the maps' peaks fall."""
     from dataclasses import asdict
 
     from payattention.checkpoint import load
-    from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.data import load_data
+    from payattention.cli.output import print_json, print_table
+    from payattention.cli.reading import read
     from payattention.evaluation import classify, pointing
     from payattention.run import trained_on
 
     model = load(run)
     name = data or trained_on(run)
-    progress_console().print(f"reading {name}")
-    images = load_data(name, split, root=data_root, image_size=model.image_size)
-    result = asdict(classify(model, images))
+    images = read(name, split, root=data_root, image_size=model.image_size, strict=strict, classes=classes, limit=limit)
+    result = {**asdict(classify(model, images)), "source": images.source}
+    if balance:
+        errors = result["class_errors"].values()
+        result["balanced_error"] = round(sum(errors) / len(errors), 3)
     if images.masks is not None and model.levels:
         result["pointing"] = asdict(pointing(model, images))
     if as_json:
         print_json(result)
         return
     print_table(("data", "split", "images", "error %"), [(name, split, result["count"], result["error"])])
+    if balance:
+        print(f"mean of the classes' errors: {result['balanced_error']} %")
     if "pointing" in result:
         title = f"peak within {result['pointing']['tolerance']} px of the object, % of images"
         print_table(("map", "hits %"), result["pointing"]["hits"].items(), title)

@@ -12,13 +12,23 @@ from payattention.errors import UsageError
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder or .safetensors file.", show_default=False)
 ]
-DataOption = Annotated[str, typer.Option(help="Data set: cluttered_digits, folder:PATH or parquet:PATH.")]
+DataOption = Annotated[str, typer.Option(help="Data set, of `payattention data`; or folder:PATH, parquet:PATH.")]
 DataRootOption = Annotated[
     Path | None,
     typer.Option(
         help="Folder that holds data sets; by default $PAYATTENTION_DATA, else ~/.cache/payattention.",
         show_default=False,
     ),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="A picture that cannot be read is an error; else it is left out and listed.")
+]
+ClassesOption = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="Only the images of these classes.", show_default=False)
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="At most so many images of a split, evenly from its classes.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 OutOption = Annotated[

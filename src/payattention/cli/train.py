@@ -1,15 +1,19 @@
 """`payattention train`."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from payattention.cli.options import (
+    ClassesOption,
     DataOption,
     DataRootOption,
     JsonOption,
+    LimitOption,
     OutOption,
     SetOption,
+    StrictOption,
     assignments,
     new_folder,
 )
@@ -42,6 +46,20 @@ def train(
     freeze: Annotated[
         bool, typer.Option("--freeze", help="Keep the timm backbone as it is; train attention on its features.")
     ] = False,
+    classes: ClassesOption = None,
+    limit: LimitOption = None,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Show each class as often as any other, however few images it has.")
+    ] = False,
+    hold_out: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Keep a share of the training split apart and measure on it, not on the test split: to choose by.",
+            show_default=False,
+        ),
+    ] = None,
+    strict: StrictOption = False,
     seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and dropout.")] = 0,
     out: OutOption = None,
     set_: SetOption = None,
@@ -51,23 +69,30 @@ def train(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network, then measure its error on the test split once.
+    """Train a network, then measure its error once: on the test split, or on what was held out.
 
     Writes a run folder: config.json, metrics.jsonl (a line an epoch), model.safetensors, result.json.
     """
     from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.data import check_name, load_data
+    from payattention.cli.reading import read
+    from payattention.data import check_name, held_out
+    from payattention.data.parts import check_share
     from payattention.models import check_model, native_size
+    from payattention.preprocessing import check_sizes
     from payattention.training.recipe import default_recipe, load_recipe
 
     # everything is checked before any data is read, and the folder is made only when training can start
     overrides = assignments(recipe_set, "--recipe-set") | ({} if epochs is None else {"epochs": epochs})
+    overrides |= {"sampling": "balanced"} if balance else {}
     options = assignments(set_, "--set")
     options |= {name: True for name, on in (("pretrained", pretrained), ("freeze", freeze)) if on}
     frozen = bool(options.get("freeze"))
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)
     check_model(model, width, **options)
+    check_sizes(options.get("preprocessing"), chosen.sizes)
+    if hold_out is not None:
+        check_share(hold_out)
     image_size = image_size or native_size(model)
     if frozen:
         chosen.check_frozen()
@@ -76,18 +101,19 @@ def train(
     from payattention.evaluation.provenance import Stopwatch
 
     watch, console = Stopwatch(), progress_console()
-    console.print(f"reading {data}")
-    images, held_out = (load_data(data, split, root=data_root, image_size=image_size) for split in ("train", "test"))
+    part = partial(read, data, root=data_root, image_size=image_size, strict=strict, classes=classes, limit=limit)
+    images = part("train")
+    images, measured = (images, part("test")) if hold_out is None else held_out(images, hold_out)
     console.print(f"training {model} on {len(images):,} images")
 
     from payattention.run import run
 
     _, result = run(
-        model, images, held_out, chosen, folder, width=width, options=options, seed=seed, console=console, watch=watch
+        model, images, measured, chosen, folder, width=width, options=options, seed=seed, console=console, watch=watch
     )
     if as_json:
         print_json({"run": str(folder), **result})
     else:
-        row = (len(held_out), result["test"]["error"], result["provenance"]["seconds"])
-        print_table(("test images", "error %", "seconds in all"), [row])
+        row = (measured.split, len(measured), result["test"]["error"], result["provenance"]["seconds"])
+        print_table(("measured on", "images", "error %", "seconds in all"), [row])
         print(f"run folder: {folder}")

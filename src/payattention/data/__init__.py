@@ -1,6 +1,8 @@
 """Data sets: `load_data(name, split)` gives an `ImageSet`, whatever the name."""
 
+from payattention.data.catalogue import CATALOGUE, Facts
 from payattention.data.imageset import ImageSet
 from payattention.data.load import check_name, load_data
+from payattention.data.parts import held_out, limited, of_classes
 
-__all__ = ["ImageSet", "check_name", "load_data"]
+__all__ = ["CATALOGUE", "Facts", "ImageSet", "check_name", "held_out", "limited", "load_data", "of_classes"]

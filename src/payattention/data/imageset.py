@@ -20,6 +20,9 @@ class ImageSet:
         classes: The C class names.
         masks: bool (N, H, W), true on the object; None where the set has none.
         mirror: Whether a mirrored picture still belongs to its class (false for digits).
+        source: What a reader of results ought to know of where the pixels come from ("parquet copy, pictures as
+            JPEG"); "" for the set as published.
+        skipped: Pictures that had to be left out, a line each: the file, and what is wrong with it.
     """
 
     name: str
@@ -29,6 +32,8 @@ class ImageSet:
     classes: tuple[str, ...]
     masks: NDArray[np.bool_] | None = None
     mirror: bool = True
+    source: str = ""
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -50,7 +55,16 @@ class ImageSet:
         """The shorter side, in pixels."""
         return min(self.images.shape[1:3])
 
+    @property
+    def class_counts(self) -> NDArray[np.int64]:
+        """How many images each class has: int64 (C,)."""
+        return np.bincount(self.labels, minlength=len(self.classes))
+
     def first(self, count: int) -> "ImageSet":
         """The first `count` images."""
-        masks = None if self.masks is None else self.masks[:count]
-        return replace(self, images=self.images[:count], labels=self.labels[:count], masks=masks)
+        return self.chosen(slice(count))
+
+    def chosen(self, which: slice | NDArray[np.int64]) -> "ImageSet":
+        """Some of the images, by slice (no copy) or by number."""
+        masks = None if self.masks is None else self.masks[which]
+        return replace(self, images=self.images[which], labels=self.labels[which], masks=masks)

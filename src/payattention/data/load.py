@@ -1,28 +1,63 @@
-"""Data sets by name."""
+"""Data sets by name: where they lie, whether they are there, and `load_data`."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+from rich.console import Console
+
+from payattention.data import arrays, layouts
+from payattention.data.cache import cached
+from payattention.data.catalogue import CATALOGUE, Facts
 from payattention.data.cluttered_digits import cluttered_digits
 from payattention.data.folder import folder
 from payattention.data.imageset import ImageSet
-from payattention.data.parquet import parquet
-from payattention.data.root import located
-from payattention.errors import UsageError, unknown
+from payattention.data.parquet import parquet, shards_of
+from payattention.data.pictures import mask_to_size, shown, to_size
+from payattention.data.root import data_root, located
+from payattention.data.samples import Listing
+from payattention.errors import DataError, UsageError, unknown
 
 SPLITS = ("train", "test")
-NAMES = ("cluttered_digits", "folder:PATH", "parquet:PATH")
+NAMES = (*CATALOGUE, "folder:PATH", "parquet:PATH")
 DEFAULT_IMAGE_SIZE = 32
+
+_FOUND: dict[str, Callable[[Path, str], Listing]] = {"folder": folder, "parquet": parquet}
+_READERS: dict[str, Callable[[Path, str], Listing]] = {
+    "cifar10": partial(arrays.cifar, "cifar10"),
+    "cifar100": partial(arrays.cifar, "cifar100"),
+    "svhn": arrays.svhn,
+    "stl10": arrays.stl10,
+    "caltech101": layouts.caltech101,
+    "caltech256": layouts.caltech256,
+    "oxford_pets": layouts.oxford_pets,
+    "cub200": layouts.cub200,
+    "cub200_whole": partial(layouts.cub200, crop=False),
+    "event8": layouts.event8,
+    "action40": layouts.action40,
+    "scene67": layouts.scene67,
+    "object_discovery": layouts.object_discovery,
+}
 
 
 def check_name(name: str) -> None:
     """Raises UsageError unless `name` is a data set's, without reading any data."""
     kind, colon, path = name.partition(":")
-    if colon and kind in ("folder", "parquet"):
+    if colon and kind in _FOUND:
         if not path:
             raise UsageError(f"{name!r} has no path: write {kind}:PATH")
-    elif name not in NAMES or "PATH" in name:
+    elif name not in CATALOGUE:
         raise unknown("data set", name, NAMES)
+
+
+def check_split(name: str, split: str) -> None:
+    """Raises UsageError unless a data set has a split of that name."""
+    splits = tuple(CATALOGUE[name].counts) if name in CATALOGUE else SPLITS
+    if split not in splits:
+        raise unknown("split", split, splits)
 
 
 def load_data(
@@ -32,27 +67,97 @@ def load_data(
     root: Path | None = None,
     image_size: int | None = None,
     seed: int = 0,
+    strict: bool = False,
+    console: Console | None = None,
 ) -> ImageSet:
     """One split of a data set.
 
     Args:
-        name: "cluttered_digits", "folder:PATH" or "parquet:PATH"; a relative path may also lie below the data root.
-        split: "train" or "test".
+        name: A name of `payattention.data.CATALOGUE`, "folder:PATH" or "parquet:PATH"; a relative path may also lie
+            below the data root.
+        split: "train" or "test"; some named sets have others (`Facts.counts`).
         root: The data root; by default as `payattention.data.root` says.
         image_size: Side of the square images in pixels; None for the set's own (32 for a folder).
         seed: Of the embedded set's generator.
+        strict: Whether a bad picture is an error; else it is left out and listed in `skipped`.
+        console: Where a progress bar is shown while pictures are decoded.
 
     Raises:
-        UsageError: An unknown name or split.
+        UsageError: An unknown name or split, or a size below 1.
         DataError: Data that is missing or damaged.
     """
     check_name(name)
-    if split not in SPLITS:
-        raise unknown("split", split, SPLITS)
+    check_split(name, split)
+    if image_size is not None and image_size < 1:
+        raise UsageError(f"the image size is {image_size} pixels: it must be at least 1")
     if name == "cluttered_digits":
-        return cluttered_digits(split, seed=seed)
-    kind, _, path = name.partition(":")
-    place = located(Path(path), root)
-    if kind == "folder":
-        return replace(folder(place, split, image_size or DEFAULT_IMAGE_SIZE), name=name)
-    return replace(parquet(place, split, image_size), name=name)
+        return _resized(cluttered_digits(split, seed=seed), image_size)
+    if facts := CATALOGUE.get(name):
+        data = _named(facts, split, image_size, root, console)
+    else:
+        kind, _, path = name.partition(":")
+        size = image_size or (DEFAULT_IMAGE_SIZE if kind == "folder" else None)
+        data = cached(name, split, size, _FOUND[kind](located(Path(path), root), split), root, console)
+    if strict and data.skipped:
+        more = f" (and {len(data.skipped) - 1} more)" if len(data.skipped) > 1 else ""
+        raise DataError(f"{name}: {data.skipped[0]}{more}")
+    return data
+
+
+def place_of(facts: Facts, root: Path | None = None) -> Path | None:
+    """The folder that a set's archives were unpacked in; None where it is not there."""
+    for base in (data_root(root) / facts.folder, data_root(root)):
+        if any(base.glob(facts.marker)):
+            return base
+    return None
+
+
+def parquet_copy(facts: Facts, root: Path | None = None) -> Path | None:
+    """The folder of a set's Hugging Face copy; None where there is none."""
+    folder = data_root(root) / facts.folder
+    try:
+        shards_of(folder, "test")
+    except DataError:
+        return None
+    return folder
+
+
+def state(facts: Facts, root: Path | None = None) -> str:
+    """Whether a set is here: "ready", "ready (parquet copy)", "can be downloaded" or "to be placed by hand"."""
+    if facts.kind == "embedded" or place_of(facts, root):
+        return "ready"
+    if parquet_copy(facts, root):
+        return "ready (parquet copy)"
+    return "can be downloaded" if facts.kind == "download" else "to be placed by hand"
+
+
+def how_to_get(facts: Facts, root: Path | None = None) -> str:
+    """What to do where a set is missing: what to fetch, where to put it, and what must then be there."""
+    folder = data_root(root) / facts.folder
+    fetch = f"run `payattention data {facts.name} --download`, or " if facts.kind == "download" else ""
+    size = f" ({facts.megabytes:,} MB)" if facts.megabytes else ""
+    return (
+        f"{fetch}get {facts.get}{size}, and unpack it in {shown(folder)}, so that there is "
+        f"{shown(folder / facts.marker)} (needed: {facts.layout})"
+    )
+
+
+def _named(facts: Facts, split: str, size: int | None, root: Path | None, console: Console | None) -> ImageSet:
+    if place := place_of(facts, root):
+        listing = _READERS[facts.name](place, split)
+    elif copy := parquet_copy(facts, root):
+        listing = parquet(copy, split)
+    else:
+        raise DataError(f"{facts.name} is not in {shown(data_root(root))}: {how_to_get(facts, root)}")
+    data = cached(facts.name, split, size or facts.size, listing, root, console)
+    notes = [data.source] if data.source else []
+    if len(data) != facts.counts[split]:
+        notes.append(f"{len(data):,} of {facts.counts[split]:,} images")
+    return replace(data, mirror=facts.mirror, source=", ".join(notes))
+
+
+def _resized(data: ImageSet, size: int | None) -> ImageSet:
+    if size in (None, data.image_size):
+        return data
+    masks = None if data.masks is None else np.stack([mask_to_size(mask, size) for mask in data.masks])
+    return replace(data, images=np.stack([to_size(Image.fromarray(image), size) for image in data.images]), masks=masks)

@@ -1,7 +1,12 @@
 """Reading one picture file, whatever it is, as upright 8-bit RGB."""
 
 import io
+import os
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +19,20 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused as decompression bombs."""
 
+# nothing else is tried: some of Pillow's formats start other programs (EPS)
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_LARGE = 16_000_000  # pixels; of such pictures one is decoded at a time, so that threads do not multiply the memory
+_ORIENTATION = 0x0112  # of EXIF; from 5 on the picture lies on its side
+_one_large = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture, and its upright width and height in the file: the decoder may have shrunk it already."""
+
+    picture: Image.Image
+    size: tuple[int, int]
+
 
 def read_picture(source: Path | bytes, name: str = "") -> Image.Image:
     """Decodes a picture: EXIF rotation applied, transparency on white, the first frame of an animation.
@@ -25,27 +44,75 @@ def read_picture(source: Path | bytes, name: str = "") -> Image.Image:
     Raises:
         DataError: Missing, empty, cut off, too large or not a picture.
     """
-    name = name or str(source)
+    with quiet():
+        return decode_picture(source, name).picture
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silences Pillow, which warns of large pictures and odd metadata: the bounds here are ours.
+
+    Python keeps one list of warning filters for all threads: only the thread that starts the others may enter.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def decode_picture(source: Path | bytes, name: str = "", near: int | None = None) -> Decoded:
+    """`read_picture` for a thread: call it under `quiet`.
+
+    With `near`, a large JPEG is shrunk while it is decoded, to a shorter side of at least twice as many pixels: that
+    bounds memory and time, and what is lost no later resizing to `near` would show.
+    """
+    name = name or (shown(source) if isinstance(source, Path) else "picture")
     if isinstance(source, Path):
         source = _bytes_of(source)
     if not source:
         raise DataError(f"{name}: the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures and odd metadata; the bound is ours
-            picture = Image.open(io.BytesIO(source))
-            if picture.width * picture.height > MAX_PIXELS:
-                raise DataError(
-                    f"{name}: {picture.width}x{picture.height} is more than {MAX_PIXELS // 10**6} million pixels"
-                )
+        picture = Image.open(io.BytesIO(source), formats=_FORMATS)
+        pixels = picture.width * picture.height
+        if pixels > MAX_PIXELS:
+            raise _bomb(name, f"{picture.width}x{picture.height} is")
+        with _one_large if pixels > _LARGE else nullcontext():
+            full = picture.size
+            if near is not None:
+                picture.draft(None, (2 * near, 2 * near))
             picture.load()
-            return _rgb(ImageOps.exif_transpose(picture))
+            turned = picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+            return Decoded(_rgb(ImageOps.exif_transpose(picture)), full[::-1] if turned else full)
     except UnidentifiedImageError:
-        raise DataError(f"{name}: not a picture (no format that Pillow knows)") from None
+        raise DataError(f"{name}: not a picture ({', '.join(_FORMATS)})") from None
+    except Image.DecompressionBombError:
+        raise _bomb(name, "it has") from None
     except DataError:
         raise
     except Exception as error:  # a damaged file can raise nearly anything from a decoder
         raise DataError(f"{name}: damaged picture ({error})") from None
+
+
+def read_mask(path: Path, foreground: int | None = None) -> NDArray[np.bool_]:
+    """An object mask, bool (H, W): where pixels have the value `foreground`, or any but 0 (a JPEG: above half).
+
+    Call it under `quiet`.
+
+    Raises:
+        DataError: Missing, damaged or too large.
+    """
+    try:
+        picture = Image.open(io.BytesIO(_bytes_of(path)), formats=_FORMATS)
+        if picture.width * picture.height > MAX_PIXELS:
+            raise _bomb(shown(path), f"{picture.width}x{picture.height} is")
+        lossy = picture.format == "JPEG"
+        values = np.asarray(picture if picture.mode in ("1", "L", "P", "I", "I;16") else picture.convert("L"))
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{shown(path)}: damaged mask ({error})") from None
+    if foreground is not None:
+        return values == foreground
+    return values > (127 if lossy else 0)
 
 
 def to_size(picture: Image.Image, size: int) -> NDArray[np.uint8]:
@@ -55,20 +122,35 @@ def to_size(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
+def mask_to_size(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """What `to_size` does to a picture, done to its mask: bool (size, size)."""
+    picture = Image.fromarray(mask.astype(np.uint8))
+    return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.NEAREST)) > 0
+
+
+def shown(path: Path) -> str:
+    """A path as text that can be printed and written, whatever bytes its name holds."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
 def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{shown(path)}: no such file") from None
     except IsADirectoryError:
-        raise DataError(f"{path}: a folder, not a picture") from None
+        raise DataError(f"{shown(path)}: a folder, not a picture") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataError(f"{shown(path)}: cannot be read ({error.strerror})") from None
+
+
+def _bomb(name: str, has: str) -> DataError:
+    return DataError(f"{name}: {has} more than {MAX_PIXELS // 10**6} million pixels")
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit: Pillow's own conversion clips instead of scaling
-        values = np.asarray(picture, np.float64)
+        values = np.nan_to_num(np.asarray(picture, np.float64))
         top = 65535 if picture.mode.startswith("I;16") or values.max(initial=0) > 255 else 255
         return Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:

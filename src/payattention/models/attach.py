@@ -22,6 +22,7 @@ _LACKS = {
     "taps": "timm's backbone says where its features leave it",
     "branch_grad": "the gradients meet inside timm's backbone; take one of the VGG or ResNet networks here",
     "init": "timm's backbone starts as timm does",
+    "preprocessing": "timm's configuration says how its backbone's pixels are normalised",
 }
 """Why an attached backbone has not all options of the networks here."""
 

@@ -10,6 +10,7 @@ import torch
 
 from payattention.errors import UsageError, unknown
 from payattention.models.classifier import Classifier, ModelConfig
+from payattention.preprocessing import create_preprocessing
 
 MIN_WIDTH, MAX_WIDTH = 1 / 16, 8.0
 
@@ -32,7 +33,8 @@ class Entry:
     def options(self) -> dict[str, object]:
         """The keyword options of `create_model` for this network, with their defaults."""
         parameters = inspect.signature(self.build).parameters.values()
-        return {p.name: p.default for p in parameters if p.name not in ("num_classes", "width")}
+        own = {p.name: p.default for p in parameters if p.name not in ("num_classes", "width")}
+        return {**own, "preprocessing": "mean_std"}
 
 
 _ENTRIES: dict[str, Entry] = {}
@@ -83,8 +85,11 @@ def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options
     check_num_classes(num_classes)
     _check(name, width, options)
     found = entry(name)
+    own = {option: value for option, value in options.items() if option != "preprocessing"}
     scale = {"width": width} if found.scalable else {}
-    model = found.build(num_classes=num_classes, **scale, **options)
+    model = found.build(num_classes=num_classes, **scale, **own)
+    if "preprocessing" in options:
+        model.preprocessing = create_preprocessing(options["preprocessing"])
     model.config = ModelConfig(name, num_classes, width, options)
     return model
 

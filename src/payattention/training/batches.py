@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 from payattention.data import ImageSet
-from payattention.training.augment import mirrored, resized, shifted
+from payattention.errors import UsageError
+from payattention.training.augment import (
+    a_random_half,
+    alternating,
+    cut_out,
+    each_by_chance,
+    mirrored,
+    resized,
+    shifted,
+    shifted_onto_black,
+)
 from payattention.training.recipe import Recipe
 
 
@@ -35,13 +45,19 @@ class DeviceSet:
 class Epoch:
     """The training batches of one epoch: a permutation of the set, its incomplete last batch dropped.
 
-    Everything random comes from (seed, epoch), so any epoch can be made again.
+    Balanced sampling draws as many images with replacement instead, each class as often as any other. Everything
+    random comes from (seed, epoch), so any epoch can be made again.
     """
 
     data: DeviceSet
     recipe: Recipe
     seed: int
     number: int
+
+    def __post_init__(self) -> None:
+        side = min(self.data.images.shape[2:])
+        if self.recipe.shift >= side:
+            raise UsageError(f"shift is {self.recipe.shift} pixels: it must be below the images' {side}")
 
     def __len__(self) -> int:
         return max(1, len(self.data) // self.recipe.batch_size)
@@ -54,16 +70,43 @@ class Epoch:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields images, float (B, 3, h, w) in [0, 1], and labels (B,)."""
-        device = self.data.labels.device
-        random = torch.Generator(device).manual_seed(self.seed * 1_000_003 + self.number)
-        order = torch.randperm(len(self.data), generator=random, device=device)
+        random = self._generator(self.number)
+        order = self._order(random)
+        # drawn for the whole set, by a generator that is the same in every epoch
+        turn = alternating(len(self.data), self.number, self._generator(-1)) if self._mirrors("alternating") else None
         size = self.recipe.batch_size
         for k in range(len(self)):
             chosen = order[k * size : (k + 1) * size]
-            images, count = self.data.images[chosen], len(chosen)
-            if self.recipe.mirror and self.data.mirror:
-                images = mirrored(images, torch.rand(count, generator=random, device=device) < 0.5)
-            if reach := self.recipe.shift:
-                offsets = torch.randint(-reach, reach + 1, (count, 2), generator=random, device=device)
-                images = shifted(images, offsets)
-            yield resized(images, self.size), self.data.labels[chosen]
+            images = self.data.images[chosen]
+            if turn is not None:
+                images = mirrored(images, turn[chosen])
+            yield resized(self._augmented(images, random), self.size), self.data.labels[chosen]
+
+    def _augmented(self, images: Tensor, random: torch.Generator) -> Tensor:
+        count, (height, width) = len(images), images.shape[2:]
+        if self._mirrors("random"):
+            images = mirrored(images, each_by_chance(count, random))
+        if self._mirrors("half"):
+            images = mirrored(images, a_random_half(count, random))
+        if reach := self.recipe.shift:
+            offsets = torch.randint(-reach, reach + 1, (count, 2), generator=random, device=random.device)
+            images = (shifted if self.recipe.border == "reflect" else shifted_onto_black)(images, offsets)
+        if self.recipe.cutout:
+            sides = (torch.randint(n, (count, 1), generator=random, device=random.device) for n in (height, width))
+            images = cut_out(images, torch.cat(list(sides), dim=1), self.recipe.cutout)
+        return images
+
+    def _mirrors(self, kind: str) -> bool:
+        return self.recipe.mirror and self.data.mirror and self.recipe.flips == kind
+
+    def _order(self, random: torch.Generator) -> Tensor:
+        labels = self.data.labels
+        if self.recipe.sampling == "shuffled":
+            return torch.randperm(len(labels), generator=random, device=random.device)
+        share = 1 / labels.bincount().float()[labels]  # every class present has the same sum
+        ends = share.double().cumsum(0)  # torch.multinomial takes 2^24 images at most
+        draws = torch.rand(len(labels), generator=random, device=random.device, dtype=torch.float64)
+        return torch.searchsorted(ends, draws * ends[-1]).clamp_max(len(labels) - 1)
+
+    def _generator(self, number: int) -> torch.Generator:
+        return torch.Generator(self.data.labels.device).manual_seed(self.seed * 1_000_003 + number)

@@ -14,7 +14,7 @@ from torch import nn
 from payattention.data import ImageSet
 from payattention.machine import best_device, best_precision
 from payattention.models import Classifier, create_model, entry
-from payattention.preprocessing import MeanStd
+from payattention.preprocessing import Preprocessing, check_sizes
 from payattention.training.batches import DeviceSet
 from payattention.training.features import FeatureClassifier, FeatureSet, is_frozen
 from payattention.training.module import TrainingModule
@@ -30,6 +30,7 @@ def new_model(
     Raises:
         UsageError: An unknown name, an impossible combination, or a recipe that a frozen backbone cannot follow.
     """
+    check_sizes(options.get("preprocessing"), recipe.sizes)
     torch.manual_seed(seed)
     if recipe.dropout is not None and "dropout" in entry(name).options:
         options.setdefault("dropout", recipe.dropout)
@@ -37,7 +38,7 @@ def new_model(
     if is_frozen(model):
         recipe.check_frozen()
     model.classes, model.image_size = data.classes, data.image_size
-    if isinstance(model.preprocessing, MeanStd):
+    if isinstance(model.preprocessing, Preprocessing):
         model.preprocessing.fit(torch.from_numpy(data.images).permute(0, 3, 1, 2))
     return model
 

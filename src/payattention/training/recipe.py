@@ -31,8 +31,14 @@ class Recipe:
         step_factor: "steps": that factor.
         warmup: "one_cycle": share of the run in which the rate climbs to its peak; then it falls to zero.
         label_smoothing: Probability mass given to all classes alike.
-        mirror: Random horizontal flips, where the data set allows them.
-        shift: Random shift of up to so many pixels in each direction, the border filled by reflection.
+        mirror: Horizontal flips, where the data set allows them.
+        flips: Which images are mirrored: "random" (each with probability 1/2), "half" (exactly half of each batch:
+            the authors' scripts) or "alternating" (each image every other epoch).
+        shift: Random shift of up to so many pixels in each direction, drawn for each image.
+        border: What a shift leaves empty: "reflect" (the picture's reflection) or "zero" (black).
+        cutout: Side of a square that is hidden at a random place of each image, in pixels; 0 hides nothing.
+        sampling: "shuffled" (each image once an epoch) or "balanced" (images are drawn with replacement, so that
+            each class comes as often as any other).
         sizes: Training image sizes as shares of the full one, each for an equal share of the epochs; small pictures
             first make the early epochs cheap.
         dropout: Factor on every dropout rate of the network; None leaves the network's own.
@@ -55,7 +61,11 @@ class Recipe:
     warmup: float = 0.2
     label_smoothing: float = 0.0
     mirror: bool = True
+    flips: str = "random"
     shift: int = 0
+    border: str = "reflect"
+    cutout: int = 0
+    sampling: str = "shuffled"
     sizes: tuple[float, ...] = (1.0,)
     dropout: float | None = None
 
@@ -66,6 +76,12 @@ class Recipe:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("shift", "cutout"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} is {getattr(self, name)} pixels: it must be at least 0")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise unknown(name, str(getattr(self, name)), choices)
         if self.lr <= 0:
             raise UsageError(f"lr is {self.lr:g}: it must be above 0")
 
@@ -98,6 +114,11 @@ def _check_kind(name: str, value: object, kind: tuple[tuple[type, ...], str]) ->
         raise UsageError(f"{name} is {value!r}: {words} is needed")
 
 
+_CHOICES = {
+    "flips": ("random", "half", "alternating"),
+    "border": ("reflect", "zero"),
+    "sampling": ("shuffled", "balanced"),
+}
 _PRESETS = files("payattention.training") / "recipes"
 
 

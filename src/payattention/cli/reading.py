@@ -1,0 +1,42 @@
+"""Reading a data set for a verb: what was left out is said, and only the wanted part is kept."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from payattention.data import ImageSet
+
+_LINES = 50  # of pictures that were left out
+
+
+def read(
+    name: str,
+    split: str,
+    *,
+    root: Path | None,
+    image_size: int | None = None,
+    strict: bool = False,
+    classes: str | None = None,
+    limit: int | None = None,
+) -> "ImageSet":
+    """`load_data` with a progress bar, then the images of some classes (names with commas between), and so many."""
+    from payattention.cli.output import progress_console
+    from payattention.data import limited, load_data, of_classes
+
+    console = progress_console()
+    console.print(f"reading {name}, {split}")
+    images = load_data(name, split, root=root, image_size=image_size, strict=strict, console=console)
+    _print_skipped(images)
+    if images.source:
+        console.print(f"note: {images.source}")
+    if classes is not None:
+        images = of_classes(images, [chosen.strip() for chosen in classes.split(",")])
+    return images if limit is None else limited(images, limit)
+
+
+def _print_skipped(images: "ImageSet") -> None:
+    for line in images.skipped[:_LINES]:
+        print(f"left out: {line}", file=sys.stderr)
+    if images.skipped:
+        print(f"left out in all: {len(images.skipped):,} (of {images.name}, {images.split})", file=sys.stderr)

@@ -1,0 +1,151 @@
+"""Decoding many pictures: in parallel, in bounded memory, without the damaged ones."""
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from payattention.data.pictures import Decoded, decode_picture, mask_to_size, quiet, read_mask, shown, to_size
+from payattention.data.samples import Contents, Sample
+from payattention.errors import DataError
+
+_BLOCK = 32  # pictures that a thread decodes at a time
+_INSIDE = 0.9  # share of a box that must lie in its picture; what reaches out is cut off
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some pictures decoded: images (k, size, size, 3), labels (k,), masks (k, size, size) or None, and the rest."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.bool_] | None
+    problems: list[str]
+
+
+def blocks(contents: Contents, size: int | None, console: Console | None = None) -> Generator[Block]:
+    """Decodes a split block by block, in order; only a few blocks are in memory at a time.
+
+    Args:
+        contents: The split.
+        size: Side of the square images in pixels; None for the shorter side of the first one that can be read.
+        console: Where a progress bar is shown.
+    """
+    workers = _cores()
+    bar = Progress(
+        TextColumn("decoding"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=console is None,
+    )
+    with quiet(), ThreadPoolExecutor(workers) as pool, bar:
+        task = bar.add_task("", total=contents.count)
+        samples = iter(contents.samples)
+        if size is None:
+            size, samples = _own_size(samples)
+        waiting: deque[tuple[int, Future[Block]]] = deque()
+        try:
+            while True:
+                while len(waiting) < 2 * workers and (chosen := list(islice(samples, _BLOCK))):
+                    waiting.append((len(chosen), pool.submit(_block, chosen, contents, size)))
+                if not waiting:
+                    return
+                count, block = waiting.popleft()
+                yield block.result()
+                bar.advance(task, count)
+        finally:
+            for _, block in waiting:
+                block.cancel()
+
+
+def _cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _own_size(samples: Iterator[Sample]) -> tuple[int, Iterator[Sample]]:
+    seen: list[Sample] = []
+    for sample in samples:
+        seen.append(sample)
+        try:
+            return min(_picture(sample, None).size), chain(seen, samples)
+        except DataError:
+            continue
+    return 1, iter(seen)  # none can be read: each will say why
+
+
+def _block(samples: Iterable[Sample], contents: Contents, size: int) -> Block:
+    images, labels, masks, problems = [], [], [], []
+    for sample in samples:
+        try:
+            if not 0 <= sample.label < len(contents.classes):
+                raise DataError(f"{sample.name}: label {sample.label} is not among its {len(contents.classes)} classes")
+            image, mask = _decode(sample, size)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        images.append(image)
+        labels.append(sample.label)
+        masks.append(mask)
+    shape = (len(images), size, size)
+    return Block(
+        np.stack(images) if images else np.empty((*shape, 3), np.uint8),
+        np.array(labels, np.int64),
+        (np.stack(masks) if masks else np.empty(shape, np.bool_)) if contents.masks else None,
+        problems,
+    )
+
+
+def _decode(sample: Sample, size: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Image and mask of one sample, at a size."""
+    decoded = _picture(sample, size)
+    if sample.box is not None:
+        box = _within(sample.box, decoded.size, sample.name)
+        if sample.crop:
+            inside = decoded.picture.crop(box).resize((size, size), Image.Resampling.BICUBIC)
+            return np.asarray(inside), np.ones((size, size), np.bool_)
+        mask = _filled(box, decoded.size)
+    elif sample.mask is None:
+        return to_size(decoded.picture, size), np.zeros((size, size), np.bool_)
+    else:
+        mask = read_mask(sample.mask, sample.foreground)
+        if mask.shape != decoded.size[::-1]:
+            sizes = [f"{width}x{height}" for width, height in (decoded.size, mask.shape[::-1])]
+            raise DataError(f"{sample.name}: the picture is {sizes[0]}, its mask {shown(sample.mask)} {sizes[1]}")
+    return to_size(decoded.picture, size), mask_to_size(mask, size)
+
+
+def _picture(sample: Sample, size: int | None) -> Decoded:
+    if isinstance(sample.picture, np.ndarray):
+        picture = Image.fromarray(sample.picture)
+        return Decoded(picture, picture.size)
+    cropped = sample.box is not None and sample.crop  # then the pixels of the whole picture are needed
+    return decode_picture(sample.picture, sample.name, None if cropped else size)
+
+
+def _filled(box: tuple[int, int, int, int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    mask = np.zeros(size[::-1], np.bool_)
+    mask[box[1] : box[3], box[0] : box[2]] = True
+    return mask
+
+
+def _within(box: tuple[float, float, float, float], size: tuple[int, int], name: str) -> tuple[int, int, int, int]:
+    """A box's left, top, right and bottom in whole pixels."""
+    left, top, width, height = box
+    right, bottom = min(left + width, size[0]), min(top + height, size[1])
+    inside = max(0.0, right - max(0.0, left)) * max(0.0, bottom - max(0.0, top))
+    if not (width > 0 and height > 0 and inside >= _INSIDE * width * height):  # so that NaN is refused, too
+        raise DataError(f"{name}: the box {box} (left, top, width, height) is not inside its picture of {size}")
+    x, y = (min(max(0, round(start)), side - 1) for start, side in zip((left, top), size, strict=True))
+    return x, y, max(x + 1, round(right)), max(y + 1, round(bottom))

@@ -1,0 +1,59 @@
+"""A data set at a glance: its numbers, and a sheet of samples."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from payattention.data.imageset import ImageSet
+from payattention.drawing import contact_sheet
+
+_ROWS, _COLUMNS = 12, 8
+_CHUNK = 1024  # images summed at a time
+
+
+def statistics(data: ImageSet) -> dict[str, Any]:
+    """Counts, sizes, and mean and deviation of each channel in [0, 1] over all pixels."""
+    total, squares = np.zeros(3), np.zeros(3)
+    for start in range(0, len(data), _CHUNK):
+        pixels = data.images[start : start + _CHUNK].reshape(-1, 3) / 255
+        total += pixels.sum(0)
+        squares += np.square(pixels).sum(0)
+    mean = total * 3 / data.images.size
+    std = np.sqrt(squares * 3 / data.images.size - mean**2)
+    return {
+        "name": data.name,
+        "split": data.split,
+        "source": data.source,
+        "images": len(data),
+        "classes": len(data.classes),
+        "height": data.images.shape[1],
+        "width": data.images.shape[2],
+        "mean": [round(value, 4) for value in mean.tolist()],
+        "std": [round(value, 4) for value in std.tolist()],
+        "object_share": None if data.masks is None else round(float(data.masks.mean()), 4),
+        "class_counts": dict(zip(data.classes, data.class_counts.tolist(), strict=True)),
+        "skipped": list(data.skipped),
+    }
+
+
+def sample_sheet(data: ImageSet) -> Image.Image:
+    """The first images of up to a dozen classes, a class a row; beside each its object, where the set has masks."""
+    present = np.flatnonzero(data.class_counts)
+    shown = present[np.linspace(0, len(present) - 1, min(_ROWS, len(present))).round().astype(int)]
+    rows, labels = [], []
+    for label in shown:
+        row: list[Image.Image] = []
+        for number in np.flatnonzero(data.labels == label)[: _COLUMNS if data.masks is None else _COLUMNS // 2]:
+            row.append(Image.fromarray(data.images[number]))
+            if data.masks is not None:
+                row.append(_object(data.images[number], data.masks[number]))
+        rows.append(row)
+        labels.append(f"{data.classes[label]}: {data.class_counts[label]:,}")
+    titles = [""] * _COLUMNS if data.masks is None else ["picture", "object"] * (_COLUMNS // 2)
+    return contact_sheet(rows, titles, labels)
+
+
+def _object(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Image.Image:
+    return Image.fromarray(np.where(mask[..., None], image, 255 - (255 - image) // 4))

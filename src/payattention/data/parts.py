@@ -1,0 +1,79 @@
+"""Parts of a data set: a held-out part for choosing settings, fewer images, fewer classes. All are deterministic."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from payattention.data.imageset import ImageSet
+from payattention.errors import UsageError, unknown
+
+_SEED = 20180430  # the parts are the same whatever the seed of a run
+
+
+def held_out(data: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
+    """Divides a training split: what remains to train on, and a part to choose settings by, class by class.
+
+    The test split has no share in it. Of each class the nearest whole number of images is held out, but never its
+    last one.
+
+    Raises:
+        UsageError: A share that is not between 0 and 1, or that leaves a part empty.
+    """
+    check_share(share)
+    rank = _rank_in_class(data.labels)
+    counts = data.class_counts[data.labels]
+    apart = rank < np.minimum(np.rint(share * counts), counts - 1)
+    if not apart.any():
+        raise UsageError(f"a share of {share:g} holds out no image of {data.name}: its classes are too small")
+    kept, apart = (data.chosen(np.flatnonzero(part)) for part in (~apart, apart))
+    return replace(kept, split=f"{data.split} less held-out"), replace(apart, split="held-out")
+
+
+def check_share(share: float) -> None:
+    """Raises UsageError unless a share can be held out."""
+    if not 0 < share < 1:
+        raise UsageError(f"the held-out share is {share:g}: it lies between 0 and 1, e.g. 0.1")
+
+
+def limited(data: ImageSet, count: int) -> ImageSet:
+    """At most `count` images, as evenly from all classes as they go, in their order in the set.
+
+    Raises:
+        UsageError: Fewer than one image.
+    """
+    if count < 1:
+        raise UsageError(f"the limit is {count} images: it must be at least 1")
+    if count >= len(data):
+        return data
+    first = np.argsort(_rank_in_class(data.labels), kind="stable")[:count]  # the first of each class, the second, ...
+    return data.chosen(np.sort(first))
+
+
+def of_classes(data: ImageSet, names: Sequence[str]) -> ImageSet:
+    """The images of some classes, which are numbered anew, in the order in which the set has them.
+
+    Raises:
+        UsageError: An unknown name, or fewer than two.
+    """
+    for name in names:
+        if name not in data.classes:
+            raise unknown(f"class of {data.name}", name, data.classes)
+    kept = [label for label, name in enumerate(data.classes) if name in names]
+    if len(kept) < 2:
+        raise UsageError(f"{len(kept)} class of {data.name} is chosen: a classifier needs at least 2")
+    numbers = np.full(len(data.classes), -1)
+    numbers[kept] = np.arange(len(kept))
+    part = data.chosen(np.flatnonzero(np.isin(data.labels, kept)))
+    return replace(part, labels=numbers[part.labels], classes=tuple(data.classes[label] for label in kept))
+
+
+def _rank_in_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each image, its place among the images of its class in a fixed random order."""
+    shuffled = np.random.default_rng(_SEED).permutation(len(labels))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    counts = np.bincount(labels)
+    rank = np.empty(len(labels), np.int64)
+    rank[by_class] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return rank

@@ -1,0 +1,203 @@
+"""Folders of pictures: what is found, and what bad files do (nothing but be listed)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from tiny import encoded, pixels
+
+from payattention.data import ImageSet, load_data
+from payattention.errors import DataError
+
+
+def load(path: Path, split: str = "train", **options: object) -> ImageSet:
+    return load_data(f"folder:{path}", split, image_size=options.pop("image_size", 8), **options)  # type: ignore
+
+
+def test_every_fifth_picture_of_a_class_is_for_test(pets: Path) -> None:
+    train, test = load(pets), load(pets, "test")
+    assert train.classes == test.classes == ("cat", "dog")
+    assert train.labels.tolist() == [0] * 8 + [1] * 8
+    assert [(image == pixels(seed)).all() for image, seed in zip(test.images, (0, 5, 10, 15), strict=True)] == [
+        True
+    ] * 4
+    assert (np.concatenate([train.images, test.images]).sum() == np.stack([pixels(k) for k in range(20)]).sum()).all()
+    assert train.name == f"folder:{pets}"
+
+
+@pytest.mark.parametrize("second", ["test", "val", "validation"])
+def test_split_folders_are_taken_as_they_are(pets: Path, second: str) -> None:
+    parts = pets.parent / "parts"
+    (parts / "train").mkdir(parents=True)
+    (pets / "dog").rename(parts / "train" / "dog")
+    (parts / second).mkdir()
+    (pets / "cat").rename(parts / second / "cat")
+    train, test = load(parts), load(parts, "test")
+    assert train.classes == test.classes == ("cat", "dog")  # a class has one number, whichever splits it is in
+    assert set(train.labels) == {1}
+    assert set(test.labels) == {0}
+    assert any("no pictures for the train split" in line for line in train.skipped)
+
+
+def test_masks_lie_in_a_parallel_folder(pets: Path) -> None:
+    half = np.zeros((8, 8), np.uint8)
+    half[:, :4] = 255
+    (pets / "masks" / "cat").mkdir(parents=True)
+    Image.fromarray(half).save(pets / "masks" / "cat" / "0.png")
+    test = load(pets, "test")
+    assert test.classes == ("cat", "dog")
+    assert test.masks is not None
+    assert (test.masks[0] == (half > 0)).all()
+    assert not test.masks[1:].any()
+    assert load(pets, "train").masks is None
+
+
+def test_masks_is_a_class_where_it_holds_pictures(pets: Path) -> None:
+    (pets / "dog").rename(pets / "masks")
+    assert load(pets).classes == ("cat", "masks")
+
+
+def test_a_mask_of_another_size_is_bad(pets: Path) -> None:
+    (pets / "masks" / "cat").mkdir(parents=True)
+    Image.fromarray(np.ones((9, 8), np.uint8)).save(pets / "masks" / "cat" / "0.png")
+    test = load(pets, "test")
+    assert len(test) == 3
+    assert "0.png: the picture is 8x8, its mask" in test.skipped[0]
+    assert test.skipped[0].endswith("8x9")
+
+
+def _bad_files(folder: Path) -> int:
+    """Puts one of each kind of bad file into a class folder; how many there are."""
+    good = encoded(pixels(height=40, width=40), "PNG")
+    (folder / "cut.png").write_bytes(good[: len(good) // 2])
+    (folder / "cut.jpg").write_bytes(encoded(pixels(height=40, width=40), "JPEG")[:300])
+    (folder / "empty.png").touch()
+    (folder / "text.jpg").write_text("a note, not a picture")
+    (folder / "bomb.ppm").write_bytes(b"P6 60000 60000 255\n")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    (folder / "nowhere.png").symlink_to(folder / "gone")
+    return 7
+
+
+def test_bad_files_are_left_out_counted_and_listed(pets: Path) -> None:
+    before = load(pets)
+    count = _bad_files(pets / "dog")
+    (pets / "dog" / "notes.txt").write_text("ignored")
+    found = [load(pets, split) for split in ("train", "test")]
+    assert sum(len(data.skipped) for data in found) == count
+    for name in ("cut.png", "cut.jpg", "empty.png", "text.jpg", "bomb.ppm", "loop.png", "nowhere.png"):
+        assert sum(f"{name}: " in line for data in found for line in data.skipped) == 1, name
+    good = {image.tobytes() for data in found for image in data.images}
+    assert {image.tobytes() for image in before.images} <= good
+    assert len(good) == 20
+
+
+def test_strict_makes_them_an_error_also_from_the_cache(pets: Path) -> None:
+    count = _bad_files(pets / "cat")
+    load(pets)
+    with pytest.raises(DataError, match=r"folder:.*cat/.*\(and \d+ more\)"):
+        load(pets, strict=True)
+    assert count
+
+
+def test_empty_and_unreadable_classes_are_left_out(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (pets / "bird").mkdir()
+    (pets / "fish").symlink_to(pets / "fish")
+    (pets / ".hidden").mkdir()
+    data = load(pets)
+    assert data.classes == ("cat", "dog")
+    assert [line.rpartition("/")[2] for line in data.skipped] == [
+        "bird: an empty class (no pictures in this folder)",
+        "fish: cannot be read (Too many levels of symbolic links)",
+    ]
+
+
+def test_a_picture_that_must_not_be_read_is_listed(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root may read everything, the refusal is made here."""
+    read = Path.read_bytes
+
+    def refusing(path: Path) -> bytes:
+        if path.name == "3.png":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    data = load(pets)
+    assert len(data) == 14
+    assert all(line.endswith("3.png: cannot be read (Permission denied)") for line in data.skipped)
+
+
+@pytest.mark.parametrize(
+    ("remove", "words"),
+    [("", "no such folder"), ("dog", r"1 class folders with pictures \(only 'cat'\); at least 2 are needed")],
+)
+def test_too_few_classes_are_an_error(pets: Path, remove: str, words: str) -> None:
+    (pets / remove).rename(pets.parent / "elsewhere")
+    with pytest.raises(DataError, match=words):
+        load(pets)
+
+
+def test_nothing_but_bad_files_is_an_error(pets: Path) -> None:
+    for file in pets.rglob("*.png"):
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"none of its 16 pictures can be read \(.*the file is empty\)"):
+        load(pets)
+
+
+def test_names_with_spaces_and_in_any_script(tmp_path: Path) -> None:
+    names = ("großer Hund", "ねこ", b"caf\xe9".decode("utf-8", "surrogateescape"))
+    for k, name in enumerate(names):
+        (tmp_path / "my pets" / name).mkdir(parents=True)
+        for j in range(2):
+            (tmp_path / "my pets" / name / f"{name} {j}.png").write_bytes(encoded(pixels(2 * k + j), "PNG"))
+    data = load(tmp_path / "my pets")
+    assert sorted(data.classes) == sorted(("großer Hund", "ねこ", "caf\ufffd"))
+    assert len(data) == 3
+    assert not data.skipped
+
+
+_SEEDS = [
+    encoded(pixels(1), "PNG"),
+    encoded(pixels(2), "JPEG", quality=80),
+    encoded(pixels(3), "GIF"),
+    encoded(pixels(4), "BMP"),
+    encoded(pixels(5), "WEBP", lossless=True),
+    encoded(pixels(6), "TIFF"),
+    encoded(pixels(7), "PPM"),
+    encoded(Image.fromarray(pixels(8)).convert("P"), "PNG"),
+    encoded(Image.fromarray(pixels(9)).convert("LA"), "PNG"),
+]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(random=st.randoms(use_true_random=False))
+def test_2400_mutated_files_never_stop_the_loader(tmp_path_factory: pytest.TempPathFactory, random) -> None:  # type: ignore
+    """Every file is an image or a line, in order, and the good ones beside them come out untouched."""
+    root = tmp_path_factory.mktemp("mutated")
+    for name in ("a", "b"):
+        (root / "train" / name).mkdir(parents=True)
+        (root / "train" / name / "good.png").write_bytes(_SEEDS[0])
+    for k in range(60):
+        content = bytearray(random.choice(_SEEDS))
+        for _ in range(random.randint(1, 8)):
+            place = random.randrange(len(content))
+            match random.randrange(4):
+                case 0:
+                    content[place] = random.randrange(256)
+                case 1:
+                    del content[place : place + random.randint(1, 20)]
+                case 2:
+                    content[place:place] = random.randbytes(random.randint(1, 20))
+                case _:
+                    content[place:] = b"" if random.random() < 0.2 else content[place:]
+            content = content or bytearray(b"\0")
+        (root / "train" / "ab"[k % 2] / f"{k}.png").write_bytes(content)
+    data = load(root)
+    assert len(data) + len(data.skipped) == 62
+    assert all(line.count("\n") == 0 and ".png: " in line for line in data.skipped)
+    good = read = np.asarray(Image.fromarray(pixels(1)))
+    assert sum((image == good).all() for image in data.images) >= 2
+    assert read.dtype == data.images.dtype
