@@ -11,9 +11,22 @@ if os.environ.get("PAYATTENTION_SHAPES") != "0":
     install_import_hook(
         [
             f"payattention.{module}"
-            for module in ("attention", "heads", "maps", "preprocessing", "models.attentive", "models.vgg")
+            for module in (
+                "attention",
+                "heads",
+                "maps",
+                "preprocessing",
+                "models.attentive",
+                "models.timm_trunk",
+                "models.vgg",
+            )
         ]
-        + ["payattention.training.augment", "payattention.evaluation.pointing"],
+        + [
+            "payattention.training.augment",
+            "payattention.training.features",
+            "payattention.evaluation.pointing",
+            "payattention.evaluation.query",
+        ],
         "beartype.beartype",
     )
 
