@@ -8,11 +8,12 @@ import os
 if os.environ.get("PAYATTENTION_SHAPES") != "0":
     from jaxtyping import install_import_hook
 
-    networks = ("attentive", "gap", "pan", "resnet", "saoyan", "vgg")
+    networks = ("attentive", "gap", "pan", "resnet", "saoyan", "timm_trunk", "vgg")
     install_import_hook(
         [f"payattention.{module}" for module in ("attention", "heads", "maps", "preprocessing")]
         + [f"payattention.models.{network}" for network in networks]
-        + ["payattention.training.augment", "payattention.evaluation.pointing"],
+        + [f"payattention.training.{module}" for module in ("augment", "features")]
+        + [f"payattention.evaluation.{module}" for module in ("pointing", "query")],
         "beartype.beartype",
     )
 

@@ -171,6 +171,10 @@ class TestMistakes:
         with pytest.raises(UsageError, match="did you mean 'resnet18'"):
             pa.create_model("timm:resnet_18")
 
+    def test_a_forgotten_prefix(self) -> None:
+        with pytest.raises(UsageError, match="did you mean 'timm:resnet18'"):
+            pa.create_model("resnet18")
+
     def test_unknown_tag(self) -> None:
         with pytest.raises(UsageError, match="a1_in1k"):
             pa.attach("resnet18.imagenet", 2)

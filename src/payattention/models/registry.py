@@ -61,8 +61,20 @@ def entry(name: str) -> Entry:
         if name.startswith(prefix):
             return find(name)
     if name not in _ENTRIES:
+        if complete := _with_prefix(name):
+            raise UsageError(f"unknown model {name!r}; did you mean {complete!r}?")
         raise unknown("model", name, _ENTRIES)
     return _ENTRIES[name]
+
+
+def _with_prefix(name: str) -> str | None:
+    """The full name of a family's member whose prefix was left out."""
+    for prefix, find in _FAMILIES.items():
+        try:
+            return find(prefix + name).name
+        except UsageError:
+            continue
+    return None
 
 
 def list_models(pattern: str = "*") -> list[str]:
