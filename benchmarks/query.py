@@ -16,8 +16,8 @@ from payattention.data import load_data
 from payattention.evaluation import pointing
 from payattention.evaluation.provenance import Stopwatch
 from payattention.evaluation.query import query_effect
+from payattention.experiment import train_and_test
 from payattention.files import write_json
-from payattention.run import run
 from payattention.training.recipe import load_recipe
 
 RESULT = Path(__file__).parent.parent / "results" / "query.json"
@@ -31,7 +31,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             options = {"compatibility": compatibility}
             recipe = load_recipe(RECIPE)
-            model, result = run(MODEL, train, test, recipe, Path(folder), width=WIDTH, options=options, seed=SEED)
+            model, result = train_and_test(
+                MODEL, train, test, recipe, Path(folder), width=WIDTH, options=options, seed=SEED
+            )
         effect = query_effect(model, test, SEED)
         rows[compatibility] = {
             "error": result["test"]["error"],

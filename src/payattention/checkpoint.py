@@ -5,7 +5,7 @@ and configuration cannot be separated and are written in one step.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,17 +60,26 @@ def load(path: str | Path) -> Classifier:
     file = _weights_file(Path(path))
     header, tensors = _read(file)
     try:
-        config = ModelConfig(header["name"], header["num_classes"], header["width"], header["options"])
-        model = create_model(config.name, config.num_classes, config.width, **without_pretrained(config.options))
-        model.config = config
-        if header.get("pruned", False):
-            model = prune(model)
-    except (KeyError, PayAttentionError) as error:
+        model = _built(header)
+    except (KeyError, TypeError, ValueError, PayAttentionError) as error:
         raise CheckpointError(f"{file}: its configuration describes no network here ({error})") from None
-    model.classes = tuple(header["classes"])
-    model.image_size = header["image_size"]
     _fill(model, tensors, file)
     return model.eval()
+
+
+def _built(header: Mapping[str, Any]) -> Classifier:
+    """The network that a header describes, its weights still random; the caller's random numbers are left alone."""
+    config = ModelConfig(header["name"], header["num_classes"], header["width"], header["options"])
+    with torch.random.fork_rng(devices=[]):
+        model = create_model(config.name, config.num_classes, config.width, **without_pretrained(config.options))
+    model.config = config
+    if header.get("pruned", False):
+        model = prune(model)
+    model.classes = tuple(header["classes"])
+    if len(model.classes) not in (0, config.num_classes):
+        raise ValueError(f"{len(model.classes)} class names for {config.num_classes} classes")
+    model.image_size = int(header["image_size"])
+    return model
 
 
 def _weights_file(path: Path) -> Path:
@@ -94,7 +103,10 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise CheckpointError(f"{file}: damaged or not a safetensors file ({error})") from None
     if header is None:
         raise CheckpointError(f"{file}: no payattention configuration in its header; was it written by pa.save?")
-    return json.loads(header), tensors
+    try:
+        return json.loads(header), tensors
+    except ValueError:
+        raise CheckpointError(f"{file}: the configuration in its header is damaged") from None
 
 
 def _fill(model: Classifier, tensors: dict[str, torch.Tensor], file: Path) -> None:

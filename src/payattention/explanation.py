@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from PIL import Image
 from payattention.data.pictures import read_picture
 from payattention.drawing import contact_sheet, overlay
 from payattention.errors import UsageError
-from payattention.files import replacing, write_json
-from payattention.maps import combined, otsu_mask, stretched, upsampled
+from payattention.files import replacing, write_json, write_picture
+from payattention.maps import otsu_mask, stretched, upsampled
 from payattention.models import Classifier
 
+MAX_SIZE = 2048
+"""A picture is looked at with a shorter side of at most so many pixels."""
 _LONGEST = 4
 """A picture longer than so many times its shorter side is squeezed, to bound the cost."""
 
@@ -49,6 +52,7 @@ class Explanation:
         """The predicted class's probability."""
         return float(self.probabilities.max())
 
+    @cached_property
     def panels(self) -> dict[str, Image.Image]:
         """The picture, an overlay a level, and the combined map's: the columns of a contact sheet."""
         overlays = {name: overlay(self.picture, heat) for name, heat in self.heatmaps.items()}
@@ -56,9 +60,8 @@ class Explanation:
 
     def sheet(self, title: str = "") -> Image.Image:
         """The panels side by side."""
-        panels = self.panels()
         caption = f"{title} {self.label} ({self.probability:.0%})".strip()
-        return contact_sheet([list(panels.values())], list(panels), [caption])
+        return contact_sheet([list(self.panels.values())], list(self.panels), [caption])
 
     def save(self, out: str | Path, name: str = "picture") -> dict[str, str]:
         """Writes raw maps (.npy), overlays (.png), mask and a sheet into a folder, all named after `name`.
@@ -68,10 +71,10 @@ class Explanation:
         """
         folder = Path(out)
         files: dict[str, str] = {}
-        for level, values in {**self.maps, "combined": self.combined}.items():
+        for level, values in self.maps.items():
             files[f"{level} map"] = _write_array(folder / f"{name}.{level}.npy", values)
         pictures = {
-            **{f"{panel} overlay": image for panel, image in self.panels().items() if panel != "picture"},
+            **{f"{panel} overlay": image for panel, image in self.panels.items() if panel != "picture"},
             "mask": Image.fromarray(self.mask),
             "sheet": self.sheet(name),
         }
@@ -91,28 +94,30 @@ class Explanation:
 def explain(model: Classifier, picture: str | Path | Image.Image, *, size: int | None = None) -> Explanation:
     """Classifies one picture and shows where the model looked.
 
-    The whole picture is seen: it is scaled until its shorter side has `size` pixels, its proportions kept.
+    The whole picture is seen: it is scaled until its shorter side has `size` pixels, its proportions kept (a picture
+    over four times as long as wide is squeezed to that, to bound the cost).
 
     Args:
         model: A model with attention maps.
         picture: A file of any format that Pillow reads, or an RGB picture.
-        size: Pixels; by default the size that the model was trained on.
+        size: Pixels, up to `MAX_SIZE`; by default the size that the model was trained on.
 
     Raises:
         UsageError: A model without maps, or a size too small for it.
         DataError: A file that is missing, damaged or not a picture.
     """
-    if not model.levels:
-        raise UsageError(f"{model.name} has no attention maps; take one of the attention models")
+    check_can_explain(model, size)
     if not isinstance(picture, Image.Image):
         picture = read_picture(Path(picture))
-    images = _as_input(picture, size or model.image_size)
+    images = _as_input(picture, model.image_size if size is None else size)
     was_training = model.training
-    look = model.eval().attend(images.to(next(model.parameters()).device))
-    model.train(was_training)
+    try:
+        look = model.eval().attend(images.to(next(model.parameters()).device))
+    finally:
+        model.train(was_training)
     maps = {name: look.maps[name].float().cpu() for name in model.levels}
     own = (picture.height, picture.width)
-    heat = stretched(upsampled(combined(list(maps.values()), root=not model.progressive), own))[0]
+    heat = stretched(upsampled(model.combined(maps), own))[0]
     probabilities = look.logits.float().softmax(1)[0].cpu().numpy()
     classes = model.classes or tuple(map(str, range(len(probabilities))))
     return Explanation(
@@ -127,11 +132,11 @@ def explain(model: Classifier, picture: str | Path | Image.Image, *, size: int |
     )
 
 
-def write_picture(path: Path, image: Image.Image) -> str:
-    """Writes a picture whole or not at all; returns the file's name."""
-    with replacing(path) as partial:
-        image.save(partial)
-    return path.name
+def check_can_explain(model: Classifier, size: int | None = None) -> None:
+    """Raises UsageError for a model without maps, or a size that it cannot look at."""
+    model.check_has_maps()
+    if size is not None and not model.min_size <= size <= MAX_SIZE:
+        raise UsageError(f"size is {size} pixels: {model.name} takes {model.min_size} to {MAX_SIZE}")
 
 
 def _write_array(path: Path, values: NDArray[np.float32]) -> str:

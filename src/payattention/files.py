@@ -5,22 +5,40 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it takes `path`'s place in one step, else it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial{path.suffix}")
+    partial = path.with_name(f".{uuid4().hex}.partial{path.suffix}")
     try:
         yield partial
+        partial.chmod(0o666 & ~_umask())  # some writers make files that only their owner can read
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
+def write_picture(path: Path, image: "Image.Image") -> str:
+    """Writes a picture whole or not at all; returns the file's name."""
+    with replacing(path) as partial:
+        image.save(partial)
+    return path.name
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as indented JSON, whole or not at all."""
     with replacing(path) as partial:
-        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _umask() -> int:
+    mask = os.umask(0)  # there is no way to read it but to set it
+    os.umask(mask)
+    return mask

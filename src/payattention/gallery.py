@@ -1,6 +1,7 @@
 """Explaining many pictures: a folder of maps and overlays, contact sheets, and a manifest of it all."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from rich.progress import track
 from payattention.data.folder import pictures_in
 from payattention.data.pictures import read_picture
 from payattention.drawing import contact_sheet
-from payattention.errors import DataError, UsageError
-from payattention.explanation import explain, write_picture
-from payattention.files import write_json
+from payattention.errors import DataError
+from payattention.evaluation.provenance import Stopwatch
+from payattention.explanation import check_can_explain, explain
+from payattention.files import write_json, write_picture
 from payattention.models import Classifier
 
 _ROWS = 12
@@ -51,9 +53,11 @@ def gallery(
     skipped and listed.
 
     Returns:
-        The manifest.
+        The manifest; its files are named from `out`.
     """
-    skipped = _check(model, files)
+    watch = Stopwatch()
+    check_can_explain(model, size)
+    skipped = _unreadable(files)
     readable = [file for file in files if file not in skipped]
     pictures: list[dict[str, Any]] = []
     sheets: list[str] = []
@@ -63,7 +67,7 @@ def gallery(
     for file in track(readable, "looking", console=console, disable=console is None):
         explanation = explain(model, file, size=size)
         written = explanation.save(out, names[file])
-        panels = explanation.panels()
+        panels = explanation.panels
         rows.append([_thumbnail(panel) for panel in panels.values()])
         labels.append(f"{file.name}: {explanation.label} ({explanation.probability:.0%})")
         pictures.append(
@@ -77,7 +81,7 @@ def gallery(
         if len(rows) == _ROWS or file == readable[-1]:
             name = "sheet.png" if not sheets else f"sheet-{len(sheets) + 1}.png"
             write_picture(out / name, contact_sheet(rows, list(panels), labels))
-            sheets.append(str(out / name))
+            sheets.append(name)
             rows, labels = [], []
     manifest = {
         "model": model.name,
@@ -85,15 +89,14 @@ def gallery(
         "pictures": pictures,
         "skipped": list(skipped.values()),
         "sheets": sheets,
+        "provenance": asdict(watch.provenance(next(model.parameters()).device)),
     }
     write_json(out / "manifest.json", manifest)
     return manifest
 
 
-def _check(model: Classifier, files: dict[Path, bool]) -> dict[Path, str]:
+def _unreadable(files: dict[Path, bool]) -> dict[Path, str]:
     """Decodes every picture once before anything is written; the unreadable ones of folders, with why."""
-    if not model.levels:
-        raise UsageError(f"{model.name} has no attention maps; take one of the attention models")
     skipped: dict[Path, str] = {}
     for file, named in files.items():
         try:
@@ -110,14 +113,20 @@ def _check(model: Classifier, files: dict[Path, bool]) -> dict[Path, str]:
 def _unique_names(files: Sequence[Path]) -> dict[Path, str]:
     """A name for each file's results: its stem, numbered where several share it."""
     names: dict[Path, str] = {}
-    taken: set[str] = set()
+    taken = {"manifest"}
     for file in files:
-        name, number = file.stem, 2
+        stem = _cut(file.stem)
+        name, number = stem, 2
         while name.lower() in taken:  # some file systems ignore case
-            name, number = f"{file.stem}-{number}", number + 1
+            name, number = f"{stem}-{number}", number + 1
         taken.add(name.lower())
         names[file] = name
     return names
+
+
+def _cut(stem: str, most: int = 180) -> str:
+    """A stem of at most so many bytes: the results' names are longer, and file systems take 255."""
+    return stem.encode()[:most].decode(errors="ignore")
 
 
 def _thumbnail(picture: Image.Image) -> Image.Image:

@@ -1,5 +1,6 @@
 """The program: verbs, and how their errors reach the user."""
 
+import os
 import sys
 from typing import NoReturn
 
@@ -7,6 +8,7 @@ import typer
 
 from payattention.cli import data, evaluate, maps, models, quickstart, train
 from payattention.errors import PayAttentionError
+from payattention.invocation import record
 
 app = typer.Typer(
     name="payattention",
@@ -31,8 +33,10 @@ def main() -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Runs one command line and gives its exit status."""
+    record(arguments)
     try:
         status = app(arguments, prog_name="payattention", standalone_mode=False)
+        sys.stdout.flush()
     except PayAttentionError as error:
         return _fail(str(error), error.exit_code)
     except _CallError as error:
@@ -43,8 +47,10 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _fail("stopped", 1)
     except BrokenPipeError:  # the reader of our output went away: `payattention models | head`
-        sys.stdout = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it exits
         return 1
+    except OSError as error:  # a full disk, a place that cannot be written to
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     return status if isinstance(status, int) else 0
 
 

@@ -25,7 +25,10 @@ def data(
     data_root: DataRootOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the data sets; or show one: what is in it, a sheet of samples, and what could not be read."""
+    """List the data sets, or show one.
+
+    Of one: what is in it, a sheet of samples, and what could not be read.
+    """
     from payattention.errors import UsageError
 
     if name is not None:
@@ -77,7 +80,7 @@ def _show(
     from payattention.data import CATALOGUE, check_name
     from payattention.data.load import check_split
     from payattention.data.overview import sample_sheet, statistics
-    from payattention.explanation import write_picture
+    from payattention.files import write_picture
 
     check_name(name)
     check_split(name, split)

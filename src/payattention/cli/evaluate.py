@@ -30,14 +30,17 @@ def evaluate(
     strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a model's error on a data set and, where it has object masks, where the maps' peaks fall."""
+    """Measure a model's error, and where its maps peak.
+
+    The peaks are measured where the data set has object masks.
+    """
     from dataclasses import asdict
 
     from payattention.checkpoint import load
     from payattention.cli.output import print_json, print_table
     from payattention.cli.reading import read
     from payattention.evaluation import classify, pointing
-    from payattention.run import trained_on
+    from payattention.experiment import trained_on
 
     model = load(run)
     name = data or trained_on(run)

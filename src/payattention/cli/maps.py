@@ -11,28 +11,37 @@ from payattention.cli.options import JsonOption, OutOption, RunArgument, new_fol
 def maps(
     run: RunArgument,
     pictures: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", help="Picture files, or folders.", show_default=False)
+        list[Path], typer.Argument(metavar="IMAGE", help="Picture files, or folders.", show_default=False)
     ],
     size: Annotated[
         int | None,
-        typer.Option(help="The picture's shorter side as the model sees it, in pixels; by default the training size."),
+        typer.Option(
+            help="The picture's shorter side as the model sees it, in pixels; by default the training size "
+            "(paper: 32).",
+            show_default=False,
+        ),
     ] = None,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show where a model looks in your pictures: raw maps, overlays and a contact sheet."""
+    """Show where a model looks in your pictures.
+
+    Writes for each level the raw map (.npy) and an overlay at the picture's own size, a mask, one contact sheet of all
+    pictures, and manifest.json.
+    """
     from payattention.checkpoint import load
     from payattention.cli.output import print_json, print_table, progress_console
     from payattention.gallery import gallery, picture_files
 
     model = load(run)
     files = picture_files(pictures)
-    manifest = gallery(model, files, new_folder(out, f"maps-{run.stem}"), size=size, console=progress_console())
+    folder = new_folder(out, f"maps-{run.stem}")
+    manifest = gallery(model, files, folder, size=size, console=progress_console())
     if as_json:
-        print_json(manifest)
+        print_json({"out": str(folder), **manifest})
         return
     rows = [(p["picture"], p["label"], f"{p['probability']:.1%}") for p in manifest["pictures"]]
     print_table(("picture", "looks like", "probability"), rows)
     for skipped in manifest["skipped"]:
         print(f"skipped: {skipped}")
-    print("contact sheet: " + ", ".join(manifest["sheets"]))
+    print("contact sheet: " + ", ".join(str(folder / name) for name in manifest["sheets"]))

@@ -1,5 +1,6 @@
 """`payattention models`."""
 
+import json
 from typing import Annotated, Any
 
 import typer
@@ -13,14 +14,17 @@ def models(
     width: Annotated[float, typer.Option(help="Factor on every channel count; the paper's is 1.")] = 1.0,
     as_json: JsonOption = False,
 ) -> None:
-    """List the networks, with their parameters and maps."""
+    """List the networks, or one with its options.
+
+    A single network (or timm:NAME) is shown with the options that --set of `payattention train` takes.
+    """
     import torch
 
     from payattention.cli.output import print_json, print_table
     from payattention.errors import unknown
     from payattention.models import create_model, entry, list_models
 
-    names = list_models(pattern)
+    names = [pattern] if pattern.startswith("timm:") else list_models(pattern)
     if not names:
         raise unknown("model", pattern, list_models())
     rows: list[dict[str, Any]] = []
@@ -33,6 +37,7 @@ def models(
                 "parameters": sum(p.numel() for p in model.parameters()),
                 "maps": list(model.levels),
                 "summary": entry(name).summary,
+                "options": {k: v for k, v in entry(name).options.items() if k not in entry(name).lacks},
             }
         )
     if as_json:
@@ -42,3 +47,6 @@ def models(
             ("model", "parameters", "maps", "what it is"),
             [(r["model"], r["parameters"], " ".join(r["maps"]) or "-", r["summary"]) for r in rows],
         )
+        if len(rows) == 1:
+            options = rows[0]["options"]
+            print_table(("--set option", "default"), [(name, json.dumps(value)) for name, value in options.items()])

@@ -1,6 +1,7 @@
 """Options that several verbs share."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,9 +36,15 @@ OutOption = Annotated[
     Path | None,
     typer.Option(help="Folder to write to; by default a new one under runs/.", show_default=False),
 ]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order, augmentation and dropout.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Option of the network; may be repeated.", show_default=False),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Option of the network (`payattention models NAME` lists them); may be repeated.",
+        show_default=False,
+    ),
 ]
 
 
@@ -58,8 +65,11 @@ def assignments(pairs: Iterable[str] | None, option: str) -> dict[str, Any]:
 def new_folder(out: Path | None, name: str) -> Path:
     """Where to write: `out`, which must not hold a run already, or a new `runs/NAME`, `runs/NAME-2`, ..."""
     if out is not None:
-        if out.is_file():
-            raise UsageError(f"--out {out}: this is a file; a folder is needed")
+        there = next(place for place in (out, *out.absolute().parents) if place.exists())
+        if not there.is_dir():
+            raise UsageError(f"--out {out}: {there} is a file; a folder is needed")
+        if not os.access(there, os.W_OK):
+            raise UsageError(f"--out {out}: {there} cannot be written to; choose another place")
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"--out {out}: this folder is not empty; choose another")
         return out

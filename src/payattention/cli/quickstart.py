@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from payattention.cli.options import JsonOption, OutOption, new_folder
+from payattention.cli.options import JsonOption, OutOption, SeedOption, new_folder
 
 if TYPE_CHECKING:
     from payattention.data import ImageSet
@@ -15,11 +15,18 @@ MODEL, WIDTH, RECIPE = "vgg_att2_concat_pc", 0.125, "quickstart"
 
 def quickstart(
     out: OutOption = None,
-    epochs: Annotated[int | None, typer.Option(help="Fewer are faster and worse.")] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes over the data; by default 6. Fewer are faster and worse.", show_default=False),
+    ] = None,
+    seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Train on the embedded data, evaluate, and show where the network looks: a few minutes on a laptop."""
+    """Train, evaluate and look, on embedded data.
+
+    A few minutes on a laptop: trains a small network on cluttered_digits, measures its error and where its maps peak,
+    and draws a contact sheet of maps.
+    """
     from dataclasses import asdict
 
     from payattention.cli.output import print_json, print_table, progress_console
@@ -34,10 +41,11 @@ def quickstart(
     console.print(f"training {MODEL} at width {WIDTH} on {len(train):,} images")
 
     from payattention.evaluation import pointing
+    from payattention.experiment import train_and_test
     from payattention.gallery import gallery
-    from payattention.run import run
+    from payattention.invocation import program
 
-    model, result = run(MODEL, train, test, recipe, folder, width=WIDTH, seed=seed, console=console)
+    model, result = train_and_test(MODEL, train, test, recipe, folder, width=WIDTH, seed=seed, console=console)
     points = pointing(model, test, seed=seed)
     pictures = _some_pictures(test, folder / "pictures")
     manifest = gallery(model, dict.fromkeys(pictures, True), folder / "maps")
@@ -46,7 +54,7 @@ def quickstart(
         "error": result["test"]["error"],
         "pointing": asdict(points),
         "seconds": result["provenance"]["seconds"],
-        "sheet": manifest["sheets"][0],
+        "sheet": str(folder / "maps" / manifest["sheets"][0]),
     }
     if as_json:
         print_json(summary)
@@ -55,14 +63,14 @@ def quickstart(
     title = f"peak within {points.tolerance} px of the digit, % of test images"
     print_table(("map", "hits %"), points.hits.items(), title)
     print(f"contact sheet: {summary['sheet']}")
-    print(f"now try: payattention maps {folder} YOUR_PICTURE.jpg")
+    print(f"now try: {program()} maps {folder} YOUR_PICTURE.jpg")
 
 
 def _some_pictures(data: "ImageSet", folder: Path) -> list[Path]:
     """The first dozen images as files, as a user's own pictures would be."""
     from PIL import Image
 
-    from payattention.explanation import write_picture
+    from payattention.files import write_picture
 
     paths = []
     for number, (image, label) in enumerate(zip(data.images[:12], data.labels, strict=False)):

@@ -12,11 +12,13 @@ from payattention.cli.options import (
     JsonOption,
     LimitOption,
     OutOption,
+    SeedOption,
     SetOption,
     StrictOption,
     assignments,
     new_folder,
 )
+from payattention.training.recipe import list_recipes
 
 
 def train(
@@ -28,17 +30,26 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="How to train: modern (ours, short) or paper; for a timm backbone probe if frozen, else finetune.",
-            show_default="modern, or the backbone's",
+            help=f"How to train, of {', '.join(list_recipes())} (the paper: paper). By default modern, ours and short; "
+            "for a timm backbone probe if it is frozen, else finetune.",
+            show_default=False,
         ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data; by default the recipe's (paper: 300).")
+        int | None,
+        typer.Option(
+            help="Passes over the data; by default the recipe's (modern: 13, paper: 300).", show_default=False
+        ),
     ] = None,
     data_root: DataRootOption = None,
     image_size: Annotated[
         int | None,
-        typer.Option(help="Side of the images in pixels; by default the data's own (paper: 32), or the backbone's."),
+        typer.Option(
+            min=1,
+            max=2048,
+            help="Side of the images in pixels; by default the data's own (paper: 32), or the backbone's.",
+            show_default=False,
+        ),
     ] = None,
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Start from the timm backbone's pre-trained weights.")
@@ -60,16 +71,22 @@ def train(
         ),
     ] = None,
     strict: StrictOption = False,
-    seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and dropout.")] = 0,
+    seed: SeedOption = 0,
     out: OutOption = None,
     set_: SetOption = None,
     recipe_set: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Field of the recipe; may be repeated.", show_default=False),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Field of the recipe (the run's config.json lists them); may be repeated.",
+            show_default=False,
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network, then measure its error once: on the test split, or on what was held out.
+    """Train a network and measure its error.
+
+    The error is measured once, after the last epoch: on the test split, or on what was held out.
 
     Writes a run folder: config.json, metrics.jsonl (a line an epoch), model.safetensors, result.json.
     """
@@ -106,9 +123,9 @@ def train(
     images, measured = (images, part("test")) if hold_out is None else held_out(images, hold_out)
     console.print(f"training {model} on {len(images):,} images")
 
-    from payattention.run import run
+    from payattention.experiment import train_and_test
 
-    _, result = run(
+    _, result = train_and_test(
         model, images, measured, chosen, folder, width=width, options=options, seed=seed, console=console, watch=watch
     )
     if as_json:

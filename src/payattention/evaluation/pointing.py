@@ -18,7 +18,7 @@ from payattention.errors import UsageError
 from payattention.evaluation.batches import looks
 from payattention.evaluation.provenance import Provenance, Stopwatch
 from payattention.machine import best_device
-from payattention.maps import combined, peaks, upsampled
+from payattention.maps import peaks, upsampled
 from payattention.models import Classifier
 
 
@@ -48,8 +48,7 @@ def pointing(model: Classifier, data: ImageSet, tolerance: int = 2, seed: int | 
     """
     if data.masks is None:
         raise UsageError(f"{data.name} has no object masks, so there is nothing to point at")
-    if not model.levels:
-        raise UsageError(f"{model.name} has no attention maps")
+    model.check_has_maps()
     watch, device = Stopwatch(), best_device()
     size = (data.images.shape[1], data.images.shape[2])
     targets = dilated(torch.from_numpy(data.masks), tolerance)

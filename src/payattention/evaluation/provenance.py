@@ -1,6 +1,5 @@
 """Where a number comes from: every result carries this."""
 
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from importlib.metadata import version
 
 import torch
 
+from payattention.invocation import command_line
 from payattention.machine import describe
 
 _PACKAGES = ("payattention", "torch", "lightning", "numpy")
@@ -15,12 +15,12 @@ _PACKAGES = ("payattention", "torch", "lightning", "numpy")
 
 @dataclass(frozen=True)
 class Provenance:
-    """Command, seed, package versions, device, and the wall time in seconds."""
+    """Command (None from Python), seed, package versions, device, and the wall time in seconds."""
 
     seconds: float
     device: str
     seed: int | None = None
-    command: str = field(default_factory=lambda: " ".join(["payattention", *sys.argv[1:]]))
+    command: str | None = field(default_factory=command_line.get)
     versions: Mapping[str, str] = field(default_factory=lambda: {name: version(name) for name in _PACKAGES})
     date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d", time.gmtime()))
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.errors import UsageError
+from payattention.maps import combined
 from payattention.preprocessing import MeanStd
 
 
@@ -106,6 +107,15 @@ class Classifier(nn.Module):
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         """The network itself; `forward` and `attend` are its two faces."""
         raise NotImplementedError
+
+    def combined(self, maps: Mapping[str, Tensor]) -> Tensor:
+        """A look's maps, the last two levels, as one (n, h, w) in 0 ... 1 (`payattention.maps.combined`)."""
+        return combined([maps[name] for name in self.levels], root=not self.progressive)
+
+    def check_has_maps(self) -> None:
+        """Raises UsageError for a network that has no maps."""
+        if not self.levels:
+            raise UsageError(f"{self.name} has no attention maps; take one of the attention models")
 
     def drop_dead(self) -> None:
         """Removes, in place, the parameters that cannot affect the output; `payattention.prune` is its safe face."""

@@ -65,13 +65,15 @@ class Epoch:
     @property
     def size(self) -> float:
         """Image size of this epoch as a share of the full one."""
-        stage = self.number * len(self.recipe.sizes) // self.recipe.epochs
-        return self.recipe.sizes[min(stage, len(self.recipe.sizes) - 1)]
+        last = len(self.recipe.sizes) - 1
+        return self.recipe.sizes[
+            round(self.number * last / (self.recipe.epochs - 1)) if self.recipe.epochs > 1 else last
+        ]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields images, float (B, 3, h, w) in [0, 1], and labels (B,)."""
         random = self._generator(self.number)
-        order = self._order(random)
+        order = drawn(self.data.labels, self.recipe.sampling, random)
         # drawn for the whole set, by a generator that is the same in every epoch
         turn = alternating(len(self.data), self.number, self._generator(-1)) if self._mirrors("alternating") else None
         size = self.recipe.batch_size
@@ -99,14 +101,15 @@ class Epoch:
     def _mirrors(self, kind: str) -> bool:
         return self.recipe.mirror and self.data.mirror and self.recipe.flips == kind
 
-    def _order(self, random: torch.Generator) -> Tensor:
-        labels = self.data.labels
-        if self.recipe.sampling == "shuffled":
-            return torch.randperm(len(labels), generator=random, device=random.device)
-        share = 1 / labels.bincount().float()[labels]  # every class present has the same sum
-        ends = share.double().cumsum(0)  # torch.multinomial takes 2^24 images at most
-        draws = torch.rand(len(labels), generator=random, device=random.device, dtype=torch.float64)
-        return torch.searchsorted(ends, draws * ends[-1]).clamp_max(len(labels) - 1)
-
     def _generator(self, number: int) -> torch.Generator:
         return torch.Generator(self.data.labels.device).manual_seed(self.seed * 1_000_003 + number)
+
+
+def drawn(labels: Tensor, sampling: str, random: torch.Generator) -> Tensor:
+    """The order of an epoch, as indices (N,): "shuffled", or "balanced" (see `Recipe`)."""
+    if sampling == "shuffled":
+        return torch.randperm(len(labels), generator=random, device=random.device)
+    share = 1 / labels.bincount().float()[labels]  # every class present has the same sum
+    ends = share.double().cumsum(0)  # torch.multinomial takes 2^24 images at most
+    draws = torch.rand(len(labels), generator=random, device=random.device, dtype=torch.float64)
+    return torch.searchsorted(ends, draws * ends[-1]).clamp_max(len(labels) - 1)

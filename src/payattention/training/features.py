@@ -22,6 +22,7 @@ from payattention.evaluation.batches import images_of, slices_of
 from payattention.machine import best_precision
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.timm_trunk import TimmTrunk
+from payattention.training.batches import drawn
 from payattention.training.recipe import Recipe
 
 MEMORY = 2 * 2**30
@@ -126,7 +127,7 @@ class FeatureEpoch:
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         """Yields features by level, float (B, d, h, w), and labels (B,)."""
         random = torch.Generator().manual_seed(self.seed * 1_000_003 + self.number)
-        order = torch.randperm(len(self.data), generator=random)
+        order = drawn(self.data.labels, self.recipe.sampling, random)
         size = self.recipe.batch_size
         for k in range(len(self)):
             chosen = order[k * size : (k + 1) * size]

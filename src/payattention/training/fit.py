@@ -86,7 +86,10 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(module)
+        try:
+            trainer.fit(module)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
     kept.unlink(missing_ok=True)
     model.eval()
     return metrics.curve

@@ -39,8 +39,8 @@ class Recipe:
         cutout: Side of a square that is hidden at a random place of each image, in pixels; 0 hides nothing.
         sampling: "shuffled" (each image once an epoch) or "balanced" (images are drawn with replacement, so that
             each class comes as often as any other).
-        sizes: Training image sizes as shares of the full one, each for an equal share of the epochs; small pictures
-            first make the early epochs cheap.
+        sizes: Training image sizes as shares of the full one, spread evenly over the epochs, the last epoch with the
+            last one; small pictures first make the early epochs cheap.
         dropout: Factor on every dropout rate of the network; None leaves the network's own.
     """
 
@@ -73,24 +73,24 @@ class Recipe:
         for field in fields(self):
             _check_kind(field.name, getattr(self, field.name), _KINDS[getattr(field.type, "__name__", str(field.type))])
         object.__setattr__(self, "sizes", tuple(self.sizes))  # TOML and JSON give lists
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        for name in ("shift", "cutout"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name} is {getattr(self, name)} pixels: it must be at least 0")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:  # so that NaN is refused, too
+                raise UsageError(f"{name} is {value}: it lies between {low:g} and {high:g}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, str(getattr(self, name)), choices)
-        if self.lr <= 0:
-            raise UsageError(f"lr is {self.lr:g}: it must be above 0")
+        if not self.sizes or not all(isinstance(size, int | float) and 0 < size <= 1 for size in self.sizes):
+            raise UsageError(f"sizes is {list(self.sizes)}: it takes shares of the full size, as [0.5, 1.0]")
+        if self.nesterov and (self.dampening or not self.momentum):
+            raise UsageError("nesterov needs a momentum above 0 and a dampening of 0")
 
     def check_frozen(self) -> None:
         """Raises UsageError if training on a frozen backbone's features cannot follow this recipe."""
-        if self.shift or self.sizes != (1.0,):
+        if self.shift or self.cutout or self.sizes != (1.0,):
             raise UsageError(
-                "this recipe shifts or resizes the pictures in every epoch, but a frozen backbone sees each only "
-                "once; take the recipe 'probe', or train without freezing"
+                "this recipe shifts, hides or resizes the pictures in every epoch, but a frozen backbone sees each "
+                "only once; take the recipe 'probe', or train without freezing"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,7 +114,25 @@ def _check_kind(name: str, value: object, kind: tuple[tuple[type, ...], str]) ->
         raise UsageError(f"{name} is {value!r}: {words} is needed")
 
 
+_RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, 100_000),
+    "batch_size": (2, 1_000_000),  # a batch norm of single images has no deviation
+    "lr": (1e-12, 1e6),
+    "momentum": (0, 1),
+    "dampening": (0, 1),
+    "weight_decay": (0, 1e3),
+    "layer_decay": (1e-6, 1),
+    "step_epochs": (1, 100_000),
+    "step_factor": (1e-6, 1),
+    "warmup": (0, 0.99),
+    "label_smoothing": (0, 1),
+    "shift": (0, 10_000),
+    "cutout": (0, 10_000),
+    "dropout": (0, 1.99),
+}
 _CHOICES = {
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("steps", "one_cycle"),
     "flips": ("random", "half", "alternating"),
     "border": ("reflect", "zero"),
     "sampling": ("shuffled", "balanced"),

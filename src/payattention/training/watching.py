@@ -19,9 +19,13 @@ from rich.progress import (
 )
 from torch import Tensor
 
+from payattention.errors import PayAttentionError
+
 
 class Metrics(Callback):
-    """Appends one JSON line an epoch: epoch, step, loss, train error (%), learning rate, images/s, seconds.
+    """Appends one JSON line an epoch: epoch, step, loss, train error (%), last learning rate, images/s, seconds.
+
+    A loss that is not finite stops the run.
 
     The sums stay on the device until the epoch ends, so that watching costs no synchronisation.
     """
@@ -35,6 +39,9 @@ class Metrics(Callback):
         self.seen = 0
         self.loss = self.wrong = torch.zeros((), device=module.device)
 
+    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
+        self.lr = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
@@ -45,12 +52,17 @@ class Metrics(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         seconds = time.perf_counter() - self.start
+        if not self.loss.isfinite():
+            raise PayAttentionError(
+                f"the loss is not finite in epoch {trainer.current_epoch + 1} (learning rate {self.lr:g}); "
+                "try a lower one, as with --recipe-set lr=0.01"
+            )
         line = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
             "loss": round(self.loss.item() / self.seen, 5),
             "train_error": round(100 * self.wrong.item() / self.seen, 3),
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": self.lr,
             "images_per_second": round(self.seen / seconds, 1),
             "seconds": round(seconds, 2),
         }
@@ -90,6 +102,9 @@ class Bar(Callback):
                 epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}",
                 loss=f"{loss.item():.3f}",
             )
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        self.progress.stop()  # gives the cursor back
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         self.progress.stop()

@@ -1,0 +1,20 @@
+"""How the program was called: the command line that results record, and the words that call it again."""
+
+import shlex
+import sys
+from contextvars import ContextVar
+from pathlib import Path
+
+command_line: ContextVar[str | None] = ContextVar("command_line", default=None)
+"""The command that is running, as a shell would take it; None when the library is used from Python."""
+
+
+def record(arguments: list[str]) -> None:
+    """Notes the running command."""
+    command_line.set(shlex.join(["payattention", *arguments]))
+
+
+def program() -> str:
+    """What the user typed to start the program, for hints that can be pasted: it may not be on the PATH."""
+    started = Path(sys.argv[0])
+    return "python -m payattention" if started.name == "__main__.py" else shlex.quote(sys.argv[0])
