@@ -207,11 +207,6 @@ class TestMistakes:
         with pytest.raises(UsageError, match=r"width is 0\.5: timm:resnet10t has its own channels"):
             check_model("timm:resnet10t", 0.5)
 
-    @pytest.mark.parametrize("option", ["branch_grad", "taps"])
-    def test_options_of_the_vgg_do_not_apply(self, option: str) -> None:
-        with pytest.raises(UsageError, match=f"unknown option of timm:resnet10t '{option}'"):
-            check_model("timm:resnet10t", **{option: "mean"})
-
     def test_a_single_class(self) -> None:
         with pytest.raises(UsageError, match="at least 2 classes"):
             pa.attach("resnet10t", 1)

@@ -154,8 +154,8 @@ def test_balanced_sampling_shows_rare_classes_as_often() -> None:
         ({"flips": "halve"}, "did you mean 'half'"),
         ({"border": "mirror"}, "unknown border"),
         ({"sampling": "balance"}, "did you mean 'balanced'"),
-        ({"cutout": -1}, "cutout is -1 pixels"),
-        ({"shift": -1}, "shift is -1 pixels"),
+        ({"cutout": -1}, "cutout is -1: it lies between 0"),
+        ({"shift": -1}, "shift is -1: it lies between 0"),
     ],
 )
 def test_a_wrong_field_is_refused(fields: dict[str, object], words: str) -> None:

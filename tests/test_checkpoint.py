@@ -1,5 +1,7 @@
 """Saving and loading: what is kept, and what is refused."""
 
+import json
+import os
 import pickle
 from pathlib import Path
 
@@ -73,3 +75,40 @@ def test_a_folder_without_weights_and_a_stranger_are_refused(tmp_path: Path) -> 
 def header_of(file: Path) -> dict[str, str]:
     with safe_open(file, "pt") as opened:
         return opened.metadata()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": "wide"}, "describes no network here"),
+        ({"name": "vgg_att9"}, "describes no network here"),
+        ({"classes": ["one"]}, "1 class names for 3 classes"),
+        (None, "the configuration in its header is damaged"),
+    ],
+)
+def test_a_damaged_configuration_is_refused(
+    change: dict[str, object] | None, message: str, model: Classifier, tmp_path: Path
+) -> None:
+    file = pa.save(model, tmp_path)
+    header = json.loads(header_of(file)["payattention"])
+    written = "{" if change is None else json.dumps(header | change)
+    save_file(load_file(file), file, metadata={"payattention": written})
+    with pytest.raises(CheckpointError, match=message):
+        pa.load(file)
+
+
+def test_loading_leaves_the_callers_random_numbers_alone(model: Classifier, tmp_path: Path) -> None:
+    file = pa.save(model, tmp_path)
+    before = torch.get_rng_state()
+    pa.load(file)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_others_may_read_the_weights(model: Classifier, tmp_path: Path) -> None:
+    assert pa.save(model, tmp_path).stat().st_mode & 0o777 == 0o666 & ~current_umask()
+
+
+def current_umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -61,8 +61,9 @@ def test_the_main_job_on_a_folder_of_pictures(pictures: str, capsys: pytest.Capt
     assert run(["maps", "run", "pictures/dark", "--out", "maps", "--json"]) == 0
     manifest = json.loads(capsys.readouterr().out)
     assert len(manifest["pictures"]) == 4
-    assert Path(manifest["sheets"][0]).is_file()
-    assert manifest == json.loads(Path("maps/manifest.json").read_text())
+    assert Path(manifest["out"], manifest["sheets"][0]).is_file()
+    assert manifest == {"out": "maps", **json.loads(Path("maps/manifest.json").read_text())}
+    assert manifest["provenance"]["command"] == "payattention maps run pictures/dark --out maps --json"
 
 
 def test_the_quickstart_from_end_to_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,11 +136,11 @@ def prepared(tmp_path: Path) -> None:
         ("maps run text.jpg", 1, "text.jpg: not a picture"),
         ("maps run empty.png", 1, "empty.png: the file is empty"),
         ("maps run empty", 1, "empty: no pictures in this folder"),
-        ("maps run good.png --size 8", 2, "at least 16x16"),
+        ("maps run good.png --size 8", 2, "size is 8 pixels: vgg_att2_concat_pc takes 16 to 2048"),
         ("maps bare-run good.png", 1, "no model.safetensors in this folder"),
         ("maps nowhere good.png", 1, "nowhere: no such run folder or file"),
         ("maps model.pt good.png", 1, "pickles are never opened"),
-        ("maps run good.png --out good.png", 2, "this is a file; a folder is needed"),
+        ("maps run good.png --out good.png", 2, "good.png is a file; a folder is needed"),
         ("train --model vgg_att2_concat", 2, "did you mean 'vgg_att2_concat_"),
         ("train --data cluttered_digit", 2, "did you mean 'cluttered_digits'"),
         ("train --data folder:", 2, "has no path: write folder:PATH"),
@@ -153,7 +154,7 @@ def prepared(tmp_path: Path) -> None:
         ("train --width 0", 2, "width is 0: it lies between 0.0625 and 8"),
         ("train --width 1000", 2, "width is 1000"),
         ("train --width wide", 2, "Invalid value for '--width'"),
-        ("train --epochs 0", 2, "epochs is 0: it must be at least 1"),
+        ("train --epochs 0", 2, "epochs is 0: it lies between 1 and"),
         ("train --recipe modrn", 2, "did you mean 'modern'"),
         ("train --recipe-set speed=1", 2, "unknown recipe field 'speed'"),
         ("train --recipe-set lr", 2, "write --recipe-set NAME=VALUE"),
@@ -181,6 +182,26 @@ def test_a_mistake_is_one_line_that_names_it(
     assert message in last
     assert printed.out == ""
     assert sorted(tmp_path.rglob("*")) == before, "a failed command must leave nothing behind"
+
+
+def test_a_place_that_cannot_be_written_to_is_named(saved: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (40, 40)).save("good.png")
+    assert run(["maps", saved, "good.png", "--out", "/proc/nowhere"]) in (1, 2)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("payattention: ")
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m payattention models --json | head -c 10"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert len(done.stdout) == 10
+
+
+def test_one_network_is_shown_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "vgg_att2_concat_pc", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)["models"]
+    assert listed["options"]["compatibility"] == "pc"
+    assert listed["options"]["preprocessing"] == "mean_std"
 
 
 def test_help_names_every_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:

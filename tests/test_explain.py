@@ -81,7 +81,7 @@ def test_a_folder_is_looked_through_and_its_damaged_pictures_listed(model: Class
     files = picture_files([folder])
     manifest = gallery(model, files, folder / "out")
     assert [Path(p["picture"]).name for p in manifest["pictures"]] == ["picture.gif", "picture.png"]
-    assert manifest["skipped"] == [f"{folder / 'text.jpg'}: not a picture (no format that Pillow knows)"]
+    assert manifest["skipped"] == [f"{folder / 'text.jpg'}: not a picture (JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM)"]
     assert {p.name for p in (folder / "out").glob("picture*.json")} == {"picture.json", "picture-2.json"}
     assert (folder / "out" / "manifest.json").is_file()
     sheet = read_picture(folder / "out" / "sheet.png")
@@ -108,3 +108,20 @@ def test_a_contact_sheet_holds_every_cell() -> None:
     sheet = np.asarray(contact_sheet([[red, blue], [blue, red]], ["a", "b"], ["x" * 500, "y"], cell=40))
     assert (sheet == (255, 0, 0)).all(2).sum() == 2 * 40 * 16
     assert (sheet == (0, 0, 255)).all(2).sum() > 2 * 40 * 6
+
+
+@pytest.mark.parametrize("size", [0, -5, 15, 100_000])
+def test_sizes_that_cannot_be_looked_at(model: Classifier, picture: Path, size: int) -> None:
+    with pytest.raises(UsageError, match=f"size is {size} pixels: vgg_att2_concat_pc takes 16 to 2048"):
+        pa.explain(model, picture, size=size)
+
+
+def test_results_of_awkward_names_do_not_collide(model: Classifier, picture: Path) -> None:
+    folder = picture.parent
+    for name in ("manifest.png", "長" * 80 + ".png", "a" * 250 + ".png"):
+        Image.new("RGB", (20, 20)).save(folder / name)
+    manifest = gallery(model, picture_files([folder]), folder / "out")
+    assert len(manifest["pictures"]) == 4
+    written = [name for p in manifest["pictures"] for name in p["files"].values()]
+    assert len(set(written)) == len(written)
+    assert all((folder / "out" / name).is_file() for name in [*written, *manifest["sheets"], "manifest.json"])

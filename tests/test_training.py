@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payattention.data import ImageSet
-from payattention.errors import UsageError
+from payattention.errors import PayAttentionError, UsageError
+from payattention.experiment import train_and_test
 from payattention.training.augment import mirrored, resized, shifted
 from payattention.training.batches import DeviceSet, Epoch
 from payattention.training.fit import fit, new_model
@@ -83,6 +84,33 @@ def test_sizes_take_equal_shares_of_the_epochs(device_set: DeviceSet) -> None:
     assert [Epoch(device_set, growing, 0, n).size for n in range(6)] == [0.5, 0.5, 0.75, 0.75, 1.0, 1.0]
 
 
+@pytest.mark.parametrize("name", list_recipes())
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5, 8, 13, 20])
+def test_every_recipe_ends_at_full_size(name: str, epochs: int, device_set: DeviceSet) -> None:
+    chosen = load_recipe(name, {"epochs": epochs})
+    sizes = [Epoch(device_set, chosen, 0, n).size for n in range(epochs)]
+    assert sizes[-1] == 1.0
+    assert sizes == sorted(sizes)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("schedule", "cosine"), ("sizes", []), ("sizes", ["a"]), ("sizes", [2.0]), ("warmup", 1.0), ("step_epochs", 0),
+        ("weight_decay", -1.0), ("lr", float("nan")), ("lr", 0.0), ("label_smoothing", 3.0), ("dropout", 7.0),
+        ("batch_size", 1), ("momentum", -0.1), ("optimizer", "muon"),
+    ],
+)  # fmt: skip
+def test_impossible_recipes_are_refused_before_anything_is_read(field: str, value: object) -> None:
+    with pytest.raises(UsageError, match=field):
+        recipe(**{field: value})
+
+
+def test_nesterov_needs_plain_momentum() -> None:
+    with pytest.raises(UsageError, match="nesterov needs"):
+        recipe(nesterov=True, dampening=0.9)
+
+
 def test_the_papers_schedule_halves_every_25_epochs() -> None:
     model = torch.nn.Linear(1, 1)
     optimizer = create_optimizer(model, load_recipe("paper"))
@@ -152,6 +180,38 @@ def test_training_learns_and_repeats_bit_by_bit(image_set: ImageSet, tmp_path: P
     assert not model.training
     for name in states[0]:
         assert (states[0][name] == states[1][name]).all(), name
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_nothing(image_set: ImageSet, tmp_path: Path) -> None:
+    with pytest.raises(PayAttentionError, match=r"not finite in epoch \d.*try a lower one"):
+        train_and_test("vgg", image_set, image_set, recipe(lr=1e6, epochs=6), tmp_path / "run", width=0.0625)
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_stops_the_run_and_leaves_nothing(
+    image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("payattention.training.module.TrainingModule.training_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_and_test("vgg", image_set, image_set, recipe(), tmp_path / "run", width=0.0625)
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_that_the_recipe_makes_too_small_are_refused_before_training(
+    image_set: ImageSet, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"32 pixels wide, and the recipe shrinks them to 8.*takes 16 at least"):
+        train_and_test("vgg", image_set, image_set, recipe(sizes=(0.25, 1.0)), tmp_path / "run", width=0.0625)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_rate_in_the_metrics_is_the_one_that_was_trained_with(image_set: ImageSet, tmp_path: Path) -> None:
+    chosen = recipe(lr=0.08, schedule="steps", step_epochs=1, step_factor=0.5)
+    model = new_model("vgg", image_set, chosen, width=0.0625)
+    assert [line["lr"] for line in fit(model, image_set, chosen, out=tmp_path)] == [0.08, 0.04]
 
 
 def test_a_new_model_knows_its_data(image_set: ImageSet) -> None:

@@ -55,10 +55,7 @@ def pointing(model: Classifier, data: ImageSet, tolerance: int = 2, seed: int | 
     there = targets.flatten(1).any(1)
     hits: dict[str, list[Tensor]] = {name: [] for name in (*model.levels, "combined")}
     for chosen, look in looks(model, data, device):
-        maps = {
-            **look.maps,
-            "combined": combined([look.maps[name] for name in model.levels], root=not model.progressive),
-        }
+        maps = {**look.maps, "combined": model.combined(look.maps)}
         for name, level in maps.items():
             points = peaks(upsampled(level.float().cpu(), size))
             hits[name].append(hit(points, targets[chosen]))
