@@ -43,19 +43,20 @@ def contact_sheet(
     """
     font = ImageFont.load_default(13)
     text = 20
+    fitted = [[_fitted(picture, cell) for picture in row] for row in rows]
+    heights = [max(picture.height for picture in row) for row in fitted]
     width = gap + len(columns) * (cell + gap)
-    height = gap + text + len(rows) * (cell + text + gap)
-    sheet = Image.new("RGB", (width, height), "white")
+    sheet = Image.new("RGB", (width, gap + text + sum(heights) + len(rows) * (text + gap)), "white")
     pen = ImageDraw.Draw(sheet)
     for c, title in enumerate(columns):
         pen.text((gap + c * (cell + gap), gap // 2), title, "black", font)
-    for r, (pictures, label) in enumerate(zip(rows, labels, strict=True)):
-        top = gap + text + r * (cell + text + gap)
-        for c, picture in enumerate(pictures):
-            fitted = _fitted(picture, cell)
-            left = gap + c * (cell + gap) + (cell - fitted.width) // 2
-            sheet.paste(fitted, (left, top + (cell - fitted.height) // 2))
-        pen.text((gap, top + cell + 2), _shortened(label, font, width - 2 * gap), "black", font)
+    top = gap + text
+    for row, height, label in zip(fitted, heights, labels, strict=True):
+        for c, picture in enumerate(row):
+            left = gap + c * (cell + gap) + (cell - picture.width) // 2
+            sheet.paste(picture, (left, top + (height - picture.height) // 2))
+        pen.text((gap, top + height + 2), _shortened(label, font, width - 2 * gap), "black", font)
+        top += height + text + gap
     return sheet
 
 
