@@ -94,8 +94,8 @@ def _check(name: str, width: float, options: Mapping[str, object]) -> None:
         if option not in known:
             raise unknown(f"option of {name}", option, known)
         _check_kind(option, value, known[option])
-    if not 0 <= float(str(options.get("dropout", 1))) < 2:
-        raise UsageError(f"dropout is {options['dropout']}: it scales every dropout rate, from 0 (none) to below 2")
+        if option == "dropout" and isinstance(value, int | float) and not 0 <= value < 2:
+            raise UsageError(f"dropout is {value}: it scales every dropout rate, from 0 (none) to below 2")
 
 
 def _check_kind(option: str, value: object, default: object) -> None:
