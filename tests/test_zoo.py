@@ -144,12 +144,19 @@ import torch
 import payattention as pa
 
 for name in sys.argv[2:]:
+    name, _, branch_grad = name.partition(":")
+    options = {"branch_grad": branch_grad, "dropout": 0.0} if branch_grad else {}
     torch.manual_seed(0)
-    model = pa.create_model(name, num_classes=3, width=0.0625).eval()
-    images = torch.rand(2, 3, 16, 24)
+    model = pa.create_model(name, num_classes=3, width=0.0625, **options).train(bool(branch_grad))
+    images = torch.rand(4, 3, 16, 24)
     torch.compiler.reset()  # networks share code, and dynamo compiles one piece of code a few times only
     compiled = torch.compile(model, fullgraph=True, backend=sys.argv[1])
-    torch.testing.assert_close(compiled(images), model(images), rtol=1e-4, atol=1e-5)
+    outputs = compiled(images), model(images)
+    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+    if branch_grad:
+        weight = next(model.parameters())
+        grads = [torch.autograd.grad(output.square().sum(), weight)[0] for output in outputs]
+        torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-5)
     print(name, flush=True)
 """
 
@@ -176,6 +183,11 @@ def test_every_network_is_one_graph(family: str) -> None:
 def test_no_network_is_left_out_of_the_graphs() -> None:
     mark = next(m for m in test_every_network_is_one_graph.pytestmark if m.name == "parametrize")
     assert {name for family in mark.args[1] for name in pa.list_models(family)} == set(EVERY)
+
+
+@pytest.mark.slow
+def test_scaled_gradients_are_in_the_graph() -> None:
+    assert captured("aot_eager", ["vgg_att2_concat_dp:mean"]) == ["vgg_att2_concat_dp"]
 
 
 @pytest.mark.slow
