@@ -1,7 +1,7 @@
 """Makes the README's picture: `python docs/readme_figure.py CIFAR_RUN QUICKSTART_RUN`.
 
-Photographs that scikit-image ships, seen by a network trained on CIFAR-10, above images of the embedded data, seen
-by the network of `make quickstart`.
+Photographs that scikit-image ships, seen at 40 pixels by a network trained on CIFAR-10, above images of the embedded
+data, seen by the network of `make quickstart`. The labels are what the networks say, right or wrong.
 """
 
 import sys
@@ -21,11 +21,11 @@ def main(cifar_run: str, quickstart_run: str) -> None:
     digits = pa.load_data("cluttered_digits", "test")
     images = {f"digit {digits.classes[digits.labels[k]]}": Image.fromarray(digits.images[k]) for k in range(2)}
     rows, labels, columns = [], [], []
-    for run, pictures in ((cifar_run, photographs), (quickstart_run, images)):
+    for run, pictures, size in ((cifar_run, photographs, 40), (quickstart_run, images, 32)):
         model = pa.load(run)
         for name, picture in pictures.items():
-            explanation = pa.explain(model, picture)
-            panels = explanation.panels()
+            explanation = pa.explain(model, picture, size=size)
+            panels = explanation.panels
             columns = list(panels)
             rows.append(list(panels.values()))
             labels.append(f"{name}: seen as {explanation.label} ({explanation.probability:.0%})")
