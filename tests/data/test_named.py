@@ -3,8 +3,13 @@
 import hashlib
 import json
 import pickle
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -369,6 +374,48 @@ def test_a_parquet_copy_is_found_by_name_and_says_so(tmp_path: Path) -> None:
 def test_a_wrong_call_fails_before_any_data_is_read(call: Callable[[], object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         call()
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], str]]:
+    """Serves a folder to this machine alone; gives its address."""
+    monkeypatch.setenv("no_proxy", "*")
+    with ExitStack() as stack:
+
+        def serve(folder: Path) -> str:
+            server = stack.enter_context(HTTPServer(("127.0.0.1", 0), partial(_Silent, directory=folder)))
+            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield serve
+
+
+def test_a_download_is_unpacked_checked_and_ready(
+    made: Callable[[str], Path], served: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made("cifar10") / "cifar10" / "cifar-10-batches-py"
+    archive = tmp_path / "published.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(folder, folder.name)
+    monkeypatch.setattr(datasets.CIFAR10, "url", f"{served(tmp_path)}/{archive.name}")
+    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", md5(archive.read_bytes()))
+    elsewhere = tmp_path / "elsewhere"
+    assert state(CATALOGUE["cifar10"], elsewhere) == "can be downloaded"
+    download("cifar10", elsewhere)
+    assert state(CATALOGUE["cifar10"], elsewhere) == "ready"
+    assert load_data("cifar10", root=elsewhere).labels.tolist() == [0, 1, 0, 1]
+    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", md5(b"another file"))
+    with pytest.raises(DataError, match="cifar10 could not be downloaded"):
+        download("cifar10", tmp_path / "third")
+    assert state(CATALOGUE["cifar10"], tmp_path / "third") == "can be downloaded"
 
 
 def test_a_failed_download_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Fetching a set with torchvision, which checks what it fetched."""
 
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 
 from payattention.data.catalogue import CATALOGUE
@@ -43,5 +44,5 @@ def download(name: str, root: Path | None = None, splits: Sequence[str] = ("trai
                 datasets.Caltech256(str(place.parent), download=True)
             case "oxford_pets":
                 datasets.OxfordIIITPet(place, download=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, HTTPException) as error:
         raise DataError(f"{name} could not be downloaded ({error}); {how_to_get(facts, root)}") from None
