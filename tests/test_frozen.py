@@ -8,9 +8,9 @@ import torch
 import payattention as pa
 from payattention.cli.app import run
 from payattention.data import ImageSet
+from payattention.data.tensors import images_of
 from payattention.errors import DataError, UsageError
 from payattention.evaluation import classify
-from payattention.evaluation.batches import images_of
 from payattention.training import features
 from payattention.training.features import FeatureClassifier, FeatureSet
 from payattention.training.fit import fit, new_model

@@ -3,25 +3,10 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
 from payattention.data import ImageSet
+from payattention.data.tensors import images_of, slices_of
 from payattention.models import Classifier, Look
-
-_PIXELS = {"cpu": 250 * 32 * 32, "cuda": 250 * 224 * 224}
-"""About as many in a batch: more would fall out of a CPU's cache, fewer would leave a GPU idle."""
-
-
-def slices_of(data: ImageSet, device: torch.device) -> list[slice]:
-    """The batches that a set is taken in on a device: 250 images of 32x32 on a CPU, 5 of 224x224."""
-    size = max(1, _PIXELS.get(device.type, _PIXELS["cpu"]) // (data.images.shape[1] * data.images.shape[2]))
-    return [slice(start, start + size) for start in range(0, len(data), size)]
-
-
-def images_of(data: ImageSet, chosen: slice, device: torch.device) -> Tensor:
-    """Float images (n, 3, H, W) in [0, 1]."""
-    images = torch.from_numpy(data.images[chosen]).to(device)
-    return images.permute(0, 3, 1, 2).float() / 255
 
 
 @torch.inference_mode()

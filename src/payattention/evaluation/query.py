@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from payattention.data import ImageSet
+from payattention.data.tensors import images_of, slices_of
 from payattention.errors import UsageError
-from payattention.evaluation.batches import images_of, slices_of
 from payattention.evaluation.provenance import Provenance, Stopwatch
 from payattention.machine import best_device
 from payattention.models import Classifier

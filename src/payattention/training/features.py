@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.data import ImageSet
+from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError
-from payattention.evaluation.batches import images_of, slices_of
 from payattention.machine import best_precision
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.timm_trunk import TimmTrunk
