@@ -13,11 +13,13 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_its_numbers_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_numbers_and_the_pages_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "docs")
-    from readme_numbers import filled
+    from numbers_of_the_pages import PAGES, filled
 
-    assert filled(TEXT) == TEXT
+    assert ROOT / "README.md" in PAGES
+    for page in PAGES:
+        assert filled(page) == page.read_text(encoding="utf-8"), page
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Classifier) -> None:

@@ -21,7 +21,7 @@ from payattention.models import Classifier
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import Recipe
 
-CONFIG, RESULT, METRICS = "config.json", "result.json", "metrics.jsonl"
+CONFIG, RESULT = "config.json", "result.json"
 
 
 def train_and_test(
