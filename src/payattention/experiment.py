@@ -22,7 +22,7 @@ from payattention.data import ImageSet
 from payattention.errors import CheckpointError, DataError, PayAttentionError, UsageError
 from payattention.evaluation import classify
 from payattention.evaluation.provenance import Stopwatch
-from payattention.files import write_json
+from payattention.files import remove_halves, write_json
 from payattention.invocation import program
 from payattention.machine import best_device, best_precision
 from payattention.models import Classifier
@@ -134,7 +134,7 @@ def unfinished(out: Path) -> dict[str, Any]:
     if (out / RESULT).is_file():
         raise UsageError(f"{out}: this run is finished; measure it with `{program()} evaluate {shlex.quote(str(out))}`")
     if not (out / CONFIG).is_file():
-        raise CheckpointError(f"{out}: no run to resume there (no {CONFIG})")
+        raise CheckpointError(f"{out}: no run to resume there (no {CONFIG}); begin it with `{program()} train`")
     try:
         config: dict[str, Any] = json.loads((out / CONFIG).read_text(encoding="utf-8"))
     except ValueError:
@@ -171,6 +171,7 @@ def _finished(
         write_json(out / RESULT, result)
         (out / START).unlink(missing_ok=True)
         shutil.rmtree(out / FOLDER, ignore_errors=True)
+        remove_halves(out)
     return network, result
 
 

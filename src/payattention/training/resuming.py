@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from payattention.errors import CheckpointError, PayAttentionError
+from payattention.files import remove_halves
 from payattention.models import Classifier
 from payattention.training import snapshot
 from payattention.training.features import is_frozen
@@ -127,9 +128,8 @@ class Snapshots(Callback):
         _set_random_state(trainer, state["random"])
 
     def _tidy(self) -> None:
-        """Removes what a kill has left: halves of snapshots, and damaged ones."""
-        for half in self.folder.glob(".*.partial*"):
-            half.unlink()
+        """Removes halves of snapshots, which a kill leaves, and damaged ones."""
+        remove_halves(self.folder)
         for damaged in snapshot.written(self.folder)[::-1][: len(self.problems)]:
             damaged.unlink()
 
