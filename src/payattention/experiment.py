@@ -277,7 +277,7 @@ def _advised(error: BaseException, go_on: str, saved: Sequence[Path]) -> BaseExc
         case KeyboardInterrupt():
             return Stopped(f"stopped at once{last}; go on with: {go_on}")
         case OSError() | SafetensorError() | SnapshotError():
-            return PayAttentionError(f"{error}{last}, and whole; make room, then go on with: {go_on}")
+            return PayAttentionError(f"{error}{last}; when that is mended, go on with: {go_on}")
         case UsageError() | DataError() | CheckpointError():
             return error
         case PayAttentionError():  # the loss or the weights are not finite
