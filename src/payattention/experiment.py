@@ -214,12 +214,12 @@ def _described(train: ImageSet, test: ImageSet) -> dict[str, Any]:
         "train": len(train),
         "test": len(test),
         "image_size": train.image_size,
-        "labels": zlib.crc32(test.labels.tobytes(), zlib.crc32(train.labels.tobytes())),
+        "labels_checksum": zlib.crc32(test.labels.tobytes(), zlib.crc32(train.labels.tobytes())),
     }
 
 
 def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
-    names = ("measured_on", "train", "test", "image_size", "labels")
+    names = ("measured_on", "train", "test", "image_size", "labels_checksum")
     changed = [f"{name}: {then.get(name)} then, {now[name]} now" for name in names if then.get(name) != now[name]]
     if changed:
         raise DataError(f"{out}: the data is not what this run was begun on ({', '.join(changed)}); begin a new run")
