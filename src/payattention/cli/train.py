@@ -30,8 +30,10 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help=f"How to train, of {', '.join(list_recipes())} (the paper: paper). By default modern, ours and short; "
-            "for a timm backbone probe if it is frozen, else finetune.",
+            metavar="NAME|FILE.toml",
+            help=f"How to train: {', '.join(list_recipes())} (the paper: paper, on CIFAR), or a file of your own, which "
+            'may begin with base = "modern". By default modern, ours and short; for a timm backbone probe if it is '
+            "frozen, else finetune.",
             show_default=False,
         ),
     ] = None,
@@ -96,6 +98,7 @@ def train(
     from payattention.data.parts import check_share
     from payattention.models import check_model, native_size
     from payattention.preprocessing import check_sizes
+    from payattention.training.model_options import model_options
     from payattention.training.recipe import default_recipe, load_recipe
 
     # everything is checked before any data is read, and the folder is made only when training can start
@@ -106,6 +109,7 @@ def train(
     frozen = bool(options.get("freeze"))
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)
+    options = model_options(chosen, model) | options
     check_model(model, width, **options)
     check_sizes(options.get("preprocessing"), chosen.sizes)
     if hold_out is not None:

@@ -13,10 +13,11 @@ from torch import nn
 
 from payattention.data import ImageSet
 from payattention.machine import best_device, best_precision
-from payattention.models import Classifier, create_model, entry
+from payattention.models import Classifier, create_model
 from payattention.preprocessing import Preprocessing, check_sizes
 from payattention.training.batches import DeviceSet
 from payattention.training.features import FeatureClassifier, FeatureSet, is_frozen
+from payattention.training.model_options import model_options
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe
 from payattention.training.watching import Bar, Metrics
@@ -30,10 +31,9 @@ def new_model(
     Raises:
         UsageError: An unknown name, an impossible combination, or a recipe that a frozen backbone cannot follow.
     """
+    options = model_options(recipe, name) | options
     check_sizes(options.get("preprocessing"), recipe.sizes)
     torch.manual_seed(seed)
-    if recipe.dropout is not None and "dropout" in entry(name).options:
-        options.setdefault("dropout", recipe.dropout)
     model = create_model(name, len(data.classes), width, **options)
     if is_frozen(model):
         recipe.check_frozen()
