@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "files", "invocation", "machine", "processes", "maps", "drawing"),
     ("data", "preprocessing", "attention", "heads"),
     ("models",),
-    ("checkpoint", "peers"),
+    ("checkpoint", "peers", "warm_start"),
     ("training",),
     ("evaluation",),
     ("explanation", "experiment", "gallery"),

@@ -101,7 +101,9 @@ def _changes(recipe: Recipe) -> Iterable[tuple[int, float]]:
     """Numbers of epochs and the factor on the rate once they are over, of the schedules that go by steps."""
     match recipe.schedule:
         case "steps":
-            return ((epoch, recipe.step_factor) for epoch in range(recipe.step_epochs, recipe.epochs, recipe.step_epochs))
+            return (
+                (epoch, recipe.step_factor) for epoch in range(recipe.step_epochs, recipe.epochs, recipe.step_epochs)
+            )
         case "milestones":
             return recipe.milestones
         case _:
