@@ -29,7 +29,8 @@ def test_the_iteration_is_a_polynomial_of_the_singular_values(shape: tuple[int, 
 
 def test_singular_values_come_close_to_one() -> None:
     values = polynomial(torch.linspace(0.02, 1, 10_000), 3)
-    assert values.min() > 0.68 and values.max() < 1.21
+    assert values.min() > 0.68
+    assert values.max() < 1.21
 
 
 def test_a_step_turns_filters_by_its_length_and_keeps_theirs() -> None:

@@ -145,8 +145,19 @@ def test_two_processes_train_the_weights_of_one(
         file = tmp_path / "pictures" / image_set.classes[label] / f"{k:02d}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(file)
-    fields = ("batch_size=8", "sizes=[0.5,1.0]", "dropout=0", "cutout=8", "flips=half")
-    words = ["train", "--data", "folder:pictures", "--width", "0.0625", "--epochs", "2", "--json"]
+    fields = ("batch_size=8", "sizes=[0.5,1.0]", "shift=2", "cutout=8", "flips=half")
+    words = [
+        "train",
+        "--data",
+        "folder:pictures",
+        "--width",
+        "0.0625",
+        "--recipe",
+        "quickstart",
+        "--epochs",
+        "2",
+        "--json",
+    ]
     words += [word for field in fields for word in ("--recipe-set", field)]
     assert run([*words, "--out", "one"]) == 0
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]

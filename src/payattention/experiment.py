@@ -244,12 +244,12 @@ def _described(train: ImageSet, test: ImageSet) -> dict[str, Any]:
         "train": len(train),
         "test": len(test),
         "image_size": train.image_size,
-        "labels": zlib.crc32(test.labels.tobytes(), zlib.crc32(train.labels.tobytes())),
+        "labels_checksum": zlib.crc32(test.labels.tobytes(), zlib.crc32(train.labels.tobytes())),
     }
 
 
 def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
-    names = ("measured_on", "train", "test", "image_size", "labels")
+    names = ("measured_on", "train", "test", "image_size", "labels_checksum")
     changed = [f"{name}: {then.get(name)} then, {now[name]} now" for name in names if then.get(name) != now[name]]
     if changed:
         raise DataError(f"{out}: the data is not what this run was begun on ({', '.join(changed)}); begin a new run")
@@ -307,7 +307,7 @@ def _advised(error: BaseException, go_on: str, saved: Sequence[Path]) -> BaseExc
         case KeyboardInterrupt():
             return Stopped(f"stopped at once{last}; go on with: {go_on}")
         case OSError() | SafetensorError() | SnapshotError():
-            return PayAttentionError(f"{error}{last}, and whole; make room, then go on with: {go_on}")
+            return PayAttentionError(f"{error}{last}; when that is mended, go on with: {go_on}")
         case UsageError() | DataError() | CheckpointError():
             return error
         case PayAttentionError():  # the loss or the weights are not finite

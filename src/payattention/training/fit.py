@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lightning import Trainer
@@ -18,7 +19,7 @@ from lightning.pytorch.plugins.environments import (
     SLURMEnvironment,
     TorchElasticEnvironment,
 )
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -26,6 +27,8 @@ from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.machine import best_device, best_precision
 from payattention.models import Classifier, create_model
+from payattention.models.attentive import AttentiveClassifier
+from payattention.models.timm_trunk import TimmTrunk
 from payattention.preprocessing import Preprocessing, check_sizes
 from payattention.processes import Processes, here
 from payattention.training.averaging import Averaging, settle
@@ -124,7 +127,7 @@ def fit(
     module.train()  # Lightning leaves the mode as it finds it
     try:
         with _quiet_lightning(), _compiled(network, compiled):
-            trainer = _trainer(device, processes, recipe.epochs, callbacks)
+            trainer = _trainer(device, _strategy(model, processes), processes, recipe.epochs, callbacks)
             begin_at(trainer, start)
             trainer.fit(module)
         if averaging is not None:
@@ -159,13 +162,28 @@ def check_compiled(compiled: bool) -> None:
         raise UsageError("--compile needs a C++ compiler on the CPU, and there is no g++ or clang++")
 
 
-def _trainer(device: torch.device, processes: Processes, epochs: int, callbacks: list[Callback]) -> Trainer:
+def _strategy(model: Classifier, processes: Processes) -> Strategy | Literal["auto"]:
+    if processes.count == 1:
+        return "auto"
+    attached = isinstance(model, AttentiveClassifier) and isinstance(model.trunk, TimmTrunk)
+    return DDPStrategy(
+        broadcast_buffers=False,  # batch norm's statistics are the same in all processes already
+        find_unused_parameters=attached,  # a timm network may have parts that no tap needs
+    )
+
+
+def _trainer(
+    device: torch.device,
+    strategy: Strategy | Literal["auto"],
+    processes: Processes,
+    epochs: int,
+    callbacks: list[Callback],
+) -> Trainer:
     return Trainer(
         accelerator=device.type,
         devices=processes.on_each_node,
         num_nodes=processes.nodes,
-        # batch norm's statistics are the same in all processes already
-        strategy=DDPStrategy(broadcast_buffers=False) if processes.count > 1 else "auto",
+        strategy=strategy,
         plugins=[_environment(processes)],
         precision=best_precision(device),
         max_epochs=epochs,

@@ -55,7 +55,6 @@ class Snapshots(Callback):
     def __init__(self, run: Path, model: Classifier, stop: Stop, every: int = EVERY) -> None:
         self.folder = run / FOLDER
         self.model, self.stop, self.every = model, stop, every
-        self.saved: Path | None = None
         self._state, self.problems = snapshot.newest(self.folder)
         self.start = BEGINNING if self._state is None else Position(**self._state["position"])
 
@@ -115,7 +114,7 @@ class Snapshots(Callback):
         }
         _check_finite(state["model"], trainer)
         if trainer.is_global_zero:
-            self.saved = snapshot.write(self.folder, position.step, state)
+            snapshot.write(self.folder, position.step, state)
 
     def _restore(self, trainer: Trainer, state: snapshot.State) -> None:
         fill(self.model, state["model"])
@@ -176,8 +175,12 @@ def _random_state(trainer: Trainer) -> dict[str, Tensor]:
 
 
 def _of_all(trainer: Trainer, state: Tensor) -> Tensor:
-    gathered = trainer.strategy.all_gather(state.to(trainer.strategy.root_device))
-    return gathered.cpu().view(trainer.world_size, -1)
+    if trainer.world_size == 1:
+        return state[None]
+    own = state.to(trainer.strategy.root_device)
+    states = [torch.empty_like(own) for _ in range(trainer.world_size)]
+    torch.distributed.all_gather(states, own)
+    return torch.stack(states).cpu()
 
 
 def _set_random_state(trainer: Trainer, states: Mapping[str, Tensor]) -> None:
