@@ -153,9 +153,7 @@ def unfinished(out: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads((out / CONFIG).read_text(encoding="utf-8"))
     except ValueError:
         raise CheckpointError(f"{out / CONFIG}: damaged; begin a new run") from None
-    lacking = [
-        name for name in ("data", "recipe", "seed", "save_every", "compiled") if name not in config
-    ]
+    lacking = [name for name in ("data", "recipe", "seed", "save_every", "compiled") if name not in config]
     if lacking or not (out / START).is_file():
         raise CheckpointError(f"{out}: this run cannot be resumed (no {', '.join(lacking) or START}); begin a new one")
     return config

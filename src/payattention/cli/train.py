@@ -33,8 +33,8 @@ def train(
         typer.Option(
             metavar="NAME|FILE.toml",
             help=f"How to train: {', '.join(list_recipes())} (the paper: paper, on CIFAR); or a file of your own, "
-            'which may begin with base = "modern". By default modern, ours and short; for a timm backbone probe if it is '
-            "frozen, else finetune.",
+            'which may begin with base = "modern". By default modern, ours and short; for a timm backbone probe if it '
+            "is frozen, else finetune.",
             show_default=False,
         ),
     ] = None,
