@@ -1,6 +1,7 @@
 """Recipes: the paper's words epoch by epoch, Torch7's arithmetic in numpy, and files of one's own."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -153,8 +154,7 @@ def test_momentum_starts_anew_where_the_rate_drops() -> None:
 
 def test_the_page_lists_the_recipes() -> None:
     page = (Path(__file__).parent.parent / "docs/recipes.md").read_text(encoding="utf-8")
-    rows = [f"| `{name}` | {load_recipe(name).summary} |" for name in list_recipes()]
-    assert [line for line in page.splitlines() if line.startswith("| `") and line in rows] == rows
+    assert re.findall(r"^\| `(\S+)` \|", page.partition("Each [file]")[0], re.MULTILINE) == list_recipes()
 
 
 @pytest.mark.parametrize("name", list_recipes())
