@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import payattention as pa
 from payattention.cli.app import run
@@ -129,9 +130,8 @@ class TestLayerDecay:
             for number in block
         }
         for parameter, p in model.named_parameters():
-            assert rate[id(p)] == pytest.approx(
-                expected.get(parameter.rpartition(".")[0].rpartition(".")[0], recipe.lr)
-            )
+            layer = parameter.rsplit(".", 2)[0]
+            assert rate[id(p)] == pytest.approx(expected.get(layer, recipe.lr)), parameter
         assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
     def test_of_a_resnet_they_rise_from_stage_to_stage(self) -> None:

@@ -29,9 +29,9 @@ class Recipe:
         nesterov: Nesterov momentum.
         weight_decay: L2 penalty, as the optimizer applies it.
         decay_all: Whether norms and biases decay too (the authors' scripts) or not.
-        layer_decay: The factor on the learning rate from one group of the trunk's layers to the one before it (of a timm
-            backbone timm's groups, of VGG the convolutions between pools, of a ResNet its stages; the last has the full
-            rate); 1 for one rate throughout.
+        layer_decay: The factor on the learning rate from one group of the trunk's layers to the one before it (a timm
+            backbone's groups are timm's, VGG's the convolutions between pools, a ResNet's its stages; the last has the
+            full rate); 1 for one rate throughout.
         schedule: "steps" or "one_cycle".
         step_epochs: "steps": the rate is multiplied by `step_factor` every so many epochs.
         step_factor: "steps": that factor.
