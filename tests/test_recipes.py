@@ -164,7 +164,7 @@ def test_every_recipe_fits_the_default_network_and_says_what_to_expect(name: str
         return  # the README has what it reached
     text = (Path(__file__).parent.parent / f"src/payattention/training/recipes/{name}.toml").read_text()
     assert "payattention train" in text or "payattention quickstart" in text
-    assert all(word in text for word in ("expect", "time"))
+    assert all(word in text for word in ("to expect", "ime"))
 
 
 def test_a_recipe_sets_the_networks_options_where_it_has_them(image_set: ImageSet) -> None:
@@ -208,7 +208,7 @@ def test_a_file_changes_what_it_is_based_on(tmp_path: Path) -> None:
         ('base = "nowhere.toml"', "nowhere.toml cannot be read: No such file"),
         ('base = "paper"\nlearning_rate = 1', "mine.toml: unknown recipe field 'learning_rate'"),
         ('base = "paper"\nlr = "high"', "mine.toml: lr is 'high': a number is needed"),
-        ('base = "paper"\nlr = ', r"mine.toml is not TOML: .*line 2"),
+        ('base = "paper"\nlr = ten', r"mine.toml is not TOML: .*line 2"),
         ('base = "paper"\nmodel = 3', "mine.toml: model is 3: a table of options is needed"),
         ('base = "paper"\nmilestones = [[3, 0.1], [3, 0.1]]', "it takes pairs of epochs and a factor"),
         ('base = "paper"\nmilestones = [3, 4]', r"milestones is \[3, 4\]: it takes pairs"),
