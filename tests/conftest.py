@@ -13,7 +13,7 @@ if os.environ.get("PAYATTENTION_SHAPES") != "0":
         [f"payattention.{module}" for module in ("attention", "heads", "maps", "preprocessing")]
         + [f"payattention.models.{network}" for network in networks]
         + [f"payattention.training.{module}" for module in ("augment", "features")]
-        + [f"payattention.evaluation.{module}" for module in ("pointing", "query")],
+        + [f"payattention.evaluation.{module}" for module in ("metrics", "pointing", "query", "trivial")],
         "beartype.beartype",
     )
 
