@@ -28,6 +28,11 @@ SMALL = 0.0625
 QUICK = ["activation", "grad_cam"]
 
 
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("payattention.evaluation.measuring.STEPS", 2)
+
+
 @pytest.fixture
 def attentive() -> Classifier:
     model = settled(pa.create_model("vgg_att2_concat_pc", 2, SMALL))
@@ -226,7 +231,8 @@ def test_the_verb(attentive: Classifier, folder: Path, tmp_path: Path, capsys: p
     assert printed == {"out": str(out), **written}
     assert written["count"] == 4
     assert written["rows"][2]["name"] == "combined"
-    assert Image.open(out / "compare.png").width > 500
+    with Image.open(out / "compare.png") as sheet:
+        assert sheet.width > 500
     assert run([*command, "--out", str(tmp_path / "again")]) == 0
     text = capsys.readouterr().out
     assert "Grad-CAM layer13" in text
@@ -240,7 +246,7 @@ def test_the_verb(attentive: Classifier, folder: Path, tmp_path: Path, capsys: p
         (["--data", "cifar10"], "cifar10 has no object masks; these have: cluttered_digits"),
         (["--data", "cluttered_digit"], "did you mean 'cluttered_digits'"),
         (["--data", "cluttered_digits", "--methods", "gradcam"], "did you mean 'grad_cam'"),
-        (["--data", "cluttered_digits", "--costly", "1"], "1 is not in the range x>=2"),
+        (["--data", "cluttered_digits", "--costly", "1"], "'--costly'"),
     ],
 )
 def test_a_wrong_call_fails_before_any_data_is_read(

@@ -54,7 +54,7 @@ def of_toy(toy: Toy, pictures: Tensor, n: int) -> tuple[list[list[float]], list[
 
 
 def test_activation_is_the_mean_power(toy: Toy, pictures: Tensor) -> None:
-    maps = posthoc.activation(toy, pictures, power=3)["local"]
+    maps = posthoc.activation(toy, pictures, power=3.0)["local"]
     for n in range(2):
         a, b = of_toy(toy, pictures, n)[0]
         by_hand = [(abs(x) ** 3 + abs(y) ** 3) / 2 for x, y in zip(a, b, strict=True)]
