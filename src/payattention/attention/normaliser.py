@@ -7,7 +7,7 @@ paper's choice, makes positions compete; a sigmoid looks at each position by its
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from payattention.attention.sampling import record
@@ -60,18 +60,32 @@ class Hard(Softmax):
     each image; in evaluation it is the most likely position, so that a picture has one answer. No gradient passes
     through the choice: the scores are trained by REINFORCE (`payattention.training.reinforce`) on the log-probability
     of what was drawn, which goes to `sampling.draws`.
+
+    Args:
+        expected: In training, the probability that an image gets what it can expect, the softmax's g_a, instead of a
+            draw. Xu et al. take 1/2, for robustness; without it, the layers below hardly begin to learn.
     """
 
     soft = False
 
+    def __init__(self, expected: float = 0.5) -> None:
+        super().__init__()
+        self.expected = expected
+
     def estimate(self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
         probabilities = weights.flatten(1)  # (n, h*w)
-        if self.training:
-            position = torch.multinomial(probabilities.detach(), 1)  # (n, 1)
-            record(probabilities.gather(1, position).squeeze(1).log())
-        else:
-            position = probabilities.argmax(dim=1, keepdim=True)
-        return local.flatten(2).gather(2, position[:, None].expand(-1, local.shape[1], 1)).squeeze(2)
+        if not self.training:
+            return _at(probabilities.argmax(dim=1), local)
+        position = torch.multinomial(probabilities.detach(), 1).squeeze(1)  # (n,)
+        drawn = torch.rand(len(weights), device=weights.device) >= self.expected  # (n,)
+        log_probability = probabilities.gather(1, position[:, None]).squeeze(1).log()
+        record(log_probability.where(drawn, 0))  # an expectation is certain
+        return _at(position, local).where(drawn[:, None], super().estimate(weights, local))
+
+
+def _at(position: Int[Tensor, "n"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
+    """The local feature at one position of each image."""
+    return local.flatten(2).gather(2, position[:, None, None].expand(-1, local.shape[1], 1)).squeeze(2)
 
 
 NORMALISERS: dict[str, type[Normaliser]] = {"softmax": Softmax, "sigmoid": Sigmoid, "hard": Hard}
