@@ -1,12 +1,12 @@
-"""Trained against post-hoc maps, soft against hard attention: `python benchmarks/compare.py SOFT_RUN HARD_RUN`.
+"""Trained maps against post-hoc ones, and soft against hard attention: `python benchmarks/compare.py RUN`.
 
-Writes results/compare.json and docs/compare.png, from two networks trained alike on the embedded data but for the
-normaliser:
+Two networks are trained alike on the embedded data, but for the normaliser:
 
-    payattention quickstart --out SOFT_RUN
-    payattention train --recipe quickstart --width 0.125 --set normaliser=hard --out HARD_RUN
+    payattention quickstart --out runs/quickstart
+    payattention train --recipe quickstart --width 0.125 --set normaliser=hard --out runs/hard
 
-The first is measured as `payattention compare SOFT_RUN` does it, the second with its own maps and the trivial ones.
+The first is measured as `payattention compare` does it, into results/compare.json and docs/compare.png; the second with
+its own maps and the trivial ones, into results/hard.json.
 """
 
 import json
@@ -18,32 +18,32 @@ from typing import Any
 from rich.console import Console
 
 import payattention as pa
-from payattention.evaluation.comparison import Comparison, compare
+from payattention.evaluation import Comparison, compare
 from payattention.files import write_json, write_picture
 from payattention.map_sheet import map_sheet
 
 ROOT = Path(__file__).parent.parent
-COMMAND = "python benchmarks/compare.py SOFT_RUN HARD_RUN"
 
 
-def main(soft: str, hard: str) -> None:
+def main(run: str) -> None:
     data, console = pa.load_data("cluttered_digits", "test"), Console(stderr=True)
-    network = pa.load(soft)
-    compared = compare(network, data, console=console)
-    write_picture(ROOT / "docs" / "compare.png", map_sheet(network, data, compared, pictures=4))
-    drawn = compare(pa.load(hard), data, methods=[], console=console)
-    write_json(ROOT / "results" / "compare.json", {"soft": _result(soft, compared), "hard": _result(hard, drawn)})
+    model = pa.load(run)
+    if model.config.options.get("normaliser") == "hard":
+        write_json(ROOT / "results" / "hard.json", result(run, compare(model, data, methods=[], console=console)))
+        return
+    compared = compare(model, data, console=console)
+    write_json(ROOT / "results" / "compare.json", result(run, compared))
+    write_picture(ROOT / "docs" / "compare.png", map_sheet(model, data, compared, pictures=4))
 
 
-def _result(run: str, compared: Comparison) -> dict[str, Any]:
+def result(run: str, compared: Comparison) -> dict[str, Any]:
     trained = json.loads(Path(run, "result.json").read_text(encoding="utf-8"))
-    result = asdict(compared)
-    result["provenance"]["command"] = COMMAND
-    training = {"model": trained["model"], "recipe": trained["recipe"], "seed": trained["seed"]}
-    return {"error": trained["test"]["error"], "training": training, **result}
+    training = {key: trained[key] for key in ("model", "recipe", "seed")}
+    provenance = {**asdict(compared.provenance), "command": "python benchmarks/compare.py RUN"}
+    return {"error": trained["test"]["error"], "training": training, **asdict(compared), "provenance": provenance}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(f"usage: {COMMAND}")
-    main(*sys.argv[1:])
+    if len(sys.argv) != 2:
+        sys.exit("usage: python benchmarks/compare.py RUN")
+    main(sys.argv[1])

@@ -37,7 +37,7 @@ def data() -> str:
 
 
 def compare() -> str:
-    result = _result("compare")["soft"]
+    result = _result("compare")
     origin = result["provenance"]
     return (
         f"`{origin['command']}` on {origin['device']}, in {origin['seconds']:.0f} s: {result['count']:,} test images, "
@@ -47,7 +47,7 @@ def compare() -> str:
 
 
 def hard() -> str:
-    soft, drawn = (_result("compare")[name] for name in ("soft", "hard"))
+    soft, drawn = _result("compare"), _result("hard")
     errors = f"Test error: {soft['error']:.1f} % soft, {drawn['error']:.1f} % hard, trained alike.\n\n"
     rows = [
         {**row, "name": f"{name} {row['name']}"}
