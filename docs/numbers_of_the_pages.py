@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from payattention.evaluation.metrics import METRICS
+from tables_of_maps import compare, hard
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,43 +45,20 @@ def data() -> str:
     )
 
 
-def compare() -> str:
-    result = _result("compare")
-    origin = result["provenance"]
+def kills() -> str:
+    result = _result("kills")
+    writing = result["killed"].get("while a snapshot was written", 0)
     return (
-        f"`{origin['command']}` on {origin['device']}, in {origin['seconds']:.0f} s: {result['count']:,} test images, "
-        f"deletion and insertion on {result['costly']:,} of them; the network's test error is {result['error']:.1f} %."
-        f"\n\n{_table(result['rows'])}\n\n**{result['verdict']}**"
+        f"Measured (`python benchmarks/kills.py`, `results/kills.json`): {result['kills']} trainings were killed with "
+        f"`kill -9` at random moments, {writing} of them while a snapshot was written, and resumed; "
+        f"{result['bit_equal']} ended in the unbroken training's weights, byte for byte."
     )
 
 
-def hard() -> str:
-    soft, drawn = _result("compare"), _result("hard")
-    errors = f"Test error: {soft['error']:.1f} % soft, {drawn['error']:.1f} % hard, trained alike.\n\n"
-    rows = [
-        {**row, "name": f"{name} {row['name']}"}
-        for name, result in (("soft", soft), ("hard", drawn))
-        for row in result["rows"]
-        if row["kind"] == "trained"
-    ]
-    return errors + _table(rows)
-
-
-def _table(rows: list[dict[str, Any]]) -> str:
-    """Rows of a comparison as Markdown."""
-    headings = ["map", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture"]
-    lines = [headings, ["---", *["---:"] * (len(headings) - 1)]]
-    for row in rows:
-        scores = ["-" if row["scores"][key] is None else f"{row['scores'][key]:.1f}" for key in METRICS]
-        lines.append([row["name"], f"{row['pictures']:,}", *scores, f"{row['milliseconds']:.2f}"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-DOCS = ROOT / "docs"
 PAGES = {
     ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10},
-    DOCS / "data.md": {"data": data},
-    DOCS / "maps.md": {"compare": compare, "hard": hard},
+    ROOT / "docs" / "data.md": {"data": data},
+    ROOT / "docs" / "maps.md": {"compare": compare, "hard": hard},
 }
 
 
