@@ -122,3 +122,31 @@ def test_half_of_the_images_get_the_expectation() -> None:
     assert torch.equal(drawn[0] == 0, expected)
     one_of_them = (descriptor[:, :, None] == local.flatten(2)).all(1).any(1)
     assert torch.equal(one_of_them, ~expected)
+
+
+def test_reinforce_finds_the_position_that_tells() -> None:
+    """One position of eight is marked and shows the label, the others noise: by draws alone, the mark is learnt."""
+    count, hard = 256, Hard(expected=0.0)
+    u, classifier = nn.Conv2d(2, 1, 1), nn.Linear(2, 2)
+    optimizer = torch.optim.Adam([*u.parameters(), *classifier.parameters()], lr=0.05)
+
+    def draw_batch() -> tuple[Tensor, Tensor, Tensor]:
+        labels, marked = torch.randint(2, (count,)), torch.randint(8, (count,))
+        local = torch.zeros(count, 2, 1, 8)
+        local[:, 0, 0] = torch.randint(2, (count, 8)) * 2.0 - 1
+        local[torch.arange(count), :, 0, marked] = torch.stack([labels * 2.0 - 1, torch.ones(count)], dim=1)
+        return local, labels, marked
+
+    for _ in range(200):
+        local, labels, _ = draw_batch()
+        with draws() as drawn:
+            logits = classifier(hard.estimate(hard(u(local).squeeze(1)), local))
+        loss = F.cross_entropy(logits, labels)
+        loss = loss + score_function(drawn, F.cross_entropy(logits, labels, reduction="none"))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    local, labels, marked = draw_batch()
+    map_ = hard.eval()(u(local).squeeze(1))
+    assert (map_.flatten(1).argmax(1) == marked).float().mean() > 0.95
+    assert (classifier(hard.estimate(map_, local)).argmax(1) == labels).float().mean() > 0.95
