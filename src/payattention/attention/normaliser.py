@@ -63,7 +63,7 @@ class Hard(Softmax):
 
     Args:
         expected: In training, the probability that an image gets what it can expect, the softmax's g_a, instead of a
-            draw. Xu et al. take 1/2, for robustness; without it, the layers below hardly begin to learn.
+            draw. Xu et al. take 1/2, for robustness; with 0, the layers below hardly begin to learn.
     """
 
     soft = False
