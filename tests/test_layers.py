@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "files", "invocation", "machine", "processes", "maps", "drawing"),
     ("data", "preprocessing", "attention", "heads"),
     ("models",),
-    ("checkpoint", "peers", "posthoc"),
+    ("checkpoint", "initial_weights", "peers", "posthoc"),
     ("training",),
     ("evaluation",),
     ("explanation", "experiment", "gallery", "map_sheet"),
