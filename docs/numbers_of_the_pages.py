@@ -34,7 +34,40 @@ def data() -> str:
     )
 
 
-PAGES = {ROOT / "README.md": {"quickstart": quickstart}, ROOT / "docs" / "data.md": {"data": data}}
+def attacks() -> str:
+    blocks = []
+    for name, trained_on in (("quickstart", "cluttered digits"), ("cifar10", "CIFAR-10 (JPEG copy)")):
+        result, pgd = _result(f"attack-{name}"), _result(f"attack-{name}-pgd")
+        rates = {(row["attack"], row["eps"]): row["fooling_rate"] for row in result["attacks"]}
+        rates |= {("pgd", row["eps"]): row["fooling_rate"] for row in pgd["attacks"] if row["attack"] == "pgd"}
+        sizes = sorted({eps for _, eps in rates})
+        rows = [[attack, *(f"{rates[attack, eps]:.1f}" for eps in sizes)] for attack in ("noise", "fgsm", "pgd")]
+        blocks.append(
+            f"`{result['model']['name']}` at width {result['model']['width']:g}, {trained_on}, error "
+            f"{result['clean_error']:.1f} % ({result['count']:,} images, {pgd['count']} for PGD; "
+            f"`results/attack-{name}.json`, `results/attack-{name}-pgd.json`)\n\n"
+            + _table(["eps", *(f"{eps:g}" for eps in sizes)], rows)
+        )
+    return "\n\n".join(blocks)
+
+
+def transfer() -> str:
+    result = _result("transfer")
+    rows = []
+    for name, parts in result["sets"].items():
+        facts = parts["trained"]
+        scores = [f"{parts[key]['accuracy']:.1f} ± {parts[key]['deviation']:.1f}" for key in ("trained", "untrained")]
+        rows.append([name, f"{facts['count']:,}", str(facts["classes"]), *scores])
+    head = f"`{result['model']['name']}` at width {result['model']['width']:g} (`results/transfer.json`)"
+    return f"{head}\n\n" + _table(["set", "images", "classes", "trained", "untrained"], rows)
+
+
+PAGES = {
+    ROOT / "README.md": {"quickstart": quickstart},
+    ROOT / "docs" / "data.md": {"data": data},
+    ROOT / "docs" / "attacks.md": {"attacks": attacks},
+    ROOT / "docs" / "transfer.md": {"transfer": transfer},
+}
 
 
 def filled(page: Path) -> str:
@@ -45,6 +78,12 @@ def filled(page: Path) -> str:
         before, _, rest = text.partition(start)
         text = f"{before}{start}\n{numbers()}\n{end}{rest.partition(end)[2]}"
     return text
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown, all but its first column right-aligned."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _result(name: str) -> dict[str, Any]:

@@ -55,6 +55,9 @@ class GapVGG(Classifier):
             descriptors={"layer13": mean},
         )
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.look(images, None).descriptors["layer13"]
+
     def class_map(self, images: Float[Tensor, "n 3 h w"], labels: Tensor | None = None) -> Tensor:
         """Class activation maps (n, h, w): sum_c w_c F_c. Their mean and the bias make the class's logit.
 

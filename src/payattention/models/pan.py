@@ -110,6 +110,9 @@ class ProgressiveVGG(Classifier):
             query=torch.cat(used, dim=1) if used else None,
         )
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.head.features([self.look(images, None).descriptors[UPPER]])
+
     def drop_dead(self) -> None:
         for level in (self.gate, self.attention):
             level.drop_dead()

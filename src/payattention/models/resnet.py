@@ -128,8 +128,11 @@ class PlainResNet(Classifier):
         start(self, init)
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+        return Look(logits=self.classifier(self.features(images)))
+
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
         stage3 = self.trunk(self.prepared(images)).local["stage3"]
-        return Look(logits=self.classifier(self.norm(stage3).relu().mean((2, 3))))
+        return self.norm(stage3).relu().mean((2, 3))
 
 
 def attentive_resnet(

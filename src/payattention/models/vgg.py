@@ -202,6 +202,9 @@ class PlainVGG(Classifier):
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         return Look(logits=self.classifier(self.trunk(self.prepared(images)).query))
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.classifier[:-1](self.trunk(self.prepared(images)).query)
+
 
 def attentive_vgg(
     pools: Mapping[str, Pools],
