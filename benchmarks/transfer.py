@@ -2,7 +2,7 @@
 
 Writes results/transfer.json: a linear SVM's accuracy, in 5-fold cross-validation at 32 pixels, on the features of the
 trained network and, to compare with, of the same network before any training. It needs PAYATTENTION_DATA with
-`caltech101-30perclass.zip` (30 images of each class) and a copy of CIFAR-100, of whose test split 5,000 images are
+`caltech101-30perclass.zip` (30 images of each class) and a copy of CIFAR-100, of whose test split 2,000 images are
 taken; the other sets of the paper's table 3 are read by `payattention transfer` wherever they are.
 """
 
@@ -46,7 +46,7 @@ def untrained(config: ModelConfig) -> pa.Classifier:
 def main(run: str) -> None:
     trained = pa.load(run)
     models = {"trained": trained, "untrained": untrained(trained.config)}
-    sets = {"caltech101": caltech101(), "cifar100": limited(pa.load_data("cifar100", "test"), 5000)}
+    sets = {"caltech101": caltech101(), "cifar100": limited(pa.load_data("cifar100", "test"), 2000)}
     measured: dict[str, Any] = {}
     for name, data in sets.items():
         measured[name] = {key: asdict(transfer(model, data, seed=SEED)) for key, model in models.items()}
