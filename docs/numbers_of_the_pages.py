@@ -45,18 +45,18 @@ def data() -> str:
 
 def attacks() -> str:
     blocks = []
-    for name, trained_on in (("quickstart", "cluttered digits"), ("cifar10", "CIFAR-10 (JPEG copy)")):
-        result, pgd = _result(f"attack-{name}"), _result(f"attack-{name}-pgd")
+    for file in sorted((ROOT / "results").glob("attack-*.json"), reverse=True):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        methods = list(dict.fromkeys(row["attack"] for row in result["attacks"]))
+        sizes = list(dict.fromkeys(row["eps"] for row in result["attacks"]))
         rates = {(row["attack"], row["eps"]): row["fooling_rate"] for row in result["attacks"]}
-        rates |= {("pgd", row["eps"]): row["fooling_rate"] for row in pgd["attacks"] if row["attack"] == "pgd"}
-        sizes = sorted({eps for _, eps in rates})
-        rows = [[attack, *(f"{rates[attack, eps]:.1f}" for eps in sizes)] for attack in ("noise", "fgsm", "pgd")]
-        blocks.append(
-            f"`{result['model']['name']}` at width {result['model']['width']:g}, {trained_on}, error "
-            f"{result['clean_error']:.1f} % ({result['count']:,} images, {pgd['count']} for PGD; "
-            f"`results/attack-{name}.json`, `results/attack-{name}-pgd.json`)\n\n"
-            + _table(["eps", *(f"{eps:g}" for eps in sizes)], rows)
+        trained_on = result["data"] + (f" ({result['source']})" if result["source"] else "")
+        head = (
+            f"`{result['model']['name']}` at width {result['model']['width']:g}, {trained_on}: {result['count']:,} test "
+            f"images, error {result['clean_error']:.1f} % without an attack (`results/{file.name}`)"
         )
+        rows = [[method, *(f"{rates[method, eps]:.1f}" for eps in sizes)] for method in methods]
+        blocks.append(f"{head}\n\n{_table(['eps', *(f'{eps:g}' for eps in sizes)], rows)}")
     return "\n\n".join(blocks)
 
 
