@@ -52,8 +52,8 @@ def attacks() -> str:
         rates = {(row["attack"], row["eps"]): row["fooling_rate"] for row in result["attacks"]}
         trained_on = result["data"] + (f" ({result['source']})" if result["source"] else "")
         head = (
-            f"`{result['model']['name']}` at width {result['model']['width']:g}, {trained_on}: {result['count']:,} test "
-            f"images, error {result['clean_error']:.1f} % without an attack (`results/{file.name}`)"
+            f"`{result['model']['name']}` at width {result['model']['width']:g}, {trained_on}: {result['count']:,} "
+            f"test images, error {result['clean_error']:.1f} % without an attack (`results/{file.name}`)"
         )
         rows = [[method, *(f"{rates[method, eps]:.1f}" for eps in sizes)] for method in methods]
         blocks.append(f"{head}\n\n{_table(['eps', *(f'{eps:g}' for eps in sizes)], rows)}")
