@@ -60,17 +60,6 @@ def attacks() -> str:
     return "\n\n".join(blocks)
 
 
-def transfer() -> str:
-    result = _result("transfer")
-    rows = []
-    for name, parts in result["sets"].items():
-        facts = parts["trained"]
-        scores = [f"{parts[key]['accuracy']:.1f} ± {parts[key]['deviation']:.1f}" for key in ("trained", "untrained")]
-        rows.append([name, f"{facts['count']:,}", str(facts["classes"]), *scores])
-    head = f"`{result['model']['name']}` at width {result['model']['width']:g} (`results/transfer.json`)"
-    return f"{head}\n\n" + _table(["set", "images", "classes", "trained", "untrained"], rows)
-
-
 def kills() -> str:
     result = _result("kills")
     writing = result["killed"].get("while a snapshot was written", 0)
@@ -82,10 +71,7 @@ def kills() -> str:
 
 
 PAGES = {ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10}, ROOT / "docs" / "data.md": {"data": data}}
-PAGES |= {
-    ROOT / "docs" / "attacks.md": {"attacks": attacks},
-    ROOT / "docs" / "transfer.md": {"transfer": transfer},
-}
+PAGES |= {ROOT / "docs" / "attacks.md": {"attacks": attacks}}
 
 
 def filled(page: Path) -> str:
