@@ -17,7 +17,7 @@ LAYERS = (
     ("checkpoint", "peers"),
     ("training",),
     ("evaluation",),
-    ("explanation", "experiment", "gallery"),
+    ("explanation", "experiment", "gallery", "speed"),
     ("cli",),
 )
 LAYER = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}

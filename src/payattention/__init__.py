@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from payattention.data import ImageSet, load_data
     from payattention.errors import PayAttentionError
     from payattention.explanation import Explanation, explain
-    from payattention.models import Classifier, Look, attach, create_model, list_models, prune
+    from payattention.models import Classifier, Look, attach, create_model, fold, list_models, prune, winograd
     from payattention.peers import load_peer
 
 __version__ = "0.1.0"
@@ -25,12 +25,14 @@ _HOME = {
     "attach": "payattention.models",
     "create_model": "payattention.models",
     "explain": "payattention.explanation",
+    "fold": "payattention.models",
     "list_models": "payattention.models",
     "load": "payattention.checkpoint",
     "load_data": "payattention.data",
     "load_peer": "payattention.peers",
     "prune": "payattention.models",
     "save": "payattention.checkpoint",
+    "winograd": "payattention.models",
 }
 
 __all__ = [
@@ -42,12 +44,14 @@ __all__ = [
     "attach",
     "create_model",
     "explain",
+    "fold",
     "list_models",
     "load",
     "load_data",
     "load_peer",
     "prune",
     "save",
+    "winograd",
 ]
 
 
