@@ -11,6 +11,7 @@ from payattention.cli.app import run
 from payattention.errors import PayAttentionError, UsageError
 from payattention.evaluation.query import total_variation
 from payattention.models import create_model
+from payattention.models.winograd import suitable
 from payattention.speed import Spread, alternated, benchmark, quantised, ratios
 from payattention.speed.arithmetic import flops_per_image
 from payattention.speed.memory import check_fits, needed_bytes, peak_mebibytes
@@ -78,10 +79,16 @@ def test_a_batch_that_cannot_fit_is_refused_before_it_is_made() -> None:
         benchmark(create_model("vgg_att_pc", 3, SMALL), batch_size=100_000_000)
 
 
-def test_memory_that_runs_out_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("payattention.speed.benchmark.check_fits", lambda *_, **__: None)
-    with pytest.raises(UsageError, match=r"a batch of 100,000,000 does not fit into memory"):
-        benchmark(create_model("vgg_att_pc", 3, SMALL), batch_size=100_000_000, phases=("inference",), seconds=0)
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_memory_that_runs_out_is_explained(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("payattention.speed.benchmark._action", full)
+    with pytest.raises(UsageError, match=r"a batch of 8 does not fit into memory in training: .* memory"):
+        benchmark(create_model("vgg_att_pc", 3, SMALL), batch_size=8, precision="float32")
 
 
 def test_peak_memory_is_of_the_action_alone() -> None:
@@ -102,7 +109,8 @@ def test_every_network_is_measured(name: str) -> None:
     model = create_model(name, 3, SMALL)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     result = benchmark(model, batch_size=2, precision="float32", seconds=0)
-    assert list(result.phases) == ["training", "inference", "inference, folded"]
+    wide = ["inference, Winograd"] if suitable(model) else []  # of enough channels, even at this width
+    assert list(result.phases) == ["training", "inference", "inference, folded", *wide]
     for phase, pace in result.phases.items():
         assert pace.images_per_second == pytest.approx(2000 / pace.step_ms.median, rel=1e-2)
         assert pace.step_ms.min <= pace.step_ms.median <= pace.step_ms.max
@@ -114,11 +122,11 @@ def test_every_network_is_measured(name: str) -> None:
 
 
 def test_the_verb_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--width", "0.0625", "--batch-size", "2", "--seconds", "0", "--phase", "inference", "--json"]
+    arguments = ["--width", "0.125", "--batch-size", "2", "--seconds", "0", "--phase", "inference", "--json"]
     assert run(["benchmark", "vgg_att_pc", *arguments]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["provenance"]["command"].startswith("payattention benchmark vgg_att_pc")
-    assert set(result["phases"]) == {"inference", "inference, folded"}
+    assert set(result["phases"]) == {"inference", "inference, folded", "inference, Winograd"}
 
 
 def test_the_verb_takes_backbones_and_runs(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,12 +55,17 @@ def winograd(model: Classifier) -> Classifier:
         UsageError: No convolution that it could do.
     """
     fast = copy.deepcopy(model)
-    names = [name for name, module in fast.named_modules() if _suits(module)]
+    names = suitable(fast)
     if not names:
         raise UsageError(f"{model.name} has no 3x3 convolution of stride 1 that Winograd's algorithm could do faster")
     for name in names:
         fast.set_submodule(name, WinogradConv2d.of(fast.get_submodule(name)))
     return fast
+
+
+def suitable(model: nn.Module) -> list[str]:
+    """Names of the convolutions that it is faster for."""
+    return [name for name, module in model.named_modules() if _suits(module)]
 
 
 def _suits(module: nn.Module) -> bool:

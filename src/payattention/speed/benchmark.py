@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from payattention.errors import PayAttentionError, UsageError, unknown
 from payattention.evaluation.provenance import Provenance, Stopwatch
 from payattention.machine import best_device, best_precision
-from payattention.models import Classifier, fold
+from payattention.models import Classifier, fold, winograd
 from payattention.models.fold import foldable
+from payattention.models.winograd import suitable
 from payattention.speed.arithmetic import flops_per_image, matrix_peak
 from payattention.speed.int8 import CALIBRATION, multiplies_in_int8, quantised
 from payattention.speed.memory import check_fits, peak_mebibytes, too_large
@@ -35,9 +36,10 @@ class Pace:
         steps: How many were timed.
         images_per_second: At the median step.
         step_ms: Of one batch, milliseconds.
-        gflop_per_image: What the network needs; a multiply-add counts as two.
+        gflop_per_image: What the network needs, computed directly; a multiply-add counts as two.
         tflops: What the machine did, 10^12 operations a second.
-        percent_of_peak: Of the matrix peak; None in int8, for which none is measured.
+        percent_of_peak: Of the matrix peak; above 100 where Winograd's algorithm needs fewer operations; None in int8,
+            for which no peak is measured.
         peak_mebibytes: Of the GPU's tensors, or of the whole process; None where the system does not tell.
     """
 
@@ -80,15 +82,15 @@ def benchmark(
 ) -> Benchmark:
     """Times training steps and inference of a model on random images, in channels-last memory.
 
-    A training step is the forward and backward pass and SGD's update. Inference is timed as the model stands and,
-    where it has batch norms to fold, as `payattention.fold` makes it.
+    A training step is the forward and backward pass and SGD's update. Inference is timed as the model stands; where it
+    has batch norms to fold, as `payattention.fold` makes it; and on a CPU in float32 as `payattention.winograd` does.
 
     Args:
         model: The network; it is left as it is.
         batch_size: Images a step.
         image_size: Their side in pixels; by default the model's own.
         precision: A name of `PRECISIONS`; by default the machine's best for training.
-        phases: Of `PHASES`; by default both, and inference alone for int8.
+        phases: Of `PHASES`; int8 takes inference alone.
         seconds: How long each phase is timed; three steps at least.
         compiled: Whether to run through `torch.compile`.
 
@@ -108,12 +110,12 @@ def benchmark(
         check_fits(model, batch_size, image_size, training=phase == "training", device=device)
 
     peak = None if precision == "int8" else matrix_peak(device, PRECISIONS[precision])
-    images = torch.rand(batch_size, 3, image_size, image_size, device=device)
     paces = {}
-    for name, network in _networks(model, phases, precision).items():
+    for name, network in _networks(model, phases, precision, device).items():
         training = name == "training"
         flops = flops_per_image(network, image_size, training=training)
         with _explained(batch_size, training):
+            images = torch.rand(batch_size, 3, image_size, image_size, device=device)
             action = _action(network.to(device), images, precision, training=training, compiled=compiled)
             paces[name] = _pace(action, device, batch_size, flops, peak, seconds)
     return Benchmark(
@@ -182,7 +184,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def _networks(model: Classifier, phases: Sequence[str], precision: str) -> dict[str, Classifier]:
+def _networks(model: Classifier, phases: Sequence[str], precision: str, device: torch.device) -> dict[str, Classifier]:
     """Copies of a model by the names of what is timed."""
     if precision == "int8":
         return {"inference, int8": model}
@@ -190,9 +192,11 @@ def _networks(model: Classifier, phases: Sequence[str], precision: str) -> dict[
     if "training" in phases:
         networks["training"] = copy.deepcopy(model).train()
     if "inference" in phases:
-        networks["inference"] = copy.deepcopy(model).eval()
-        if foldable(networks["inference"]):
-            networks["inference, folded"] = fold(model)
+        networks["inference"] = fastest = copy.deepcopy(model).eval()
+        if foldable(fastest):
+            networks["inference, folded"] = fastest = fold(model)
+        if device.type == "cpu" and precision == "float32" and suitable(fastest):
+            networks["inference, Winograd"] = winograd(fastest)
     return networks
 
 
