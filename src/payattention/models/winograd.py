@@ -24,7 +24,7 @@ TILE = 4
 _PATCH = TILE + 2
 _CACHE = 16 * 2**20
 """Bytes of transformed input at a time: more falls out of a processor's cache."""
-_MIN_CHANNELS = 32
+_MIN_CHANNELS = 64
 """Below, the transforms cost more than the products save."""
 
 # B^T, G and A^T
@@ -151,15 +151,18 @@ def convolved(
     """The convolution, in channels-last memory, a few images at a time."""
     (count, _, height, width), channels = images.shape, weight.shape[2]
     rows, columns = -(-height // TILE), -(-width // TILE)
-    output = images.new_empty(count, rows, TILE, columns, TILE, channels)
-    for some, made in zip(_chunks(images), _chunks(output, images), strict=True):
+    shape = (count, channels, rows * TILE, columns * TILE)
+    output = torch.empty(shape, dtype=images.dtype, device=images.device, memory_format=torch.channels_last)
+    tiled = output.permute(0, 2, 3, 1).view(count, rows, TILE, columns, TILE, channels)
+    for some, made in zip(_chunks(images), _chunks(tiled, images), strict=True):
         products = torch.bmm(_patches(some), weight)  # (36, tiles, d)
         tiles = (_A2 @ products.view(_PATCH**2, -1)).view(TILE, TILE, len(some), rows, columns, channels)
         made.copy_(tiles.permute(2, 3, 0, 4, 1, 5))
         if bias is not None:
             made.add_(bias)
-    whole = output.view(count, rows * TILE, columns * TILE, channels)
-    return whole[:, :height, :width].permute(0, 3, 1, 2)
+    if shape[2:] == (height, width):
+        return output
+    return output[:, :, :height, :width].contiguous(memory_format=torch.channels_last)
 
 
 def weight_gradient(images: Float[Tensor, "n c h w"], grad: Float[Tensor, "n d h w"]) -> Float[Tensor, "d c 3 3"]:
