@@ -1,6 +1,7 @@
 """Measuring speed: what is counted is right, what cannot be is said, and int8 is the same network."""
 
 import json
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from payattention.speed.memory import check_fits, needed_bytes, peak_mebibytes
 from settling import settled
 
 SMALL = 0.0625
+MODULE = import_module("payattention.speed.benchmark")  # whose name a function has, too
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_memory_that_runs_out_is_explained(error: Exception, monkeypatch: pytest
     def full(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("payattention.speed.benchmark._action", full)
+    monkeypatch.setattr(MODULE, "_action", full)
     with pytest.raises(UsageError, match=r"a batch of 8 does not fit into memory in training: .* memory"):
         benchmark(create_model("vgg_att_pc", 3, SMALL), batch_size=8, precision="float32")
 
@@ -105,8 +107,9 @@ def test_peak_memory_is_of_the_action_alone() -> None:
 
 
 @pytest.mark.parametrize("name", pa.list_models())
-def test_every_network_is_measured(name: str) -> None:
-    model = create_model(name, 3, SMALL)
+def test_every_network_is_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "matrix_peak", lambda *_: 1e9)
+    model = create_model(name, 3, 0.125)  # PyTorch's CPU convolutions of a single channel crash in channels-last memory
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     result = benchmark(model, batch_size=2, precision="float32", seconds=0)
     wide = ["inference, Winograd"] if suitable(model) else []  # of enough channels, even at this width
@@ -114,7 +117,7 @@ def test_every_network_is_measured(name: str) -> None:
     for phase, pace in result.phases.items():
         assert pace.images_per_second == pytest.approx(2000 / pace.step_ms.median, rel=1e-2)
         assert pace.step_ms.min <= pace.step_ms.median <= pace.step_ms.max
-        assert pace.tflops > 0
+        assert pace.percent_of_peak == pytest.approx(1e5 * pace.tflops, abs=10)
         assert pace.gflop_per_image == pytest.approx(
             flops_per_image(model, 32, training=phase == "training") / 1e9, abs=1e-3
         )
@@ -161,7 +164,7 @@ def test_a_wrong_call_says_what_is_wrong(
 
 
 def test_emulated_bf16_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("payattention.speed.benchmark.best_precision", lambda _: "32-true")
+    monkeypatch.setattr(MODULE, "best_precision", lambda _: "32-true")
     model = create_model("vgg_att_pc", 3, SMALL)
     result = benchmark(model, batch_size=2, precision="bf16", phases=("inference",), seconds=0)
     assert "emulated" in result.notes[0]

@@ -1,6 +1,7 @@
 """Winograd's algorithm is a convolution."""
 
 import copy
+import sys
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def test_it_equals_the_direct_convolution_and_its_gradients(
 
 
 def test_batches_larger_than_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("payattention.models.winograd._CACHE", 1)  # one image at a time
+    monkeypatch.setattr(sys.modules[convolved.__module__], "_CACHE", 1)  # one image at a time
     images, grad, weight = torch.randn(3, 2, 9, 6), torch.randn(3, 4, 9, 6), torch.randn(4, 2, 3, 3)
     direct = F.conv2d(images, weight, padding=1)
     torch.testing.assert_close(convolved(images, transformed(weight), None), direct, rtol=1e-4, atol=1e-4)
@@ -65,21 +66,16 @@ def test_networks_keep_their_function_and_parameters(name: str) -> None:
     assert fast.state_dict().keys() == pa.fold(model).state_dict().keys()
 
 
-def test_training_follows_the_same_path() -> None:
-    model = pa.create_model("vgg_att2_concat_pc", 3, 0.125, dropout=0.0).to(memory_format=torch.channels_last)
+def test_a_network_has_the_same_gradients() -> None:
+    model = pa.create_model("vgg_att2_concat_pc", 3, 0.125, dropout=0.0).to(memory_format=torch.channels_last).train()
     fast = pa.winograd(model)
     images, labels = torch.rand(6, 3, 32, 32), torch.tensor([0, 1, 2, 0, 1, 2])
     for network in (model, fast):
-        network.train()
-        optimizer = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)
-        for _step in range(3):
-            optimizer.zero_grad()
-            F.cross_entropy(network(images), labels).backward()
-            optimizer.step()
-    theirs = dict(model.named_parameters())
-    for name, parameter in fast.named_parameters():
-        torch.testing.assert_close(parameter, theirs[name], rtol=0, atol=2e-3, msg=name)
-        assert parameter.stride() == theirs[name].stride()
+        F.cross_entropy(network(images), labels).backward()
+    for (name, ours), truth in zip(fast.named_parameters(), model.parameters(), strict=True):
+        difference = (ours.grad - truth.grad).norm()
+        assert difference <= 2e-2 * truth.grad.norm() + 1e-5, name  # rounding, through 13 batch norms of 6 images
+        assert ours.grad.stride() == truth.grad.stride()
 
 
 def test_new_weights_are_seen() -> None:

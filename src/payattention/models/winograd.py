@@ -35,7 +35,7 @@ _G = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6),
 _A = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
 
 
-def _squared(matrix: tuple[tuple[float, ...], ...]) -> Tensor:
+def _squared(matrix: tuple[tuple[int | float, ...], ...]) -> Tensor:
     """The matrix of X -> M X M^T on flattened X."""
     m = torch.tensor(matrix, dtype=torch.float64)
     return torch.kron(m, m).float()
