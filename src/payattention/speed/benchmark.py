@@ -168,7 +168,7 @@ def training_step(model: nn.Module, images: Tensor, labels: Tensor, precision: s
     return step
 
 
-def inference(model: nn.Module, images: Tensor, precision: str) -> Action:
+def inference(model: nn.Module, images: Tensor, precision: str = "float32") -> Action:
     """The logits of the same batch, again and again."""
 
     @torch.inference_mode()
