@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from payattention.data import ImageSet, load_data
     from payattention.errors import PayAttentionError
     from payattention.explanation import Explanation, explain
+    from payattention.initial_weights import warm_start
     from payattention.models import Classifier, Look, attach, create_model, fold, list_models, prune, winograd
     from payattention.peers import load_peer
 
@@ -32,6 +33,7 @@ _HOME = {
     "load_peer": "payattention.peers",
     "prune": "payattention.models",
     "save": "payattention.checkpoint",
+    "warm_start": "payattention.initial_weights",
     "winograd": "payattention.models",
 }
 
@@ -51,6 +53,7 @@ __all__ = [
     "load_peer",
     "prune",
     "save",
+    "warm_start",
     "winograd",
 ]
 
