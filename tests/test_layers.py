@@ -14,10 +14,10 @@ LAYERS = (
     ("errors", "files", "invocation", "machine", "processes", "maps", "drawing"),
     ("data", "preprocessing", "attention", "heads"),
     ("models",),
-    ("checkpoint", "initial_weights", "peers"),
+    ("checkpoint", "initial_weights", "peers", "posthoc"),
     ("training",),
     ("evaluation",),
-    ("explanation", "experiment", "gallery", "speed"),
+    ("explanation", "experiment", "gallery", "map_sheet", "speed"),
     ("cli",),
 )
 LAYER = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}
