@@ -17,7 +17,7 @@ LAYERS = (
     ("checkpoint", "initial_weights", "peers", "posthoc"),
     ("training",),
     ("evaluation",),
-    ("explanation", "experiment", "gallery", "map_sheet", "attack_figure", "side_by_side"),
+    ("explanation", "experiment", "gallery", "map_sheet", "attack_figure", "side_by_side", "speed"),
     ("cli",),
 )
 LAYER = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}

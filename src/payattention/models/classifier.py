@@ -45,6 +45,8 @@ class ModelConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     pruned: bool = False
     """Whether `payattention.prune` then removed its dead parameters."""
+    folded: bool = False
+    """Whether `payattention.fold` then merged its batch norms into the convolutions before them."""
 
 
 class Classifier(nn.Module):
