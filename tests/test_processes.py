@@ -148,7 +148,7 @@ def test_two_processes_train_the_weights_of_one(
         file = tmp_path / "pictures" / image_set.classes[label] / f"{k:02d}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(file)
-    fields = ("batch_size=8", "lr=1e-3", "shift=2", "cutout=8", "flips=half")
+    fields = ("batch_size=8", "lr=2e-4", "shift=2", "cutout=8", "flips=half")
     words = ["train", "--data", "folder:pictures", "--width", "0.0625", "--recipe", "quickstart", "--epochs", "1"]
     words += ["--json", *(word for field in fields for word in ("--recipe-set", field))]
     assert run([*words, "--out", "one"]) == 0
