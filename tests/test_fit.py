@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from payattention.data import ImageSet
-from payattention.training.fit import _compiled, fit, new_model
+from payattention.training.fit import fit, new_model
 from payattention.training.recipe import Recipe
 
 
@@ -37,9 +38,19 @@ def test_the_host_waits_for_the_device_a_few_times_an_epoch_however_many_steps_i
     assert counts[0] <= 10 * 2  # the metrics' three numbers, and Lightning's checks of the batches' number
 
 
-def test_a_network_is_compiled_in_place_and_only_while_it_is_trained() -> None:
-    network = nn.Linear(2, 2)
-    with _compiled(network, True):
-        assert network._compiled_call_impl is not None
-        assert set(network.state_dict()) == {"weight", "bias"}
-    assert network._compiled_call_impl is None
+def test_a_compiled_network_trains_alike_and_keeps_the_names_of_its_state(
+    image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the compiler cannot trace through its checks
+    compile_ = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compile_(module, backend="eager"))  # no C++ compiler
+    chosen = Recipe(summary="test", epochs=1, batch_size=16, lr=0.05, dropout=0.0)
+    states = []
+    for compiled in (False, True):
+        model = new_model("vgg_att2_concat_pc", image_set, chosen, width=0.0625)
+        fit(model, image_set, chosen, out=tmp_path, compiled=compiled)
+        states.append(model.state_dict())
+        assert model._compiled_call_impl is None
+    assert states[0].keys() == states[1].keys()
+    for name in states[0]:
+        torch.testing.assert_close(states[0][name], states[1][name], msg=name)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from payattention.data import ImageSet, load_data
     from payattention.errors import PayAttentionError
     from payattention.explanation import Explanation, explain
+    from payattention.initial_weights import warm_start
     from payattention.models import Classifier, Look, attach, create_model, list_models, prune
     from payattention.peers import load_peer
 
@@ -31,6 +32,7 @@ _HOME = {
     "load_peer": "payattention.peers",
     "prune": "payattention.models",
     "save": "payattention.checkpoint",
+    "warm_start": "payattention.initial_weights",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "load_peer",
     "prune",
     "save",
+    "warm_start",
 ]
 
 
