@@ -166,10 +166,7 @@ def _strategy(model: Classifier, processes: Processes) -> Strategy | Literal["au
     if processes.count == 1:
         return "auto"
     attached = isinstance(model, AttentiveClassifier) and isinstance(model.trunk, TimmTrunk)
-    return DDPStrategy(
-        broadcast_buffers=False,  # batch norm's statistics are the same in all processes already
-        find_unused_parameters=attached,  # a timm network may have parts that no tap needs
-    )
+    return DDPStrategy(find_unused_parameters=attached)  # a timm network may have parts that no tap needs
 
 
 def _trainer(
