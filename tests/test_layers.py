@@ -11,13 +11,13 @@ ROOT = Path(payattention.__file__).parent
 
 # from low to high; a room may import from its own and from lower ones
 LAYERS = (
-    ("errors", "files", "invocation", "machine", "maps", "drawing"),
+    ("errors", "files", "invocation", "machine", "maps", "drawing", "refinement"),
     ("data", "preprocessing", "attention", "heads"),
     ("models",),
-    ("checkpoint", "peers"),
+    ("checkpoint", "peers", "explanation"),
     ("training",),
     ("evaluation",),
-    ("explanation", "experiment", "gallery"),
+    ("experiment", "gallery", "query_gallery", "segment_gallery"),
     ("cli",),
 )
 LAYER = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}

@@ -47,8 +47,12 @@ def limited(data: ImageSet, count: int) -> ImageSet:
         raise UsageError(f"the limit is {count} images: it must be at least 1")
     if count >= len(data):
         return data
-    first = np.argsort(_rank_in_class(data.labels), kind="stable")[:count]  # the first of each class, the second, ...
-    return data.chosen(np.sort(first))
+    return data.chosen(evenly(data.labels, count))
+
+
+def evenly(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The numbers of `count` images, as evenly from all classes as they go, in order."""
+    return np.sort(np.argsort(_rank_in_class(labels), kind="stable")[:count])  # the first of each, the second, ...
 
 
 def of_classes(data: ImageSet, names: Sequence[str]) -> ImageSet:

@@ -2,5 +2,6 @@
 
 from payattention.evaluation.classify import Classification, classify
 from payattention.evaluation.pointing import Pointing, pointing
+from payattention.evaluation.segment import Segmentation, segment
 
-__all__ = ["Classification", "Pointing", "classify", "pointing"]
+__all__ = ["Classification", "Pointing", "Segmentation", "classify", "pointing", "segment"]
