@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from payattention.evaluation.segment import TRIVIAL
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -34,7 +36,45 @@ def data() -> str:
     )
 
 
-PAGES = {ROOT / "README.md": {"quickstart": quickstart}, ROOT / "docs" / "data.md": {"data": data}}
+def segment() -> str:
+    result = _result("segment")
+    first = result["sizes"][0]
+    head = (
+        f"`{result['model']['name']}` at width {result['model']['width']:g}, trained on CIFAR-10 (error "
+        f"{result['error']:.1f} %), on {first['count']:,} pictures of the Oxford pets ({first['source']}; "
+        f"`results/segment.json`)"
+    )
+    return "\n\n".join([head, *map(_segmented, result["sizes"])])
+
+
+def _segmented(result: dict[str, Any]) -> str:
+    """A table for one size of the pictures, and whether the combined map beats those that look at nothing."""
+    columns = {
+        "Jaccard, Otsu": "jaccard",
+        "pooled": "pooled",
+        "best threshold": "tuned",
+        "average precision": "precision",
+    }
+    lines = [f"| at {result['size']} px | {' | '.join(columns)} |", "|---|" + len(columns) * "---:|"]
+    for kind, found in result["maps"].items():
+        lines.append(f"| {kind} | " + " | ".join(f"{found[key]:.1f}" for key in columns.values()) + " |")
+    ahead = {
+        name: result["maps"]["combined"][key] - max(result["maps"][kind][key] for kind in TRIVIAL)
+        for name, key in columns.items()
+    }
+    return (
+        "\n".join(lines)
+        + "\n\nThe combined map beside the better of the two that never saw the picture: "
+        + ", ".join(f"{name} {points:+.1f}" for name, points in ahead.items())
+        + "."
+    )
+
+
+PAGES = {
+    ROOT / "README.md": {"quickstart": quickstart},
+    ROOT / "docs" / "data.md": {"data": data},
+    ROOT / "docs" / "segmentation.md": {"segment": segment},
+}
 
 
 def filled(page: Path) -> str:
