@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from payattention.evaluation.metrics import METRICS
 from payattention.evaluation.segment import TRIVIAL
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +19,15 @@ def quickstart() -> str:
         f"The combined map's peak falls on the digit (within {result['pointing']['tolerance']} px) in "
         f"{hits['combined']:.1f} % of {result['pointing']['count']:,} test images; the image centre does in "
         f"{hits['image centre']:.1f} %, a random point in {hits['random point']:.1f} %."
+    )
+
+
+def cifar10() -> str:
+    result = _result("cifar10")
+    model, made = result["model"], result["provenance"]
+    return (
+        f"CIFAR-10 (JPEG copy), `{model['name']}` at width {model['width']:g}, {result['recipe']['epochs']} epochs: "
+        f"test error {result['test']['error']:.2f} % after {made['seconds']:,.0f} s in all on {made['device']}."
     )
 
 
@@ -55,9 +65,10 @@ def _segmented(result: dict[str, Any]) -> str:
         "best threshold": "tuned",
         "average precision": "precision",
     }
-    lines = [f"| at {result['size']} px | {' | '.join(columns)} |", "|---|" + len(columns) * "---:|"]
+    shown = {**columns, "area": "area"}
+    lines = [f"| at {result['size']} px | {' | '.join(shown)} |", "|---|" + len(shown) * "---:|"]
     for kind, found in result["maps"].items():
-        lines.append(f"| {kind} | " + " | ".join(f"{found[key]:.1f}" for key in columns.values()) + " |")
+        lines.append(f"| {kind} | " + " | ".join(f"{found[key]:.1f}" for key in shown.values()) + " |")
     ahead = {
         name: result["maps"]["combined"][key] - max(result["maps"][kind][key] for kind in TRIVIAL)
         for name, key in columns.items()
@@ -70,10 +81,44 @@ def _segmented(result: dict[str, Any]) -> str:
     )
 
 
+def compare() -> str:
+    result = _result("compare")
+    origin = result["provenance"]
+    return (
+        f"`{origin['command']}` on {origin['device']}, in {origin['seconds']:.0f} s: {result['count']:,} test images, "
+        f"deletion and insertion on {result['costly']:,} of them; the network's test error is {result['error']:.1f} %."
+        f"\n\n{_table(result['rows'])}\n\n**{result['verdict']}**"
+    )
+
+
+def hard() -> str:
+    soft, drawn = _result("compare"), _result("hard")
+    errors = f"Test error: {soft['error']:.1f} % soft, {drawn['error']:.1f} % hard, trained alike.\n\n"
+    rows = [
+        {**row, "name": f"{name} {row['name']}"}
+        for name, result in (("soft", soft), ("hard", drawn))
+        for row in result["rows"]
+        if row["kind"] == "trained"
+    ]
+    return errors + _table(rows)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Rows of a comparison as Markdown."""
+    headings = ["map", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture"]
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)]]
+    for row in rows:
+        scores = ["-" if row["scores"][key] is None else f"{row['scores'][key]:.1f}" for key in METRICS]
+        lines.append([row["name"], f"{row['pictures']:,}", *scores, f"{row['milliseconds']:.2f}"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+DOCS = ROOT / "docs"
 PAGES = {
-    ROOT / "README.md": {"quickstart": quickstart},
-    ROOT / "docs" / "data.md": {"data": data},
-    ROOT / "docs" / "segmentation.md": {"segment": segment},
+    ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10},
+    DOCS / "data.md": {"data": data},
+    DOCS / "segmentation.md": {"segment": segment},
+    DOCS / "maps.md": {"compare": compare, "hard": hard},
 }
 
 

@@ -14,10 +14,10 @@ LAYERS = (
     ("errors", "files", "invocation", "machine", "maps", "drawing", "refinement"),
     ("data", "preprocessing", "attention", "heads"),
     ("models",),
-    ("checkpoint", "peers", "explanation"),
+    ("checkpoint", "peers", "posthoc", "explanation"),
     ("training",),
     ("evaluation",),
-    ("experiment", "gallery", "query_gallery", "segment_gallery"),
+    ("experiment", "gallery", "map_sheet", "query_gallery", "segment_gallery"),
     ("cli",),
 )
 LAYER = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}

@@ -67,6 +67,7 @@ def test_scores_by_hand() -> None:
     assert found.class_pooled == found.class_jaccard
     # half of the bright pixels are object, and half of the rest (of first); a quarter of the bright ones (of second)
     assert found.precision == pytest.approx(100 * (1 / 2 + 1 / 4) / 2, abs=0.01)
+    assert found.area == pytest.approx(100 * (400 / 800 + 200 / 600) / 2, abs=0.01)
     assert result.maps["low"] == result.maps["high"] == found
     everything = result.maps["all ones"]
     assert everything.class_jaccard == {"dark": 50, "bright": pytest.approx(100 * 50 / 600, abs=0.01)}
@@ -184,7 +185,7 @@ def test_what_cannot_be_asked_for() -> None:
     for model, options, told in (
         (pa.create_model("vgg", 2, 0.0625), {}, "vgg has no attention maps"),
         (pa.create_model("vgg_att_pc", 2, 0.0625), {"size": 3}, "size is 3 pixels"),
-        (Brightness(20), {"true_class": True}, "only vgg_gap has a map of the true class"),
+        (Brightness(20), {"true_class": True}, "only vgg_gap has one of the true class"),
         (gap, {"true_class": True}, "the model has no class 'dark'"),
     ):
         with pytest.raises(UsageError, match=told):
@@ -247,8 +248,8 @@ def test_what_a_segmentation_leaves_behind(tmp_path: Path) -> None:
     assert (written == mask(20, 24, place)).all()
     assert json.loads((tmp_path / "out" / "result.json").read_text())["maps"]["combined"]["jaccard"] == 100
     rows = (tmp_path / "out" / "table.csv").read_text().splitlines()
-    assert rows[0] == "map,class,pictures,jaccard,pooled,precision,threshold,tuned"
-    assert rows[1:3] == ["combined,all,14,100.0,100.0,100.0,,", "combined,dark,7,100.0,100.0,,,"]
+    assert rows[0] == "map,class,pictures,jaccard,pooled,area,precision,threshold,tuned"
+    assert rows[1:3] == ["combined,all,14,100.0,100.0,50.0,100.0,,", "combined,dark,7,100.0,100.0,,,,"]
     assert len(rows) == 1 + 3 * len(result.maps)
     assert len((tmp_path / "out" / "pictures.csv").read_text().splitlines()) == 1 + 14 * len(result.maps)
 

@@ -85,12 +85,12 @@ class _Drawer:
 def table(result: Segmentation) -> list[Sequence[object]]:
     """A header, and a row for each kind of map and class, the first of each kind for all classes together."""
     rows: list[Sequence[object]] = [
-        ("map", "class", "pictures", "jaccard", "pooled", "precision", "threshold", "tuned"),
+        ("map", "class", "pictures", "jaccard", "pooled", "area", "precision", "threshold", "tuned"),
     ]
     for kind, found in result.maps.items():
-        whole = (found.precision, found.threshold, found.tuned)
+        whole = (found.area, found.precision, found.threshold, found.tuned)
         rows.append((kind, "all", result.count, found.jaccard, found.pooled, *("" if x is None else x for x in whole)))
-        rows += [(kind, *row, "", "", "") for row in _by_class(found, result)]
+        rows += [(kind, *row, "", "", "", "") for row in _by_class(found, result)]
     return rows
 
 

@@ -176,15 +176,15 @@ def _print(result: "Segmentation", folder: Path) -> None:
 
     title = (
         f"{', '.join(filter(None, (result.data, result.split)))}: {result.count:,} pictures seen at {result.size} px, "
-        f"{result.empty:,} without an object; in %, higher is better"
+        f"{result.empty:,} without an object; in %"
     )
     tuned = ("Jaccard, best threshold", "threshold") if result.tuned_on else ()
     rows = []
     for kind, found in result.maps.items():
         best = ("-" if found.tuned is None else found.tuned, "-" if found.threshold is None else found.threshold)
         precision = "-" if found.precision is None else found.precision
-        rows.append((kind, found.jaccard, found.pooled, *best[: len(tuned)], precision))
-    print_table(("map", "Jaccard, Otsu", "pooled", *tuned, "pixel average precision"), rows, title)
+        rows.append((kind, found.jaccard, found.pooled, found.area, *best[: len(tuned)], precision))
+    print_table(("map", "Jaccard, Otsu", "pooled", "area", *tuned, "pixel average precision"), rows, title)
     if 1 < len(result.class_counts) <= _CLASSES:
         by_class = [(kind, *found.class_jaccard.values()) for kind, found in result.maps.items()]
         print_table(("map", *result.class_counts), by_class, "Jaccard, Otsu, by class")

@@ -14,7 +14,7 @@ from payattention.data.decode import with_mask
 from payattention.data.folder import pictures_in
 from payattention.data.imageset import ImageSet
 from payattention.data.load import check_name, check_split, listing_of, source_of
-from payattention.data.parts import evenly
+from payattention.data.parts import in_turn
 from payattention.data.pictures import quiet, shown
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError, unknown
@@ -48,7 +48,7 @@ class MaskedPictures:
         if count < 1:
             raise UsageError(f"the limit is {count} pictures: it must be at least 1")
         labels = np.array([sample.label for sample in self.samples])
-        return replace(self, samples=[self.samples[k] for k in evenly(labels, count)])
+        return replace(self, samples=[self.samples[k] for k in sorted(in_turn(labels)[:count])])
 
     def of_classes(self, names: Sequence[str]) -> "MaskedPictures":
         """The pictures of some classes.

@@ -38,7 +38,7 @@ from payattention.explanation import as_input, check_can_explain
 from payattention.machine import best_device
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
-from payattention.models.gap import GapVGG
+from payattention.models.class_map import ClassMapped
 from payattention.refinement import check_installed, refined
 
 COMBINED, REFINED = "combined", "combined, refined"
@@ -54,6 +54,8 @@ class Found:
         class_jaccard: The same by class.
         pooled: Intersection over union of all pictures' pixels together, at Otsu's threshold.
         class_pooled: The same by class.
+        area: Mean share of the picture that Otsu's mask takes; the objects' is the all-ones map's `jaccard`, where
+            every picture has one.
         threshold: Of a map in 0 ... 1, the best on other pictures; None if none were given.
         tuned: Mean Jaccard index at that threshold.
         precision: Mean pixel average precision; None for masks without a map, and without any object.
@@ -63,6 +65,7 @@ class Found:
     class_jaccard: Mapping[str, float]
     pooled: float
     class_pooled: Mapping[str, float]
+    area: float
     threshold: float | None
     tuned: float | None
     precision: float | None
@@ -105,11 +108,12 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Score:
-    """One mask beside one object: Jaccard index and average precision in 0 ... 1, areas in pixels."""
+    """One mask beside one object: `area` is the mask's share of the picture; intersection and union are in pixels."""
 
     jaccard: float
     intersection: int
     union: int
+    area: float
     precision: float | None
     curve: NDArray[np.float64] | None
     """Jaccard index at every threshold (`payattention.evaluation.threshold`); None for a mask without a map."""
@@ -218,8 +222,8 @@ def check_can_segment(
         check_installed()
     if not true_class:
         return
-    if not isinstance(model, GapVGG):
-        raise UsageError(f"{model.name} has one map whatever the class: only vgg_gap has a map of the true class")
+    if not isinstance(model, ClassMapped):
+        raise UsageError(f"{model.name} has one map whatever the class: only vgg_gap has one of the true class")
     for name in classes:
         if same_class(name, model.classes) is None:
             raise UsageError(f"the model has no class {name!r}, so no map of it; take that of the predicted class")
@@ -243,7 +247,7 @@ class _Look:
         return {COMBINED: self.model.combined(levels), **(levels if len(levels) > 1 else {})}
 
     def _of_true_class(self, images: Tensor, class_name: str) -> dict[str, Tensor]:
-        assert isinstance(self.model, GapVGG)  # check_can_segment
+        assert isinstance(self.model, ClassMapped)  # check_can_segment
         label = torch.tensor([same_class(class_name, self.model.classes)], device=images.device)
         return {self.model.levels[0]: self.model.class_map(images, label).relu()}
 
@@ -299,6 +303,7 @@ def _score(mask: NDArray[np.bool_], truth: NDArray[np.bool_], heat: NDArray[np.f
         jaccard=jaccard(masks, truths).item(),
         intersection=int((mask & truth).sum()),
         union=int((mask | truth).sum()),
+        area=float(mask.mean()),
         precision=None if heat is None else pixel_average_precision(torch.from_numpy(heat)[None], truths).item(),
         curve=None if heat is None else jaccard_curve(heat, truth),
     )
@@ -326,6 +331,7 @@ def _found(scores: Sequence[Score], classes: NDArray[np.str_], threshold: int | 
         class_jaccard={name: _percent(jaccards[own].mean()) for name, own in by_class.items()},
         pooled=_pooled(intersections, unions),
         class_pooled={name: _pooled(intersections[own], unions[own]) for name, own in by_class.items()},
+        area=_percent(np.mean([score.area for score in scores])),
         threshold=None if threshold is None else threshold / STEPS,
         tuned=None if threshold is None else _percent(np.mean([curve[threshold] for curve in curves])),
         precision=_percent(np.mean(precisions)) if precisions else None,

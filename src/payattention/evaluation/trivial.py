@@ -16,6 +16,6 @@ def centred_gaussian(n: int, h: int, w: int) -> Float[Tensor, "n h w"]:
     return torch.exp(-(rows[:, None] ** 2 + columns**2) / 2).expand(n, h, w).contiguous()
 
 
-def random_maps(n: int, h: int, w: int, seed: int = 0) -> Float[Tensor, "n h w"]:
+def random_maps(n: int, h: int, w: int, random: torch.Generator) -> Float[Tensor, "n h w"]:
     """Independent uniform noise at every pixel."""
-    return torch.rand(n, h, w, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(n, h, w, generator=random)
