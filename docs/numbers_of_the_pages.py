@@ -87,7 +87,7 @@ def compare() -> str:
     return (
         f"`{origin['command']}` on {origin['device']}, in {origin['seconds']:.0f} s: {result['count']:,} test images, "
         f"deletion and insertion on {result['costly']:,} of them; the network's test error is {result['error']:.1f} %."
-        f"\n\n{_table(result['rows'])}\n\n**{result['verdict']}**"
+        f"\n\n{_comparison(result['rows'])}\n\n**{result['verdict']}**"
     )
 
 
@@ -100,17 +100,45 @@ def hard() -> str:
         for row in result["rows"]
         if row["kind"] == "trained"
     ]
-    return errors + _table(rows)
+    return errors + _comparison(rows)
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def _comparison(rows: list[dict[str, Any]]) -> str:
     """Rows of a comparison as Markdown."""
     headings = ["map", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture"]
-    lines = [headings, ["---", *["---:"] * (len(headings) - 1)]]
+    lines = []
     for row in rows:
         scores = ["-" if row["scores"][key] is None else f"{row['scores'][key]:.1f}" for key in METRICS]
         lines.append([row["name"], f"{row['pictures']:,}", *scores, f"{row['milliseconds']:.2f}"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return _table(headings, lines)
+
+
+def attacks() -> str:
+    blocks = []
+    for name, trained_on in (("quickstart", "cluttered digits"), ("cifar10", "CIFAR-10 (JPEG copy)")):
+        result, pgd = _result(f"attack-{name}"), _result(f"attack-{name}-pgd")
+        rates = {(row["attack"], row["eps"]): row["fooling_rate"] for row in result["attacks"]}
+        rates |= {("pgd", row["eps"]): row["fooling_rate"] for row in pgd["attacks"] if row["attack"] == "pgd"}
+        sizes = sorted({eps for _, eps in rates})
+        rows = [[attack, *(f"{rates[attack, eps]:.1f}" for eps in sizes)] for attack in ("noise", "fgsm", "pgd")]
+        blocks.append(
+            f"`{result['model']['name']}` at width {result['model']['width']:g}, {trained_on}, error "
+            f"{result['clean_error']:.1f} % ({result['count']:,} images, {pgd['count']} for PGD; "
+            f"`results/attack-{name}.json`, `results/attack-{name}-pgd.json`)\n\n"
+            + _table(["eps", *(f"{eps:g}" for eps in sizes)], rows)
+        )
+    return "\n\n".join(blocks)
+
+
+def transfer() -> str:
+    result = _result("transfer")
+    rows = []
+    for name, parts in result["sets"].items():
+        facts = parts["trained"]
+        scores = [f"{parts[key]['accuracy']:.1f} ± {parts[key]['deviation']:.1f}" for key in ("trained", "untrained")]
+        rows.append([name, f"{facts['count']:,}", str(facts["classes"]), *scores])
+    head = f"`{result['model']['name']}` at width {result['model']['width']:g} (`results/transfer.json`)"
+    return f"{head}\n\n" + _table(["set", "images", "classes", "trained", "untrained"], rows)
 
 
 DOCS = ROOT / "docs"
@@ -119,6 +147,8 @@ PAGES = {
     DOCS / "data.md": {"data": data},
     DOCS / "segmentation.md": {"segment": segment},
     DOCS / "maps.md": {"compare": compare, "hard": hard},
+    DOCS / "attacks.md": {"attacks": attacks},
+    DOCS / "transfer.md": {"transfer": transfer},
 }
 
 
@@ -130,6 +160,12 @@ def filled(page: Path) -> str:
         before, _, rest = text.partition(start)
         text = f"{before}{start}\n{numbers()}\n{end}{rest.partition(end)[2]}"
     return text
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown, all but its first column right-aligned."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _result(name: str) -> dict[str, Any]:

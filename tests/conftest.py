@@ -10,7 +10,7 @@ if os.environ.get("PAYATTENTION_SHAPES") != "0":
 
     networks = ("attentive", "class_map", "gap", "pan", "resnet", "saoyan", "timm_trunk", "vgg")
     install_import_hook(
-        [f"payattention.{module}" for module in ("attention", "heads", "maps", "posthoc", "preprocessing")]
+        [f"payattention.{module}" for module in ("attacks", "attention", "heads", "maps", "posthoc", "preprocessing")]
         + [f"payattention.models.{network}" for network in networks]
         + [f"payattention.training.{module}" for module in ("augment", "features", "reinforce")]
         + [f"payattention.evaluation.{module}" for module in ("metrics", "pointing", "query", "trivial")],

@@ -11,13 +11,13 @@ ROOT = Path(payattention.__file__).parent
 
 # from low to high; a room may import from its own and from lower ones
 LAYERS = (
-    ("errors", "files", "invocation", "machine", "maps", "drawing", "refinement"),
-    ("data", "preprocessing", "attention", "heads"),
+    ("errors", "files", "invocation", "machine", "maps", "drawing", "captions", "refinement"),
+    ("data", "preprocessing", "attention", "heads", "attacks"),
     ("models",),
     ("checkpoint", "peers", "posthoc", "explanation"),
     ("training",),
     ("evaluation",),
-    ("experiment", "gallery", "map_sheet", "query_gallery", "segment_gallery"),
+    ("experiment", "gallery", "map_sheet", "attack_figure", "query_gallery", "segment_gallery", "side_by_side"),
     ("cli",),
 )
 LAYER = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}

@@ -6,7 +6,20 @@ from typing import NoReturn
 
 import typer
 
-from payattention.cli import compare, data, evaluate, maps, models, query, quickstart, segment, train
+from payattention.cli import (
+    attack,
+    compare,
+    data,
+    evaluate,
+    figure,
+    maps,
+    models,
+    query,
+    quickstart,
+    segment,
+    train,
+    transfer,
+)
 from payattention.errors import PayAttentionError
 from payattention.invocation import record
 
@@ -19,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
-for _verb in (quickstart, models, data, train, evaluate, maps, segment, query, compare):
+for _verb in (quickstart, models, data, train, evaluate, maps, segment, query, compare, attack, transfer, figure):
     app.command()(getattr(_verb, _verb.__name__.rpartition(".")[2]))
 
 # typer carries its own copy of click in newer releases: this is the base of its errors in either

@@ -108,6 +108,14 @@ class Classifier(nn.Module):
         """The network itself; `forward` and `attend` are its two faces."""
         raise NotImplementedError
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        """What the last linear classifier sees, in evaluation mode: the features of the paper's transfer (table 3).
+
+        The levels' descriptors after BN-ReLU, one after the other (k = 1024 for two levels of 512); without attention
+        the averaged or the hidden vector. With a classifier for each level, each sees its own part of the vector.
+        """
+        raise NotImplementedError
+
     def combined(self, maps: Mapping[str, Tensor]) -> Tensor:
         """A look's maps, the last two levels, as one (n, h, w) in 0 ... 1 (`payattention.maps.combined`)."""
         return combined([maps[name] for name in self.levels], root=not self.progressive)

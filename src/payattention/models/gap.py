@@ -58,6 +58,9 @@ class GapVGG(ClassMapped):
             descriptors={"layer13": mean},
         )
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.look(images, None).descriptors["layer13"]
+
     def local_layers(self) -> dict[str, nn.Module]:
         return self.trunk.local_layers()
 

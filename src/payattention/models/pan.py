@@ -113,6 +113,9 @@ class ProgressiveVGG(Classifier):
             query=torch.cat(used, dim=1) if used else None,
         )
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.head.features([self.look(images, None).descriptors[UPPER]])
+
     def local_layers(self) -> dict[str, nn.Module]:
         return self.trunk.local_layers()
 

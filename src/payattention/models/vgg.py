@@ -205,6 +205,9 @@ class PlainVGG(Classifier):
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         return Look(logits=self.classifier(self.trunk(self.prepared(images)).query))
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.classifier[:-1](self.trunk(self.prepared(images)).query)
+
     def local_layers(self) -> dict[str, nn.Module]:
         return {"layer13": self.trunk.layers["conv13"]}
 
