@@ -1,7 +1,9 @@
 """Makes two of the pages' pictures: `python docs/figures_of_masks_and_queries.py QUICKSTART_RUN ADDITIVE_RUN`.
 
-Like the paper's figures 8 and 10, on images of the embedded data. The second run is trained as the first, with
-`payattention train --model vgg_att2_concat_pc --width 0.125 --recipe quickstart --set compatibility=additive`.
+Like the paper's figures 8 and 10, on images of the embedded data. The second run comes from
+
+    payattention train --data cluttered_digits --model vgg_att2_concat_pc --set compatibility=additive \\
+        --width 0.125 --recipe quickstart --epochs 3
 """
 
 import sys
@@ -13,8 +15,7 @@ from PIL import Image
 
 import payattention as pa
 from payattention.data.masked import of_images
-from payattention.evaluation.ask import ask
-from payattention.query_gallery import query_sheet, shown_level
+from payattention.query_gallery import query_figure
 from payattention.segment_gallery import segment_gallery
 
 FIGURES = Path(__file__).parent / "figures"
@@ -31,9 +32,7 @@ def main(quickstart_run: str, additive_run: str) -> None:
 
     query, *targets = (Image.fromarray(image) for image in digits.images[np.flatnonzero(digits.labels == DIGIT)[:5]])
     named = {f"a {DIGIT}, number {k}": target for k, target in enumerate(targets, 1)}
-    answers = {name: [ask(model, query, target) for target in targets] for name, model in models.items()}
-    sheet = query_sheet(query, named, answers, shown_level(list(models.values())))
-    sheet.save(FIGURES / "query.png", optimize=True)
+    query_figure(models, query, named).save(FIGURES / "query.png", optimize=True)
 
 
 if __name__ == "__main__":

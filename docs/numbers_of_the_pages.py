@@ -77,7 +77,8 @@ def _segmented(result: dict[str, Any]) -> str:
         "\n".join(lines)
         + "\n\nThe combined map beside the better of the two that never saw the picture: "
         + ", ".join(f"{name} {points:+.1f}" for name, points in ahead.items())
-        + "."
+        + ". Multiplied with the Gaussian, it has a Jaccard index of {jaccard:.1f} and an average precision of "
+        "{precision:.1f}.".format(**result["times_gaussian"])
     )
 
 

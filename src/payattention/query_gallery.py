@@ -98,6 +98,33 @@ def query_gallery(
     return manifest
 
 
+def query_figure(
+    models: Mapping[str, Classifier],
+    query: Image.Image,
+    targets: Mapping[str, Image.Image],
+    *,
+    size: int | None = None,
+) -> Image.Image:
+    """`query_sheet` of several models, at the last but one level of the first.
+
+    Args:
+        models: By the name to call them.
+        query: The picture that asks, RGB.
+        targets: The pictures that answer, RGB, by the name to call them.
+        size: Shorter side of the pictures as the models see them, in pixels; by default that of their training.
+
+    Raises:
+        UsageError: A model without a query or without that level, or a size that it cannot take.
+    """
+    for model in models.values():
+        check_can_ask(model, size)
+    level = shown_level(list(models.values()))
+    answers = {
+        name: [ask(model, query, target, size=size) for target in targets.values()] for name, model in models.items()
+    }
+    return query_sheet(query, targets, answers, level)
+
+
 def query_sheet(
     query: Image.Image,
     targets: Mapping[str, Image.Image],
