@@ -230,9 +230,8 @@ def test_refined_masks_follow_the_edges() -> None:
 
 def test_refinement_leaves_trivial_masks_alone() -> None:
     pytest.importorskip("pydensecrf")
-    heat = np.ones((8, 9), np.float32)
     for whole in (np.ones((8, 9), np.bool_), np.zeros((8, 9), np.bool_)):
-        assert (refinement.refined(Image.new("RGB", (9, 8)), heat, whole) == whole).all()
+        assert (refinement.refined(Image.new("RGB", (9, 8)), whole) == whole).all()
 
 
 def test_what_a_segmentation_leaves_behind(tmp_path: Path) -> None:

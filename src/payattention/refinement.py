@@ -1,8 +1,8 @@
 """Masks that follow the edges of their pictures: a fully connected conditional random field.
 
 Krähenbühl and Koltun, Efficient Inference in Fully Connected CRFs, 2011. It wants `pydensecrf2`, the extra `crf`. The
-paper names it as what could refine its masks (section 6), and gives no settings; these are the usual ones of that
-library's examples, with the appearance kernel's reach in proportion to the picture.
+paper names it as what could refine its masks (section 6), and gives no settings. These are so narrow that a mask's
+border moves, and a small object does not vanish; reaches in space are in proportion to the picture.
 """
 
 from importlib.util import find_spec
@@ -14,10 +14,9 @@ from PIL import Image
 from payattention.errors import UsageError
 
 _ROUNDS = 5
-_SURE = 0.9  # the object's probability where the map is highest; 1 less that where it is lowest
-_SMOOTH = {"sxy": 3, "compat": 3}  # reach in pixels, weight
-_REACH = 0.16  # of the appearance kernel, in parts of the picture's longer side: 80 px of 500
-_APPEARANCE = {"srgb": 13, "compat": 10}  # reach in 8-bit colours, weight
+_SURE = 0.9  # the probability that a pixel is what the mask says
+_SMOOTH, _SMOOTH_WEIGHT = 0.006, 1  # reach in parts of the picture's longer side: 3 px of 500
+_NEAR, _ALIKE, _APPEARANCE_WEIGHT = 0.05, 5, 10  # reach in parts of the longer side, and in 8-bit colours
 
 
 def check_installed() -> None:
@@ -26,13 +25,12 @@ def check_installed() -> None:
         raise UsageError("dense-CRF refinement needs the package pydensecrf2: pip install 'payattention[crf]'")
 
 
-def refined(picture: Image.Image, heat: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def refined(picture: Image.Image, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The object's mask, bool (H, W), in place of one that a threshold cut out of a map.
 
     Args:
-        picture: RGB, of the map's size.
-        heat: The map, (H, W), in 0 ... 1.
-        mask: Where the map lies above the threshold. One of the whole picture, or of nothing, stays as it is.
+        picture: RGB.
+        mask: Of the picture's size. One of the whole picture, or of nothing, stays as it is.
 
     Raises:
         UsageError: pydensecrf2 is missing.
@@ -43,11 +41,12 @@ def refined(picture: Image.Image, heat: NDArray[np.float32], mask: NDArray[np.bo
 
     if mask.all() or not mask.any():
         return mask
-    threshold = (heat[mask].min() + heat[~mask].max()) / 2  # there, object and background are equally likely
-    above = np.interp(heat, (0, threshold, 1), (1 - _SURE, 0.5, _SURE)).astype(np.float32)
+    thing = np.where(mask, _SURE, 1 - _SURE).astype(np.float32)
+    side = max(picture.size)
     field = DenseCRF2D(picture.width, picture.height, 2)
-    field.setUnaryEnergy(np.ascontiguousarray(unary_from_softmax(np.stack([1 - above, above]))))
-    field.addPairwiseGaussian(**_SMOOTH)
-    field.addPairwiseBilateral(sxy=_REACH * max(picture.size), rgbim=np.array(picture.convert("RGB")), **_APPEARANCE)
-    background, thing = np.asarray(field.inference(_ROUNDS)).reshape(2, *heat.shape)
-    return thing > background
+    field.setUnaryEnergy(np.ascontiguousarray(unary_from_softmax(np.stack([1 - thing, thing]))))
+    field.addPairwiseGaussian(sxy=max(1, _SMOOTH * side), compat=_SMOOTH_WEIGHT)
+    pixels = np.array(picture.convert("RGB"))
+    field.addPairwiseBilateral(sxy=_NEAR * side, srgb=_ALIKE, rgbim=pixels, compat=_APPEARANCE_WEIGHT)
+    away, there = np.asarray(field.inference(_ROUNDS)).reshape(2, *mask.shape)
+    return there > away

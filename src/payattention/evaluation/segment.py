@@ -280,7 +280,7 @@ def _segmented(look: _Look, sample: Sample, class_name: str) -> Segmented:
     masks = {kind: otsu_masks(heat[None])[0].numpy() for kind, heat in heats.items()}
     maps = {kind: heat.numpy() for kind, heat in heats.items()}
     if look.refine:
-        masks[REFINED] = refined(picture, maps[COMBINED], masks[COMBINED])
+        masks[REFINED] = refined(picture, masks[COMBINED])
     scores = {kind: _score(mask, truth, maps.get(kind)) for kind, mask in masks.items()}
     return Segmented(sample.name, class_name, picture, truth, maps[COMBINED], masks, scores)
 
