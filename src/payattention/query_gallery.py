@@ -22,7 +22,9 @@ from payattention.gallery import unique_names, unreadable
 from payattention.maps import upsampled
 from payattention.models import Classifier
 
-_FAINTEST = 0.01  # a change of 1 % is the least that the colours are stretched to, so that rounding errors stay grey
+# the change that the deepest colour stands for: from 1 %, so that rounding errors stay grey, to 100 %, so that what was
+# next to nothing before does not outshine the rest
+_LEAST_SCALE, _MOST_SCALE = 0.01, 1.0
 _MOST = 24  # rows of a sheet
 
 
@@ -149,7 +151,7 @@ def query_sheet(
             prefix = f"{model_name}: " if model_name else ""
             drawn, most = _drawn(own[row], target, level)
             panels |= {f"{prefix}{what}": picture for what, picture in drawn.items()}
-            facts.append(f"{prefix}{_fact(own[row], level)}, at most {most:+.0%}")
+            facts.append(f"{prefix}{_fact(own[row], level)} (deepest colour: ±{most:.0%})")
         rows.append(list(panels.values()))
         labels.append(f"{name}  {'; '.join(facts)}")
     return contact_sheet(rows, list(panels), labels)
@@ -171,11 +173,11 @@ def shown_level(models: Sequence[Classifier], level: str | None = None) -> str:
 def _drawn(answer: Answer, target: Image.Image, level: str) -> tuple[dict[str, Image.Image], float]:
     own, asked, change = (_enlarged(maps[level], target) for maps in (answer.own, answer.asked, answer.change))
     brightest = max(own.max(), asked.max(), np.finfo(np.float32).tiny)
-    most = max(float(np.abs(answer.change[level]).max()), _FAINTEST)
+    most = float(np.abs(answer.change[level]).max().clip(_LEAST_SCALE, _MOST_SCALE))
     return {
         "own query": overlay(target, own / brightest),
         "asked": overlay(target, asked / brightest),
-        "change": overlay(target, (change / most + 1) / 2, colours=CHANGE_MAP),
+        "change": overlay(target, (change / most + 1).clip(0, 2) / 2, colours=CHANGE_MAP),
     }, most
 
 
