@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from payattention.evaluation.metrics import METRICS
-from payattention.evaluation.segment import TRIVIAL
+from table_of_segmentation import segment
+from tables_of_maps import compare, hard
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,72 +46,14 @@ def data() -> str:
     )
 
 
-def segment() -> str:
-    result = _result("segment")
-    first = result["sizes"][0]
-    head = (
-        f"`{result['model']['name']}` at width {result['model']['width']:g}, trained on CIFAR-10 (error "
-        f"{result['error']:.1f} %), on {first['count']:,} pictures of the Oxford pets ({first['source']}; "
-        f"`results/segment.json`)"
-    )
-    return "\n\n".join([head, *map(_segmented, result["sizes"])])
-
-
-def _segmented(result: dict[str, Any]) -> str:
-    """A table for one size of the pictures, and whether the combined map beats those that look at nothing."""
-    columns = {
-        "Jaccard, Otsu": "jaccard",
-        "pooled": "pooled",
-        "best threshold": "tuned",
-        "average precision": "precision",
-    }
-    shown = {**columns, "area": "area"}
-    lines = [f"| at {result['size']} px | {' | '.join(shown)} |", "|---|" + len(shown) * "---:|"]
-    for kind, found in result["maps"].items():
-        lines.append(f"| {kind} | " + " | ".join(f"{found[key]:.1f}" for key in shown.values()) + " |")
-    ahead = {
-        name: result["maps"]["combined"][key] - max(result["maps"][kind][key] for kind in TRIVIAL)
-        for name, key in columns.items()
-    }
+def kills() -> str:
+    result = _result("kills")
+    writing = result["killed"].get("while a snapshot was written", 0)
     return (
-        "\n".join(lines)
-        + "\n\nThe combined map beside the better of the two that never saw the picture: "
-        + ", ".join(f"{name} {points:+.1f}" for name, points in ahead.items())
-        + ". Multiplied with the Gaussian, it has a Jaccard index of {jaccard:.1f} and an average precision of "
-        "{precision:.1f}.".format(**result["times_gaussian"])
+        f"Measured (`python benchmarks/kills.py`, `results/kills.json`): {result['kills']} trainings were killed with "
+        f"`kill -9` at random moments, {writing} of them while a snapshot was written, and resumed; "
+        f"{result['bit_equal']} ended in the unbroken training's weights, byte for byte."
     )
-
-
-def compare() -> str:
-    result = _result("compare")
-    origin = result["provenance"]
-    return (
-        f"`{origin['command']}` on {origin['device']}, in {origin['seconds']:.0f} s: {result['count']:,} test images, "
-        f"deletion and insertion on {result['costly']:,} of them; the network's test error is {result['error']:.1f} %."
-        f"\n\n{_comparison(result['rows'])}\n\n**{result['verdict']}**"
-    )
-
-
-def hard() -> str:
-    soft, drawn = _result("compare"), _result("hard")
-    errors = f"Test error: {soft['error']:.1f} % soft, {drawn['error']:.1f} % hard, trained alike.\n\n"
-    rows = [
-        {**row, "name": f"{name} {row['name']}"}
-        for name, result in (("soft", soft), ("hard", drawn))
-        for row in result["rows"]
-        if row["kind"] == "trained"
-    ]
-    return errors + _comparison(rows)
-
-
-def _comparison(rows: list[dict[str, Any]]) -> str:
-    """Rows of a comparison as Markdown."""
-    headings = ["map", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture"]
-    lines = []
-    for row in rows:
-        scores = ["-" if row["scores"][key] is None else f"{row['scores'][key]:.1f}" for key in METRICS]
-        lines.append([row["name"], f"{row['pictures']:,}", *scores, f"{row['milliseconds']:.2f}"])
-    return _table(headings, lines)
 
 
 def attacks() -> str:

@@ -11,7 +11,7 @@ ROOT = Path(payattention.__file__).parent
 
 # from low to high; a room may import from its own and from lower ones
 LAYERS = (
-    ("errors", "files", "invocation", "machine", "maps", "drawing", "captions", "refinement"),
+    ("errors", "files", "invocation", "machine", "processes", "maps", "drawing", "captions", "refinement"),
     ("data", "preprocessing", "attention", "heads", "attacks"),
     ("models",),
     ("checkpoint", "peers", "posthoc", "explanation"),

@@ -79,10 +79,9 @@ def compare(
     from payattention.map_sheet import map_sheet
 
     compared = measure(model, images, methods=chosen, costly=costly, console=progress_console())
-    sheet = map_sheet(model, images, compared)
     result = {**asdict(compared), "source": images.source}
     write_json(folder / "compare.json", result)
-    write_picture(folder / "compare.png", sheet)
+    write_picture(folder / "compare.png", map_sheet(model, images, compared))
     if as_json:
         print_json({"out": str(folder), **result})
         return

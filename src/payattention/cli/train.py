@@ -1,7 +1,7 @@
 """`payattention train`."""
 
-from functools import partial
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from payattention.training.recipe import list_recipes
 
 
 def train(
+    context: typer.Context,
     model: Annotated[
         str, typer.Option(help="Network, of `payattention models`, or timm:NAME for attention on a timm backbone.")
     ] = "vgg_att2_concat_pc",
@@ -82,21 +83,45 @@ def train(
             show_default=False,
         ),
     ] = None,
+    save_every: Annotated[
+        int, typer.Option(min=1, metavar="STEPS", help="Steps between two snapshots; each epoch's end makes one, too.")
+    ] = 500,
+    compile_: Annotated[
+        bool,
+        typer.Option(
+            "--compile", help="Compile the network first (minutes): for long runs on a GPU, or with a C++ compiler."
+        ),
+    ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Go on with a run that was stopped, exactly; no other option is needed.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network and measure its error.
 
     The error is measured once, after the last epoch: on the test split, or on what was held out.
 
-    Writes a run folder: config.json, metrics.jsonl (a line an epoch), model.safetensors, result.json.
+    Writes a run folder: config.json, metrics.jsonl (a line an epoch), model.safetensors, result.json; while it trains,
+    snapshots/. Ctrl-C and SIGTERM save a snapshot, say how to go on, and exit with 130 and 143.
     """
-    from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.cli.reading import read
-    from payattention.data import check_name, held_out
+    from payattention.cli.output import progress_console
+    from payattention.cli.reading import Wanted
+    from payattention.cli.resuming import check_alone, go_on
+    from payattention.data import check_name
     from payattention.data.parts import check_share
     from payattention.models import check_model, native_size
     from payattention.preprocessing import check_sizes
     from payattention.training.recipe import default_recipe, load_recipe
+
+    if resume is not None:
+        check_alone(context)
+        _print(resume, go_on(resume, data_root, progress_console()), as_json)
+        return
 
     # everything is checked before any data is read, and the folder is made only when training can start
     overrides = assignments(recipe_set, "--recipe-set") | ({} if epochs is None else {"epochs": epochs})
@@ -118,19 +143,45 @@ def train(
     from payattention.evaluation.provenance import Stopwatch
 
     watch, console = Stopwatch(), progress_console()
-    part = partial(read, data, root=data_root, image_size=image_size, strict=strict, classes=classes, limit=limit)
-    images = part("train")
-    images, measured = (images, part("test")) if hold_out is None else held_out(images, hold_out)
+    root = None if data_root is None else str(data_root)
+    wanted = Wanted(data, root, image_size, strict, classes, limit, hold_out)
+    images, measured = wanted.read()
     console.print(f"training {model} on {len(images):,} images")
 
     from payattention.experiment import train_and_test
 
     _, result = train_and_test(
-        model, images, measured, chosen, folder, width=width, options=options, seed=seed, console=console, watch=watch
+        model,
+        images,
+        measured,
+        chosen,
+        folder,
+        width=width,
+        options=options,
+        seed=seed,
+        console=console,
+        watch=watch,
+        reading=wanted.anywhere(),
+        save_every=save_every,
+        compiled=compile_,
     )
+    _print(folder, result, as_json)
+
+
+def _print(folder: Path, result: dict[str, Any], as_json: bool) -> None:
+    from payattention.cli.output import print_json, print_table
+    from payattention.processes import here
+
+    if not here().first:
+        return
     if as_json:
         print_json({"run": str(folder), **result})
-    else:
-        row = (measured.split, len(measured), result["test"]["error"], result["provenance"]["seconds"])
-        print_table(("measured on", "images", "error %", "seconds in all"), [row])
-        print(f"run folder: {folder}")
+        return
+    row = (
+        result["data"]["measured_on"],
+        result["test"]["count"],
+        result["test"]["error"],
+        result["provenance"]["seconds"],
+    )
+    print_table(("measured on", "images", "error %", "seconds in all"), [row])
+    print(f"run folder: {folder}")

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from payattention.evaluation.sources import COMBINED, Kind
 
+_LISTED = 3  # of the rows above it
+
 
 @dataclass(frozen=True)
 class Margin:
@@ -51,8 +53,9 @@ def verdict(above: Mapping[str, Margin], precision: Mapping[str, Tensor]) -> str
             f"{own} beats every post-hoc row in pixel average precision; the nearest, {name}, lies "
             f"{_points(nearest)} below it."
         )
-    listed = ", ".join(f"{name} by {_points(margin)}" for name, margin in better.items())
-    return f"{own} does not beat every post-hoc row in pixel average precision. Above it: {listed}."
+    listed = ", ".join(f"{name} by {_points(margin)}" for name, margin in list(better.items())[:_LISTED])
+    others = f", and {len(better) - _LISTED} others" if len(better) > _LISTED else ""
+    return f"{own} does not beat every post-hoc row in pixel average precision. Above it: {listed}{others}."
 
 
 def _differences(own: Tensor, other: Tensor) -> Tensor:
