@@ -46,7 +46,7 @@ def attack(
         typer.Option(metavar="A,B,...", help="Of noise (no attack, to compare with), fgsm (the paper's) and pgd."),
     ] = "noise,fgsm",
     away_from: Annotated[
-        str, typer.Option(help="The class to lead away from: predicted or true. The paper does not say.")
+        str, typer.Option(help="The class to lead away from: predicted (the paper) or true.")
     ] = "predicted",
     steps: StepsOption = 20,
     step_size: StepSizeOption = None,
