@@ -12,7 +12,7 @@ if os.environ.get("PAYATTENTION_SHAPES") != "0":
     install_import_hook(
         [f"payattention.{module}" for module in ("attacks", "attention", "heads", "maps", "posthoc", "preprocessing")]
         + [f"payattention.models.{network}" for network in networks]
-        + [f"payattention.training.{module}" for module in ("augment", "features", "reinforce")]
+        + [f"payattention.training.{module}" for module in ("augment", "features", "reinforce", "sheets")]
         + [f"payattention.evaluation.{module}" for module in ("metrics", "pointing", "query", "trivial")],
         "beartype.beartype",
     )

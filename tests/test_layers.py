@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "files", "invocation", "machine", "processes", "maps", "drawing", "captions", "refinement"),
     ("data", "preprocessing", "attention", "heads", "attacks"),
     ("models",),
-    ("checkpoint", "peers", "posthoc", "explanation"),
+    ("checkpoint", "initial_weights", "peers", "posthoc", "explanation"),
     ("training",),
     ("evaluation",),
     ("experiment", "gallery", "map_sheet", "attack_figure", "query_gallery", "segment_gallery", "side_by_side"),

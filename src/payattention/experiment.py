@@ -32,6 +32,8 @@ from payattention.training.recipe import Recipe
 from payattention.training.resuming import EVERY, FOLDER, Snapshots
 from payattention.training.snapshot import SnapshotError, written
 from payattention.training.stopping import Stop, Stopped
+from payattention.training.views import Views
+from payattention.initial_weights import warm_start
 
 CONFIG, START, RESULT = "config.json", "start.safetensors", "result.json"
 
@@ -51,12 +53,15 @@ def train_and_test(
     reading: Mapping[str, Any] | None = None,
     save_every: int = EVERY,
     compiled: bool = False,
+    init_from: Path | None = None,
+    tensorboard: bool = False,
+    sheet_every: int = 0,
 ) -> tuple[Classifier, dict[str, Any]]:
-    """Trains a fresh network and writes `config.json`, `metrics.jsonl`, `model.safetensors` and `result.json`.
+    """Trains a network and writes `config.json`, `metrics.jsonl`, `metrics.csv`, `model.safetensors`, `result.json`.
 
-    The test split is read once, after the last epoch; nothing is selected on it. A run that is stopped, or fails, after
-    its first snapshot can be resumed; one that had none leaves no folder behind. Under torchrun or srun the processes
-    train together, and the first one writes.
+    The error is measured once, after the last epoch; nothing is selected on the test split. A run that is stopped, or
+    fails, after its first snapshot can be resumed; one that had none leaves no folder behind. Under torchrun or srun
+    the processes train together, and the first one writes.
 
     Args:
         model: A network's name.
@@ -72,6 +77,10 @@ def train_and_test(
         reading: How to read the two sets again; kept in `config.json` for whoever resumes the run.
         save_every: Steps between two snapshots within an epoch.
         compiled: Whether to compile the network for training.
+        init_from: A saved model whose weights it begins with, where they fit (`payattention.warm_start`).
+        tensorboard: Whether to write for TensorBoard.
+        sheet_every: Epochs from one sheet of attention maps to the next, of the same few pictures of the test split,
+            which are only looked at; 0 makes none.
 
     Returns:
         The trained model and the content of `result.json`.
@@ -88,8 +97,11 @@ def train_and_test(
     check_compiled(compiled)
     network = new_model(model, train, recipe, width=width, seed=seed, **(options or {}))
     _check_smallest(network, recipe, train.image_size)
+    if sheet_every:
+        network.check_has_maps()
     config = {
         "model": asdict(network.config),
+        "init_from": None if init_from is None else _begun_from(network, init_from, console),
         "data": _described(train, test),
         "reading": reading,
         "recipe": recipe.to_dict(),
@@ -98,6 +110,8 @@ def train_and_test(
         "processes": here().count,
         "save_every": save_every,
         "compiled": compiled,
+        "tensorboard": tensorboard,
+        "sheet_every": sheet_every,
     }
     with _kept_if_begun(out, config, new=True):
         if here().first:
@@ -159,7 +173,7 @@ def _finished(
     if (out / WEIGHTS).is_file():
         network, curve = load(out), _lines(out / METRICS)
     else:
-        curve = _trained(network, train, config, out, console)
+        curve = _trained(network, train, test, config, out, console)
     test_error = classify(network, test)
     result = {
         **{name: value for name, value in config.items() if name != "reading"},  # paths of this machine
@@ -176,7 +190,12 @@ def _finished(
 
 
 def _trained(
-    network: Classifier, train: ImageSet, config: Mapping[str, Any], out: Path, console: Console | None
+    network: Classifier,
+    train: ImageSet,
+    test: ImageSet,
+    config: Mapping[str, Any],
+    out: Path,
+    console: Console | None,
 ) -> list[dict[str, float]]:
     """Trains from the newest snapshot, or from the start, and saves the weights."""
     recipe = Recipe(**config["recipe"])
@@ -196,12 +215,21 @@ def _trained(
             console=console,
             snapshots=snapshots,
             compiled=config["compiled"],
+            views=Views(config.get("tensorboard", False), config.get("sheet_every", 0), test),
         )
         if here().first:
             save(network, out)
         if stop.received:
             raise Stopped("stopped after the last step, the weights are saved", stop.received)
     return curve
+
+
+def _begun_from(network: Classifier, source: Path, console: Console | None) -> dict[str, Any]:
+    """Takes over what fits of a saved model, and says what."""
+    start = warm_start(network, source)
+    if console is not None:
+        console.print(str(start), highlight=False)
+    return asdict(start)
 
 
 def _described(train: ImageSet, test: ImageSet) -> dict[str, Any]:

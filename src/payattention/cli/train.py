@@ -31,8 +31,10 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help=f"How to train, of {', '.join(list_recipes())} (the paper: paper). By default modern, ours and short; "
-            "for a timm backbone probe if it is frozen, else finetune.",
+            metavar="NAME|FILE.toml",
+            help=f"How to train: {', '.join(list_recipes())} (the paper: paper, on CIFAR); or a file of your own, "
+            'which may begin with base = "modern". By default modern, ours and short; for a timm backbone probe if it '
+            "is frozen, else finetune.",
             show_default=False,
         ),
     ] = None,
@@ -75,6 +77,15 @@ def train(
     seed: SeedOption = 0,
     out: OutOption = None,
     set_: SetOption = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN|FILE",
+            help="Begin with a saved model's weights, where name and shape fit (paper: CUB from CIFAR-100); what does "
+            "not is listed.",
+            show_default=False,
+        ),
+    ] = None,
     recipe_set: Annotated[
         list[str] | None,
         typer.Option(
@@ -86,6 +97,18 @@ def train(
     save_every: Annotated[
         int, typer.Option(min=1, metavar="STEPS", help="Steps between two snapshots; each epoch's end makes one, too.")
     ] = 500,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write loss, error, rate and images/s for TensorBoard, too.")
+    ] = False,
+    sheet_every: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="EPOCHS",
+            help="Draw the attention maps of the same 8 pictures every so many epochs, into sheets/; 0 draws none. "
+            "They are held-out pictures with --hold-out, else of the test split: only to look at, nothing is chosen.",
+        ),
+    ] = 0,
     compile_: Annotated[
         bool,
         typer.Option(
@@ -106,9 +129,10 @@ def train(
 
     The error is measured once, after the last epoch: on the test split, or on what was held out.
 
-    Writes a run folder: config.json, metrics.jsonl (a line an epoch), model.safetensors, result.json; while it trains,
-    snapshots/. Ctrl-C and SIGTERM save a snapshot, say how to go on, and exit with 130 and 143.
+    Writes a run folder: config.json, metrics.jsonl and metrics.csv (a line an epoch), model.safetensors, result.json;
+    while it trains, snapshots/. Ctrl-C and SIGTERM save a snapshot, say how to go on, and exit with 130 and 143.
     """
+    from payattention.checkpoint import load
     from payattention.cli.output import progress_console
     from payattention.cli.reading import Wanted
     from payattention.cli.resuming import check_alone, go_on
@@ -116,6 +140,7 @@ def train(
     from payattention.data.parts import check_share
     from payattention.models import check_model, native_size
     from payattention.preprocessing import check_sizes
+    from payattention.training.model_options import model_options
     from payattention.training.recipe import default_recipe, load_recipe
 
     if resume is not None:
@@ -131,8 +156,15 @@ def train(
     frozen = bool(options.get("freeze"))
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)
+    options = model_options(chosen, model) | options
     check_model(model, width, **options)
     check_sizes(options.get("preprocessing"), chosen.sizes)
+    if tensorboard or sheet_every:
+        from payattention.training.views import check_views
+
+        check_views(model, options, tensorboard, sheet_every)
+    if init_from is not None:
+        load(init_from)  # once more when it is used, but a mistake is better found before the data is read
     if hold_out is not None:
         check_share(hold_out)
     image_size = image_size or native_size(model)
@@ -164,6 +196,9 @@ def train(
         reading=wanted.anywhere(),
         save_every=save_every,
         compiled=compile_,
+        init_from=init_from,
+        tensorboard=tensorboard,
+        sheet_every=sheet_every,
     )
     _print(folder, result, as_json)
 

@@ -5,11 +5,13 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from lightning import Trainer
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.environments import (
     ClusterEnvironment,
@@ -19,21 +21,25 @@ from lightning.pytorch.plugins.environments import (
 )
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.machine import best_device, best_precision
-from payattention.models import Classifier, create_model, entry
+from payattention.models import Classifier, create_model
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.timm_trunk import TimmTrunk
 from payattention.preprocessing import Preprocessing, check_sizes
 from payattention.processes import Processes, here
+from payattention.training.averaging import Averaging, settle
 from payattention.training.batches import DeviceSet, batches_of
 from payattention.training.features import FeatureClassifier, FeatureSet, is_frozen
+from payattention.training.finite import Finite
+from payattention.training.model_options import model_options
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe
 from payattention.training.resuming import BEGINNING, Snapshots, begin_at
+from payattention.training.views import NO_VIEWS, Views
 from payattention.training.watching import Bar, Metrics
 
 METRICS = "metrics.jsonl"
@@ -47,10 +53,9 @@ def new_model(
     Raises:
         UsageError: An unknown name, an impossible combination, or a recipe that a frozen backbone cannot follow.
     """
+    options = model_options(recipe, name) | options
     check_sizes(options.get("preprocessing"), recipe.sizes)
     torch.manual_seed(seed)
-    if recipe.dropout is not None and "dropout" in entry(name).options:
-        options.setdefault("dropout", recipe.dropout)
     model = create_model(name, len(data.classes), width, **options)
     if is_frozen(model):
         recipe.check_frozen()
@@ -70,13 +75,15 @@ def fit(
     console: Console | None = None,
     snapshots: Snapshots | None = None,
     compiled: bool = False,
+    views: Views = NO_VIEWS,
 ) -> list[dict[str, float]]:
     """Trains a model in place, in the machine's best precision, and leaves it in evaluation mode.
 
     A frozen backbone runs over the data once, and what follows it is trained on the features that it gave.
 
-    Writes one line of metrics an epoch to `metrics.jsonl` in `out`; the last epoch's weights are the result, nothing is
-    selected. With a console, shows a progress bar on it. Under torchrun or srun, all processes train together.
+    Writes one line of metrics an epoch to `metrics.jsonl` and `metrics.csv` in `out`; the last epoch's weights, or
+    their average where the recipe has one, are the result, nothing is selected. With a console, shows a progress bar on
+    it. Under torchrun or srun, all processes train together.
 
     Args:
         model: The network.
@@ -87,6 +94,7 @@ def fit(
         console: Where the progress bar goes.
         snapshots: Saves the run on its way, and begins where it was saved.
         compiled: Whether to compile the network (`torch.compile`).
+        views: What else to show of the run.
 
     Returns:
         The metrics' lines.
@@ -94,6 +102,7 @@ def fit(
     Raises:
         UsageError: A batch that does not divide among the processes.
         Stopped: The snapshots were told to stop.
+        PayAttentionError: The loss is no longer finite.
     """
     device, processes = best_device(), here()
     processes.check_batch(min(recipe.batch_size, len(data)))
@@ -103,7 +112,10 @@ def fit(
     kept = out / ("features.bin" if processes.first else f"features-{processes.rank}.bin")
     network, resident = _ready(model, data, recipe, device, kept, console)
     metrics = Metrics(out / METRICS)
-    callbacks: list[Callback] = [metrics]
+    callbacks: list[Callback] = [Finite(), metrics, *views.callbacks(model, out, metrics)]
+    averaging = Averaging(network, recipe.averaging) if recipe.averaging else None
+    if averaging is not None:
+        callbacks.append(averaging)
     if console is not None:
         costs = {n: resident.epoch(recipe, seed, n).size ** 2 for n in range(recipe.epochs)}
         callbacks.append(Bar(costs, batches_of(len(data), recipe), console))
@@ -118,6 +130,9 @@ def fit(
             trainer = _trainer(device, _strategy(model, processes), processes, recipe.epochs, callbacks)
             begin_at(trainer, start)
             trainer.fit(module)
+        if averaging is not None:
+            averaging.take_over()
+            settle(network.to(device).train(), _as_they_are(resident, recipe, seed, device))
     except SystemExit:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from None
     finally:
@@ -126,6 +141,14 @@ def fit(
             torch.distributed.destroy_process_group()
     model.eval()
     return metrics.curve
+
+
+def _as_they_are(
+    resident: DeviceSet | FeatureSet, recipe: Recipe, seed: int, device: torch.device
+) -> Iterator[Tensor | dict[str, Tensor]]:
+    """The training pictures, or their features, in batches as of another epoch, but without any augmentation."""
+    plain = replace(recipe, mirror=False, shift=0, cutout=0, sizes=(1.0,))
+    return (move_data_to_device(inputs, device) for inputs, _ in resident.epoch(plain, seed, recipe.epochs))
 
 
 def check_compiled(compiled: bool) -> None:

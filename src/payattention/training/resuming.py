@@ -10,11 +10,12 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from payattention.errors import CheckpointError, PayAttentionError
+from payattention.errors import CheckpointError
 from payattention.files import remove_halves
 from payattention.models import Classifier
 from payattention.training import snapshot
 from payattention.training.features import is_frozen
+from payattention.training.finite import not_finite
 from payattention.training.stopping import Stop, Stopped
 
 FOLDER = "snapshots"
@@ -162,10 +163,7 @@ def _check_finite(state: Mapping[str, Tensor], trainer: Trainer) -> None:
     sums = torch.stack([value.double().sum() for value in state.values() if value.is_floating_point()])
     if not sums.isfinite().all():
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        raise PayAttentionError(
-            f"the weights are no longer finite at step {trainer.global_step} (learning rate {rate:g}); "
-            "try a lower one, as with --recipe-set lr=0.01"
-        )
+        raise not_finite("the weights are", trainer.global_step, trainer.current_epoch + 1, rate)
 
 
 def _random_state(trainer: Trainer) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Watching a run: one line of metrics an epoch, and a progress bar with the time left."""
 
+import csv
 import json
 import time
 from collections.abc import Mapping
@@ -19,13 +20,13 @@ from rich.progress import (
 )
 from torch import Tensor
 
-from payattention.errors import PayAttentionError
+COLUMNS = ("epoch", "step", "loss", "train_error", "lr", "images_per_second", "seconds")
 
 
 class Metrics(Callback):
-    """Appends one JSON line an epoch: epoch, step, loss, train error (%), last learning rate, images/s, seconds.
+    """Appends a line an epoch: epoch, step, loss, train error (%), last learning rate, images/s, seconds.
 
-    A loss that is not finite stops the run.
+    To `path` as JSON lines, and beside it as CSV.
 
     The sums stay on the device until the epoch ends, so that watching costs no synchronisation. Of several processes
     each sums its share, and the first one writes.
@@ -45,7 +46,7 @@ class Metrics(Callback):
     def _begin(self, device: torch.device) -> None:
         self.start = time.perf_counter()
         self.seen = 0
-        self.loss = self.wrong = torch.zeros((), device=device)
+        self.loss, self.wrong = (torch.zeros((), device=device) for _ in range(2))
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]
@@ -62,11 +63,6 @@ class Metrics(Callback):
         seconds = time.perf_counter() - self.start
         self.loss, self.wrong = (trainer.strategy.reduce(x, reduce_op="sum") for x in (self.loss, self.wrong))
         self.seen *= trainer.world_size
-        if not self.loss.isfinite():
-            raise PayAttentionError(
-                f"the loss is not finite in epoch {trainer.current_epoch + 1} (learning rate {self.lr:g}); "
-                "try a lower one, as with --recipe-set lr=0.01"
-            )
         line = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
@@ -95,6 +91,11 @@ class Metrics(Callback):
             return
         with self.path.open(mode, encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
+        with self.path.with_suffix(".csv").open(mode, encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            if mode == "w":
+                table.writeheader()
+            table.writerows(lines)
 
 
 class Bar(Callback):
@@ -112,7 +113,7 @@ class Bar(Callback):
         self.progress = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%  loss {task.fields[loss]}"),
+            TextColumn("{task.percentage:>3.0f}%  loss {task.fields[loss]}  {task.fields[speed]} images/s"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -126,20 +127,27 @@ class Bar(Callback):
         self.progress.reset(self.task, completed=state["completed"])
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.task = self.progress.add_task("", total=self.total, epoch=f"1/{trainer.max_epochs}", loss="-")
+        self.task = self.progress.add_task("", total=self.total, epoch=f"1/{trainer.max_epochs}", loss="-", speed="-")
         self.progress.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.images, self.since = 0, time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         self.progress.advance(self.task, self.costs[trainer.current_epoch])
+        self.images += len(batch[1]) * trainer.world_size
         if index % 20 == 0:
             loss: Tensor = outputs["loss"]
+            seconds = time.perf_counter() - self.since
             self.progress.update(
                 self.task,
                 epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}",
                 loss=f"{loss.item():.3f}",
+                speed=f"{self.images / seconds:,.0f}",
             )
+            self.images, self.since = 0, time.perf_counter()
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
         self.progress.stop()  # gives the cursor back
