@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def query_gallery(
     names = unique_names([*answers])
     shown = {names[target]: read_picture(target) for target in [*answers][:_MOST]}
     sheet = query_sheet(asking, shown, {"": [*answers.values()][:_MOST]}, level)
-    distances = {name: np.mean([answer.distance[name] for answer in answers.values()]) for name in model.levels}
+    distances = {name: fmean(answer.distance[name] for answer in answers.values()) for name in model.levels}
     changed = [answer.label != answer.asked_label for answer in answers.values()]
     manifest = {
         "model": model.name,
@@ -177,7 +178,7 @@ def _drawn(answer: Answer, target: Image.Image, level: str) -> tuple[dict[str, I
     return {
         "own query": overlay(target, own / brightest),
         "asked": overlay(target, asked / brightest),
-        "change": overlay(target, (change / most + 1).clip(0, 2) / 2, colours=CHANGE_MAP),
+        "change": overlay(target, ((change / most + 1) / 2).clip(0, 1).astype(np.float32), colours=CHANGE_MAP),
     }, most
 
 
@@ -200,4 +201,4 @@ def _save(answer: Answer, out: Path, name: str) -> dict[str, str]:
 
 
 def _rounded(distances: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(float(distance), 6) for name, distance in distances.items()}
+    return {name: round(distance, 6) for name, distance in distances.items()}

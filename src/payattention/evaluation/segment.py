@@ -15,6 +15,7 @@ model's maps stand two that never saw the picture: everything, and a Gaussian ab
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -331,10 +332,10 @@ def _found(scores: Sequence[Score], classes: NDArray[np.str_], threshold: int | 
         class_jaccard={name: _percent(jaccards[own].mean()) for name, own in by_class.items()},
         pooled=_pooled(intersections, unions),
         class_pooled={name: _pooled(intersections[own], unions[own]) for name, own in by_class.items()},
-        area=_percent(np.mean([score.area for score in scores])),
+        area=_percent(fmean(score.area for score in scores)),
         threshold=None if threshold is None else threshold / STEPS,
-        tuned=None if threshold is None else _percent(np.mean([curve[threshold] for curve in curves])),
-        precision=_percent(np.mean(precisions)) if precisions else None,
+        tuned=None if threshold is None else _percent(fmean(float(curve[threshold]) for curve in curves)),
+        precision=_percent(fmean(precisions)) if precisions else None,
     )
 
 
@@ -347,4 +348,4 @@ def _as_masked(data: MaskedPictures | ImageSet) -> MaskedPictures:
 
 
 def _percent(share: float) -> float:
-    return round(100 * float(share), 2)
+    return round(100 * share, 2)
