@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from table_of_segmentation import segment
 from tables_of_maps import compare, hard
 
 ROOT = Path(__file__).parent.parent
@@ -118,12 +119,14 @@ def _cost_of_int8(error: dict[str, Any] | str) -> str:
     )
 
 
+DOCS = ROOT / "docs"
 PAGES = {
     ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10},
-    ROOT / "docs" / "attacks.md": {"attacks": attacks},
-    ROOT / "docs" / "data.md": {"data": data},
-    ROOT / "docs" / "speed.md": {"speed": speed},
-    ROOT / "docs" / "maps.md": {"compare": compare, "hard": hard},
+    DOCS / "attacks.md": {"attacks": attacks},
+    DOCS / "data.md": {"data": data},
+    DOCS / "maps.md": {"compare": compare, "hard": hard},
+    DOCS / "segmentation.md": {"segment": segment},
+    DOCS / "speed.md": {"speed": speed},
 }
 
 

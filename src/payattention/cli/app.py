@@ -15,7 +15,9 @@ from payattention.cli import (
     figure,
     maps,
     models,
+    query,
     quickstart,
+    segment,
     train,
     transfer,
 )
@@ -32,7 +34,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
-for _verb in (quickstart, models, data, train, evaluate, maps, compare, attack, transfer, figure, benchmark):
+for _verb in (
+    quickstart,
+    models,
+    data,
+    train,
+    evaluate,
+    maps,
+    segment,
+    query,
+    compare,
+    attack,
+    transfer,
+    figure,
+    benchmark,
+):
     app.command()(getattr(_verb, _verb.__name__.rpartition(".")[2]))
 
 # typer carries its own copy of click in newer releases: this is the base of its errors in either

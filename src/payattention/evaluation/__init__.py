@@ -3,5 +3,15 @@
 from payattention.evaluation.classify import Classification, classify
 from payattention.evaluation.comparison import Comparison, compare
 from payattention.evaluation.pointing import Pointing, pointing
+from payattention.evaluation.segment import Segmentation, segment
 
-__all__ = ["Classification", "Comparison", "Pointing", "classify", "compare", "pointing"]
+__all__ = [
+    "Classification",
+    "Comparison",
+    "Pointing",
+    "Segmentation",
+    "classify",
+    "compare",
+    "pointing",
+    "segment",
+]
