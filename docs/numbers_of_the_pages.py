@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tables_of_maps import compare, hard
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -43,6 +45,23 @@ def data() -> str:
     )
 
 
+def attacks() -> str:
+    blocks = []
+    for file in sorted((ROOT / "results").glob("attack-*.json"), reverse=True):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        methods = list(dict.fromkeys(row["attack"] for row in result["attacks"]))
+        sizes = list(dict.fromkeys(row["eps"] for row in result["attacks"]))
+        rates = {(row["attack"], row["eps"]): row["fooling_rate"] for row in result["attacks"]}
+        trained_on = result["data"] + (f" ({result['source']})" if result["source"] else "")
+        head = (
+            f"`{result['model']['name']}` at width {result['model']['width']:g}, {trained_on}: {result['count']:,} "
+            f"test images, error {result['clean_error']:.1f} % without an attack (`results/{file.name}`)"
+        )
+        rows = [[method, *(f"{rates[method, eps]:.1f}" for eps in sizes)] for method in methods]
+        blocks.append(f"{head}\n\n{_table(['eps', *(f'{eps:g}' for eps in sizes)], rows)}")
+    return "\n\n".join(blocks)
+
+
 def kills() -> str:
     result = _result("kills")
     writing = result["killed"].get("while a snapshot was written", 0)
@@ -53,7 +72,12 @@ def kills() -> str:
     )
 
 
-PAGES = {ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10}, ROOT / "docs" / "data.md": {"data": data}}
+PAGES = {
+    ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10},
+    ROOT / "docs" / "attacks.md": {"attacks": attacks},
+    ROOT / "docs" / "data.md": {"data": data},
+    ROOT / "docs" / "maps.md": {"compare": compare, "hard": hard},
+}
 
 
 def filled(page: Path) -> str:
@@ -64,6 +88,12 @@ def filled(page: Path) -> str:
         before, _, rest = text.partition(start)
         text = f"{before}{start}\n{numbers()}\n{end}{rest.partition(end)[2]}"
     return text
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown, all but its first column right-aligned."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _result(name: str) -> dict[str, Any]:

@@ -108,9 +108,24 @@ class Classifier(nn.Module):
         """The network itself; `forward` and `attend` are its two faces."""
         raise NotImplementedError
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        """What the last linear classifier sees, in evaluation mode: the features of the paper's transfer (table 3).
+
+        The levels' descriptors after BN-ReLU, one after the other (k = 1024 for two levels of 512); without attention
+        the averaged or the hidden vector. With a classifier for each level, each sees its own part of the vector.
+        """
+        raise NotImplementedError
+
     def combined(self, maps: Mapping[str, Tensor]) -> Tensor:
         """A look's maps, the last two levels, as one (n, h, w) in 0 ... 1 (`payattention.maps.combined`)."""
         return combined([maps[name] for name in self.levels], root=not self.progressive)
+
+    def local_layers(self) -> dict[str, nn.Module]:
+        """The modules whose outputs (n, d, h, w) are what attention weighs, or would, from low to high.
+
+        Post-hoc methods look there (`payattention.posthoc`). Empty where a network does not say.
+        """
+        return {}
 
     def check_has_maps(self) -> None:
         """Raises UsageError for a network that has no maps."""
