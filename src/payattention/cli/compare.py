@@ -102,7 +102,8 @@ def _print(compared: "Comparison") -> None:
     print_table(columns, rows, title)
     print(f"Deletion and insertion are of {compared.costly:,} pictures.")
     if compared.without_object:
-        print(f"{compared.without_object:,} of {compared.count:,} pictures have no object: only Jaccard counts them.")
+        empty = f"{compared.without_object:,} of {compared.count:,} pictures have no object"
+        print(f"{empty}: pointing, energy and pixel AP leave them out.")
     for line in compared.left_out:
         print(f"left out: {line}")
     print(compared.verdict)
