@@ -40,6 +40,16 @@ def _segmented(result: dict[str, Any]) -> str:
         "\n".join(lines)
         + "\n\nThe combined map beside the better of the two that never saw the picture: "
         + ", ".join(f"{name} {points:+.1f}" for name, points in ahead.items())
-        + ". Multiplied with the Gaussian, it has a Jaccard index of {jaccard:.1f} and an average precision of "
-        "{precision:.1f}.".format(**result["times_gaussian"])
+        + "."
+        + _together(result)
+    )
+
+
+def _together(result: dict[str, Any]) -> str:
+    if "times_gaussian" not in result:  # of before that was measured
+        return ""
+    both = result["times_gaussian"]
+    return (
+        f" Multiplied with the Gaussian, it has a Jaccard index of {both['jaccard']:.1f} and an average precision of "
+        f"{both['precision']:.1f}."
     )

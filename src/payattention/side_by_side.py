@@ -81,7 +81,8 @@ def _sheet(
         row, said = {"picture": picture}, []
         for model_name, model in models.items():
             seen = explain(model, picture, size=size)
-            row |= {f"{model_name}: {panel}": image for panel, image in panels(seen, model, size).items()}
+            prefix = f"{model_name}: " if len(models) > 1 else ""
+            row |= {f"{prefix}{panel}": image for panel, image in panels(seen, model, size).items()}
             said.append(f"{model_name}: {seen.label} ({seen.probability:.0%})")
         rows.append(list(row.values()))
         labels.append(f"{name}  {', '.join(said)}")
