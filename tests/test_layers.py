@@ -18,6 +18,7 @@ LAYERS = (
     ("training",),
     ("evaluation",),
     ("explanation", "experiment", "gallery"),
+    ("reproduce",),
     ("cli",),
 )
 LAYER = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}

@@ -1,0 +1,131 @@
+"""Reading results: those of the cells, and other trainings in the results folder that fit a cell.
+
+A cell's result lies in `cells/` under its job's name: `settings` (what was asked for), the `command`, the `seconds` that
+it ran in so many `slices`, and `result` (what it printed). A broken file is named and left alone; the others are read.
+"""
+
+import json
+import shlex
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from payattention.errors import DataError
+
+CELLS = "cells"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One result.
+
+    Attributes:
+        file: Its path below the results folder.
+        settings: What was asked for, as `Job.settings` gives it; `recipe` is None where it is not known.
+        content: What the command printed.
+    """
+
+    file: str
+    settings: Mapping[str, Any]
+    content: Mapping[str, Any]
+
+
+def read_results(folder: Path) -> tuple[list[Result], list[str]]:
+    """The results in a folder in the order of their paths, and a line for each file that cannot be read."""
+    found: list[Result] = []
+    problems: list[str] = []
+    for file in (*sorted((folder / CELLS).glob("*.json")), *sorted(folder.glob("*.json"))):
+        try:
+            result = read_cell(file) if file.parent.name == CELLS else _adopted(file)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        found += [result] if result else []
+    return found, problems
+
+
+def read_cell(file: Path) -> Result:
+    """A cell's result.
+
+    Raises:
+        DataError: Not a result.
+    """
+    content = _json(file)
+    match content:
+        case {"settings": {"verb": str(), **_others}, "result": dict()}:
+            return Result(f"{CELLS}/{file.name}", content["settings"], content["result"])
+    raise DataError(f"{file}: no cell's result (it lacks settings or result); remove it, and the cell is run again")
+
+
+def number(content: Mapping[str, Any], path: Iterable[Any]) -> float | None:
+    """The number at a path of keys; a table among them chooses the item of a list that has its values."""
+    place: Any = content
+    for step in path:
+        if isinstance(step, Mapping) and isinstance(place, list):
+            place = next((item for item in place if isinstance(item, dict) and step.items() <= item.items()), None)
+        elif isinstance(place, dict):
+            place = place.get(step)
+        else:
+            return None
+    return float(place) if isinstance(place, int | float) and not isinstance(place, bool) else None
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise DataError(
+            f"{file}: not JSON ({error.msg}, {where}); repair it, or remove it to have it run again"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from None
+
+
+def _adopted(file: Path) -> Result | None:
+    """A training's result that some other command left here; None for a file that is something else."""
+    content = _json(file)
+    match content:
+        case {
+            "model": {"name": str(), "width": _, "options": dict()},
+            "data": {"name": str(), "train": int()},
+            "recipe": {"epochs": int()},
+            "seed": int(),
+            "test": {"error": _},
+        } if content["data"].get("measured_on", "test") == "test":
+            return Result(file.name, *_as_asked(file.name, content))
+    return None
+
+
+def _as_asked(name: str, content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings that a training's result tells, and its content with what it does not say of itself."""
+    extra = _extra().get(name, {})
+    model, data, recipe = content["model"], content["data"], content["recipe"]
+    given = {"dropout": recipe.get("dropout"), **(recipe.get("model") or {})}  # by the recipe, not by the user
+    settings = {
+        "verb": "train",
+        "model": model["name"],
+        "options": {key: value for key, value in model["options"].items() if given.get(key) != value},
+        "data": extra.get("data", data["name"]),
+        "recipe": _recipe_name(content),
+        "width": model["width"],
+        "epochs": recipe["epochs"],
+        "seed": content["seed"],
+    }
+    return settings, {**content, "data": {**data, "source": data.get("source") or extra.get("source", "")}}
+
+
+def _recipe_name(content: dict[str, Any]) -> str | None:
+    words = shlex.split((content.get("provenance") or {}).get("command") or "")
+    if words[:2] != ["payattention", "train"]:
+        return None
+    return words[words.index("--recipe") + 1] if "--recipe" in words[:-1] else "modern"
+
+
+@cache
+def _extra() -> Mapping[str, Mapping[str, str]]:
+    return tomllib.loads((files("payattention.reproduce") / "adopted.toml").read_text(encoding="utf-8"))
