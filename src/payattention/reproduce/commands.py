@@ -8,22 +8,17 @@ from payattention.reproduce.jobs import Job, Measurement, Training
 _BEGUN = ("config.json", "start.safetensors")  # in the folder of a training that was stopped
 
 
-def command(job: Job, runs: Path, data_root: Path | None = None) -> list[str]:
+def command(job: Job, runs: Path) -> list[str]:
     """What runs a job from its start, its run folder below `runs`; it prints one JSON object."""
     own = _train(job, runs) if isinstance(job, Training) else _measure(job, runs)
-    return [*own, *_root(data_root), "--json"]
+    return [*own, "--json"]
 
 
-def resumption(job: Job, runs: Path, data_root: Path | None = None) -> list[str] | None:
+def resumption(job: Job, runs: Path) -> list[str] | None:
     """What goes on with a training that was stopped; None for what must start, or start again."""
     folder = runs / job.name
-    if isinstance(job, Training) and all((folder / file).is_file() for file in _BEGUN):
-        return ["train", "--resume", str(folder), *_root(data_root), "--json"]
-    return None
-
-
-def _root(data_root: Path | None) -> list[str]:
-    return ["--data-root", str(data_root)] if data_root else []
+    begun = isinstance(job, Training) and all((folder / file).is_file() for file in _BEGUN)
+    return ["train", "--resume", str(folder), "--json"] if begun else None
 
 
 def _train(job: Training, runs: Path) -> list[str]:

@@ -136,7 +136,8 @@ def job_of(cell: Cell, seed: int, departures: Departures = Departures()) -> Job:
         raise ValueError(f"{cell.id} has no command")
     trained = _training(cell.in_column(column.of), seed, departures)
     read_as = departures.data.get(column.data)
-    return Measurement(column.verb, column.data, trained, column.split, column.arguments, read_as, column.passes)
+    arguments = (*column.arguments, *cell.row.arguments)
+    return Measurement(column.verb, column.data, trained, column.split, arguments, read_as, column.passes)
 
 
 def _training(cell: Cell, seed: int, departures: Departures) -> Training:

@@ -1,7 +1,8 @@
 """Reading results: those of the cells, and other trainings in the results folder that fit a cell.
 
-A cell's result lies in `cells/` under its job's name: `settings` (what was asked for), the `command`, the `seconds` that
-it ran in so many `slices`, and `result` (what it printed). A broken file is named and left alone; the others are read.
+A cell's result lies in `cells/` under its job's name: `settings` (what was asked for), the `command`, the `seconds`
+that it ran in so many `slices`, and `result` (what it printed). A broken file is named and left alone; the others are
+read.
 """
 
 import json

@@ -5,6 +5,7 @@ expected to end in time.
 """
 
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -20,6 +21,7 @@ from types import FrameType
 from typing import Any
 
 from payattention.checkpoint import WEIGHTS
+from payattention.data.root import VARIABLE
 from payattention.experiment import RESULT
 from payattention.files import write_json
 from payattention.reproduce.claim import claim
@@ -98,17 +100,15 @@ def _finished(planned: Planned, place: Workplace) -> bool:
 
 def _run(job: Job, place: Workplace, claimed: int, end: float | None) -> str:
     """Runs a job's command; returns "done", "stopped" or what went wrong."""
-    printed, whole = place.runs / f"{job.name}.json", command(job, place.runs, place.data_root)
+    printed = place.runs / f"{job.name}.json"
     if (kept := _kept(job, place)) is None:
-        words = resumption(job, place.runs, place.data_root)
+        words = resumption(job, place.runs)
         if words is None:
             shutil.rmtree(place.runs / job.name, ignore_errors=True)  # what a killed command has left
             place.times(job).unlink(missing_ok=True)
-            words = whole
-        started = time.monotonic()
-        status = _call(words, printed, place.log(job), claimed, end)
-        with place.times(job).open("a", encoding="utf-8") as times:
-            times.write(f"{time.monotonic() - started:.2f}\n")
+            words = command(job, place.runs)
+        with _timed(place.times(job)):
+            status = _call(words, place, printed, place.log(job), claimed, end)
         if status in _STOPPED:
             return "stopped"
         if status:
@@ -118,11 +118,27 @@ def _run(job: Job, place: Workplace, claimed: int, end: float | None) -> str:
         content: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return f"its result cannot be read: {kept}"
-    slices = [float(line) for line in place.times(job).read_text(encoding="utf-8").split()]
-    origin = {"command": shlex.join(["payattention", *whole]), "seconds": round(sum(slices), 2), "slices": len(slices)}
-    write_json(place.result(job), {"settings": job.settings(), **origin, "result": content})
+    write_json(place.result(job), {"settings": job.settings(), **_origin(job, place), "result": content})
     printed.unlink(missing_ok=True)
     return "done"
+
+
+def _origin(job: Job, place: Workplace) -> dict[str, Any]:
+    """The command from the start, and the seconds that it ran in all, a resumed one in several slices."""
+    times = place.times(job)
+    slices = [float(line) for line in times.read_text(encoding="utf-8").split()] if times.is_file() else []
+    words = shlex.join(["payattention", *command(job, place.runs)])
+    return {"command": words, "seconds": round(sum(slices), 2), "slices": len(slices)}
+
+
+@contextmanager
+def _timed(file: Path) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        with file.open("a", encoding="utf-8") as times:
+            times.write(f"{time.monotonic() - started:.2f}\n")
 
 
 def _kept(job: Job, place: Workplace) -> Path | None:
@@ -132,13 +148,15 @@ def _kept(job: Job, place: Workplace) -> Path | None:
     return folder / RESULT if whole else None
 
 
-def _call(words: list[str], printed: Path, log: Path, claimed: int, end: float | None) -> int:
+def _call(words: list[str], place: Workplace, printed: Path, log: Path, claimed: int, end: float | None) -> int:
     """The exit status of a command, which is told to stop at the end and inherits the claim."""
+    root = {VARIABLE: str(place.data_root)} if place.data_root else {}  # not in the command, which results record
     with printed.open("w") as out, log.open("a") as err:
         process = subprocess.Popen(
             [sys.executable, "-m", "payattention", *words],
             stdout=out,
             stderr=err,
+            env={**os.environ, **root},
             pass_fds=(claimed,),
             start_new_session=True,  # Ctrl-C comes to us alone; we tell the command, once
         )

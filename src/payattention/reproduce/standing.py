@@ -86,7 +86,7 @@ def _training_departures(job: Training, settings: Mapping[str, Any]) -> tuple[st
         changed = ", ".join(f"{name}={value}" for name, value in (settings.get("recipe_set") or {}).items())
         found.append(f"recipe {settings['recipe'] or 'of its own'}" + (f" with {changed}" if changed else ""))
     if settings["epochs"] != job.settings()["epochs"]:
-        found.append(f"{settings['epochs']} epochs")
+        found.append(f"epochs {settings['epochs']}")
     if (settings.get("init_from") is None) != (job.init_from is None):
         found.append("from fresh weights" if job.init_from else "from another network's weights")
     return tuple(found)

@@ -91,6 +91,7 @@ class Row:
         model: Its name here; None where there is nothing to run.
         options: Its options.
         recipe: The recipe, where it is not the column's.
+        arguments: More arguments of the verbs that measure it.
         control: Whether it is one of ours, beside the rows that it qualifies.
         columns: The columns that it fills; None for all.
         worth: How much its cells tell, against others.
@@ -103,6 +104,7 @@ class Row:
     model: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     recipe: str | None = None
+    arguments: tuple[str, ...] = ()
     control: bool = False
     columns: tuple[str, ...] | None = None
     worth: float = 1.0
@@ -211,5 +213,5 @@ def _column(name: str, fields: dict[str, Any]) -> Column:
 
 def _row(fields: dict[str, Any], columns: Mapping[str, Column]) -> Row:
     published = {key: Published.of(fields.pop(key)) for key in columns if key in fields}
-    chosen = fields.pop("columns", None)
-    return Row(**fields, columns=None if chosen is None else tuple(chosen), published=published)
+    lists = {key: tuple(fields.pop(key)) for key in ("arguments", "columns") if key in fields}
+    return Row(**fields, **lists, published=published)
