@@ -160,7 +160,7 @@ def _take_stock(place: "Workplace", max_hours: float) -> None:
     device = best_device()
     reasons = {}
     for planned in plan(chosen_cells([], []), (0,), place, device, max_hours=max_hours):
-        cost = f"not yet; about {duration(planned.hours)} on {describe(device)}"
+        cost = f"not yet, about {duration(planned.hours)} on {describe(device)}"
         reasons |= dict.fromkeys(planned.cells, planned.obstacle or cost)
     write_stock(place.results, describe(device), reasons)
 

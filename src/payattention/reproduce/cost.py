@@ -21,6 +21,7 @@ _STEP = 3  # forward passes that a training step costs: forward, and twice that 
 _START = 15.0  # seconds until a command is at work
 
 
+@cache
 def hours(job: Job, device: torch.device) -> float:
     """Expected wall time of a job alone on this machine."""
     rate = GPU_RATE if device.type == "cuda" else CPU_RATE * torch.get_num_threads()

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from payattention.errors import UsageError
@@ -78,7 +79,7 @@ class Training:
             "recipe": self.recipe,
             "recipe_set": dict(self.recipe_set),
             "width": self.width,
-            "epochs": self.epochs or load_recipe(self.recipe).epochs,
+            "epochs": self.epochs or _epochs(self.recipe),
             "init_from": self.init_from and self.init_from.settings(),
             "seed": self.seed,
         }
@@ -177,6 +178,11 @@ def data_map(pairs: list[str]) -> dict[str, str]:
         check_name(place)
         found[name] = place
     return found
+
+
+@cache
+def _epochs(recipe: str) -> int:
+    return load_recipe(recipe).epochs
 
 
 def _pairs(settings: tuple[tuple[str, Any], ...]) -> list[str]:

@@ -123,8 +123,8 @@ class _Judge:
         if (note := place.failure(job)).is_file() and not self.retry:
             return f"failed: {note.read_text(encoding='utf-8').strip()}"
         if cost > self.max_hours:
-            gpu = "" if self.device.type == "cuda" else ", so it needs a GPU"
-            return f"about {cost:,.0f} hours on {describe(self.device)}{gpu}"
+            gpu = "" if self.device.type == "cuda" else ": it needs a GPU"
+            return f"about {float(f'{cost:.2g}'):,g} hours on {describe(self.device)}{gpu}"
         for needed in _needed(job, place):
             if obstacle := self.obstacle(needed):
                 return obstacle

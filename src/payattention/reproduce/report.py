@@ -85,7 +85,7 @@ def _standings(found: list[Result], reasons: Mapping[str, str]) -> list[_Standin
                 cell,
                 tuple(peers.get(cell.id, ())),
                 tuple(ours(runs, found)) if runs else (),
-                reasons.get(runs.id, "not run") if runs else "",
+                reasons.get(runs.id, "not yet") if runs else "",
             )
         )
     return standings
@@ -142,7 +142,7 @@ def _column(standings: list[_Standing], results: str) -> Iterator[str]:
             yield f"{before} {number} | {how} | seed {files} |"
             before = "| | | |"
         if not standing.ours:
-            yield f"{before} - | {standing.reason or 'nothing to run'} | |"
+            yield f"{before} - | {f'not run: {standing.reason}' if standing.reason else 'nothing to run'} | |"
     yield ""
 
 
