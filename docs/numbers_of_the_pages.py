@@ -19,6 +19,15 @@ def quickstart() -> str:
     )
 
 
+def cifar10() -> str:
+    result = _result("cifar10")
+    model, made = result["model"], result["provenance"]
+    return (
+        f"CIFAR-10 (JPEG copy), `{model['name']}` at width {model['width']:g}, {result['recipe']['epochs']} epochs: "
+        f"test error {result['test']['error']:.2f} % after {made['seconds']:,.0f} s in all on {made['device']}."
+    )
+
+
 def data() -> str:
     result = _result("data")
     cifar, photographs, loader = result["cifar100"], result["photographs"], result["torchvision_loader"]
@@ -34,7 +43,7 @@ def data() -> str:
     )
 
 
-PAGES = {ROOT / "README.md": {"quickstart": quickstart}, ROOT / "docs" / "data.md": {"data": data}}
+PAGES = {ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10}, ROOT / "docs" / "data.md": {"data": data}}
 
 
 def filled(page: Path) -> str:

@@ -38,7 +38,7 @@ def train(
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="Passes over the data; by default the recipe's (modern: 13, paper: 300).", show_default=False
+            help="Passes over the data; by default the recipe's (modern: 11, paper: 300).", show_default=False
         ),
     ] = None,
     data_root: DataRootOption = None,

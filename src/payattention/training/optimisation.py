@@ -10,16 +10,17 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from payattention.errors import UsageError, unknown
 from payattention.models.timm_trunk import TimmTrunk
+from payattention.training.muon import Muon
 from payattention.training.recipe import Recipe
 
 
 def create_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
-    """SGD or AdamW as the recipe has it; norms and biases (all vectors) decay only if the recipe says so.
+    """SGD, AdamW or Muon as the recipe has it; norms and biases (all vectors) decay only if the recipe says so.
 
     Raises:
         UsageError: An unknown optimizer, or layer decay where there is no backbone.
     """
-    optimizers = {"sgd": _sgd, "adamw": _adamw}
+    optimizers = {"sgd": _sgd, "adamw": _adamw, "muon": _muon}
     if recipe.optimizer not in optimizers:
         raise unknown("optimizer", recipe.optimizer, optimizers)
     groups = _groups(model.parameters(), recipe) if recipe.layer_decay == 1 else _layered(model, recipe)
@@ -38,6 +39,15 @@ def _sgd(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
 
 def _adamw(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
     return torch.optim.AdamW(groups, lr=recipe.lr)
+
+
+def _muon(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
+    """The filters of the convolutions are taken out of their groups; what has one output (the u of a map) is none."""
+    filters = [p for group in groups for p in group["params"] if p.ndim == 4 and len(p) > 1]
+    turned = {id(p) for p in filters}
+    rest = [{**group, "params": [p for p in group["params"] if id(p) not in turned]} for group in groups]
+    banks = {"params": filters, "filters": True, "lr": recipe.filter_lr, "momentum": recipe.filter_momentum}
+    return Muon([*rest, banks], lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 
 def _groups(parameters: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:

@@ -18,7 +18,10 @@ class Recipe:
         epochs: Passes over the training split.
         batch_size: Images a step.
         lr: Peak learning rate.
-        optimizer: "sgd" or "adamw" (then momentum, dampening and nesterov play no part).
+        optimizer: "sgd", "adamw" (then momentum, dampening and nesterov play no part) or "muon" (convolutions by
+            Muon, all else by SGD).
+        filter_lr: "muon": peak step of a convolution's filters, as a share of their length.
+        filter_momentum: "muon": share of the old gradients in the filters' running mean.
         momentum: Momentum.
         dampening: Share of the gradient that momentum leaves out (Torch7 sets it to the momentum).
         nesterov: Nesterov momentum.
@@ -49,6 +52,8 @@ class Recipe:
     batch_size: int = 128
     lr: float = 0.1
     optimizer: str = "sgd"
+    filter_lr: float = 0.04
+    filter_momentum: float = 0.6
     momentum: float = 0.9
     dampening: float = 0.0
     nesterov: bool = False
@@ -118,6 +123,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000),
     "batch_size": (2, 1_000_000),  # a batch norm of single images has no deviation
     "lr": (1e-12, 1e6),
+    "filter_lr": (1e-12, 1),
+    "filter_momentum": (0, 0.9999),
     "momentum": (0, 1),
     "dampening": (0, 1),
     "weight_decay": (0, 1e3),
@@ -131,7 +138,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "dropout": (0, 1.99),
 }
 _CHOICES = {
-    "optimizer": ("sgd", "adamw"),
+    "optimizer": ("sgd", "adamw", "muon"),
     "schedule": ("steps", "one_cycle"),
     "flips": ("random", "half", "alternating"),
     "border": ("reflect", "zero"),
