@@ -43,6 +43,16 @@ def data() -> str:
     )
 
 
+def kills() -> str:
+    result = _result("kills")
+    writing = result["killed"].get("while a snapshot was written", 0)
+    return (
+        f"Measured (`python benchmarks/kills.py`, `results/kills.json`): {result['kills']} trainings were killed with "
+        f"`kill -9` at random moments, {writing} of them while a snapshot was written, and resumed; "
+        f"{result['bit_equal']} ended in the unbroken training's weights, byte for byte."
+    )
+
+
 PAGES = {ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10}, ROOT / "docs" / "data.md": {"data": data}}
 
 

@@ -1,6 +1,7 @@
 """Optimizer and learning rate of a recipe."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from math import prod
 from typing import Any
 
 import torch
@@ -78,19 +79,45 @@ def _layered(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     return layered + _groups((p for p in model.parameters() if id(p) not in backbone), recipe)
 
 
-def create_schedule(optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int) -> LambdaLR:
+def create_schedule(optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int) -> "Schedule":
     """The learning rate's factor, step by step."""
     total = recipe.epochs * steps_per_epoch
+    changes = {epoch * steps_per_epoch: factor for epoch, factor in _changes(recipe)}
 
-    def steps(step: int) -> float:
-        return recipe.step_factor ** (step // steps_per_epoch // recipe.step_epochs)
+    def staircase(step: int) -> float:
+        return prod(factor for start, factor in changes.items() if start <= step)
 
     def one_cycle(step: int) -> float:
         share = (step + 1) / (total + 1)
         rising = share / recipe.warmup if recipe.warmup else 1.0
         return min(rising, (1 - share) / (1 - recipe.warmup))
 
-    shapes = {"steps": steps, "one_cycle": one_cycle}
-    if recipe.schedule not in shapes:
-        raise unknown("schedule", recipe.schedule, shapes)
-    return LambdaLR(optimizer, shapes[recipe.schedule])
+    shape = one_cycle if recipe.schedule == "one_cycle" else staircase
+    resets = list(changes) if recipe.momentum_reset else []
+    return Schedule(optimizer, lambda step: shape(step) / (1 + step * recipe.lr_decay), resets)
+
+
+def _changes(recipe: Recipe) -> Iterable[tuple[int, float]]:
+    """Numbers of epochs and the factor on the rate once they are over, of the schedules that go by steps."""
+    match recipe.schedule:
+        case "steps":
+            return (
+                (epoch, recipe.step_factor) for epoch in range(recipe.step_epochs, recipe.epochs, recipe.step_epochs)
+            )
+        case "milestones":
+            return recipe.milestones
+        case _:
+            return ()
+
+
+class Schedule(LambdaLR):
+    """The rate by a function of the step, and at some steps momentum starts anew."""
+
+    def __init__(self, optimizer: Optimizer, factor: Callable[[int], float], resets: list[int]) -> None:
+        self.resets = resets  # before LambdaLR, which makes the step to 0 itself
+        super().__init__(optimizer, factor)
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        if self.last_epoch in self.resets:
+            self.optimizer.state.clear()
