@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from payattention.errors import DataError
+from payattention.training.recipe import default_recipe
 
 CELLS = "cells"
 
@@ -112,7 +114,7 @@ def _as_asked(name: str, content: dict[str, Any]) -> tuple[dict[str, Any], dict[
         "model": model["name"],
         "options": {key: value for key, value in model["options"].items() if given.get(key) != value},
         "data": extra.get("data", data["name"]),
-        "recipe": _recipe_name(content),
+        **_recipe(content),
         "width": model["width"],
         "epochs": recipe["epochs"],
         "seed": content["seed"],
@@ -120,11 +122,15 @@ def _as_asked(name: str, content: dict[str, Any]) -> tuple[dict[str, Any], dict[
     return settings, {**content, "data": {**data, "source": data.get("source") or extra.get("source", "")}}
 
 
-def _recipe_name(content: dict[str, Any]) -> str | None:
+def _recipe(content: dict[str, Any]) -> dict[str, Any]:
+    """The name of a training's recipe and the fields that were replaced, as its command has them."""
     words = shlex.split((content.get("provenance") or {}).get("command") or "")
     if words[:2] != ["payattention", "train"]:
-        return None
-    return words[words.index("--recipe") + 1] if "--recipe" in words[:-1] else "modern"
+        return {"recipe": None, "recipe_set": {}}
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    given = [(option, value) for option, value in pairwise(words) if option in ("--recipe", "--recipe-set")]
+    replaced = dict(value.partition("=")[::2] for option, value in given if option == "--recipe-set")
+    return {"recipe": dict(given).get("--recipe", default_recipe(content["model"]["name"])), "recipe_set": replaced}
 
 
 @cache

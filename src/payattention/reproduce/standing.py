@@ -1,5 +1,6 @@
 """Ours beside a cell's published number: which results fit it, what departs from its settings, mean and deviation."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from payattention.data import CATALOGUE
 from payattention.reproduce.jobs import Job, Training, job_of
 from payattention.reproduce.results import Result, number
 from payattention.reproduce.tables import Cell
+from payattention.training.recipe import Recipe, list_recipes, load_recipe
 
 _COUNTED = re.compile(r"[\d,]+ of [\d,]+ images")
 
@@ -69,7 +71,8 @@ def _identity(settings: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _departures(job: Job, result: Result, by_name: Mapping[str, Result]) -> tuple[str, ...]:
     if isinstance(job, Training):
-        return (*_training_departures(job, result.settings), *_data_departures(job, result))
+        then = _as_it_was_then(result)
+        return (*_training_departures(job, result.settings, then), *_data_departures(job, result))
     asked = result.settings["of"]
     trained = by_name.get(str(asked.get("name")))
     own = str(result.content.get("source") or "")
@@ -77,19 +80,36 @@ def _departures(job: Job, result: Result, by_name: Mapping[str, Result]) -> tupl
     return (*before, *([f"{job.data}: {own}"] if own else []))
 
 
-def _training_departures(job: Training, settings: Mapping[str, Any]) -> tuple[str, ...]:
+def _training_departures(job: Training, settings: Mapping[str, Any], then: bool = False) -> tuple[str, ...]:
     found = []
     if settings["width"] != job.width:
         found.append(f"width {settings['width']:g}")
     same = settings["recipe"] == job.recipe and (settings.get("recipe_set") or {}) == dict(job.recipe_set)
-    if not same:
+    if then or not same:
         changed = ", ".join(f"{name}={value}" for name, value in (settings.get("recipe_set") or {}).items())
-        found.append(f"recipe {settings['recipe'] or 'of its own'}" + (f" with {changed}" if changed else ""))
+        name = f"recipe {settings['recipe'] or 'of its own'}" + (" as it was then" if then else "")
+        found.append(name + (f" with {changed}" if changed else ""))
     if settings["epochs"] != job.settings()["epochs"]:
         found.append(f"epochs {settings['epochs']}")
     if (settings.get("init_from") is None) != (job.init_from is None):
         found.append("from fresh weights" if job.init_from else "from another network's weights")
     return tuple(found)
+
+
+def _as_it_was_then(result: Result) -> bool:
+    """Whether the recipe of a result's name has changed since."""
+    recorded, name = result.content.get("recipe"), result.settings["recipe"]
+    if not recorded or name not in list_recipes():
+        return False
+    now, plain = _plain(load_recipe(name)), _plain(Recipe(summary="", epochs=1))
+    replaced = {"summary", "epochs", *(result.settings.get("recipe_set") or {})}
+    return any(recorded.get(field, plain[field]) != now[field] for field in now.keys() - replaced)
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    """As it reads in a result's JSON."""
+    fields: dict[str, Any] = json.loads(json.dumps(recipe.to_dict()))
+    return fields
 
 
 def _data_departures(job: Training, result: Result) -> tuple[str, ...]:
