@@ -120,6 +120,7 @@ def _check(departures: Any, chosen: Any) -> None:
 
 
 def _run(queue: "list[Planned]", place: "Workplace", minutes: float | None, max_hours: float, as_json: bool) -> int:
+    from collections import Counter
     from dataclasses import asdict
 
     from payattention.cli.output import print_json, print_table
@@ -128,9 +129,9 @@ def _run(queue: "list[Planned]", place: "Workplace", minutes: float | None, max_
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    for planned in queue:
-        if planned.obstacle and planned.cells:
-            say(f"left out: {planned.job.name}: {planned.obstacle}")
+    reasons = Counter(planned.obstacle for planned in queue if planned.obstacle)
+    for reason, count in sorted(reasons.items()):
+        say(f"left out: {count} {'job' if count == 1 else 'jobs'}: {reason}")
     try:
         tally: Tally = run(queue, place, say, minutes)
     except KeyboardInterrupt:
@@ -175,9 +176,7 @@ def _print_queue(queue: "list[Planned]", place: "Workplace", as_json: bool) -> N
     if as_json:
         jobs = []
         for planned in queue:
-            words = resumption(planned.job, place.runs, place.data_root) or command(
-                planned.job, place.runs, place.data_root
-            )
+            words = resumption(planned.job, place.runs) or command(planned.job, place.runs)
             jobs.append(
                 {
                     "job": planned.job.name,

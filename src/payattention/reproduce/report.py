@@ -104,7 +104,7 @@ def _peer(cell: Cell) -> str:
 
 
 def _section(table: Table, standings: list[_Standing], results: Path, docs: Path) -> Iterator[str]:
-    """A table: its columns in which something of ours stands in full, the others' published numbers in one matrix."""
+    """A table: columns with numbers of peers' or ours in full, the published numbers of the others in one matrix."""
     yield f"## {table.title}"
     yield ""
     yield f"Source: {table.source}. Unit: {table.unit}; {table.better} is better."
@@ -113,15 +113,15 @@ def _section(table: Table, standings: list[_Standing], results: Path, docs: Path
         yield f"- {note}"
     yield from [""] if table.notes else []
     by_column = {name: list(own) for name, own in groupby(standings, lambda standing: standing.cell.column.name)}
-    measured = {name: own for name, own in by_column.items() if any(standing.ours for standing in own)}
-    if measured:
+    full = {name: own for name, own in by_column.items() if any(standing.peers or standing.ours for standing in own)}
+    if any(standing.ours for own in full.values() for standing in own):
         picture = docs / PICTURES / f"{table.name}.png"
-        draw(picture, table.title, table.unit, _dots([s for own in measured.values() for s in own]))
+        draw(picture, table.title, table.unit, _dots([s for own in full.values() for s in own]))
         yield f"![{table.title}: published and measured numbers]({PICTURES}/{picture.name})"
         yield ""
-    for own in measured.values():
+    for own in full.values():
         yield from _column(own, results.name)
-    open_ = [standing for name, own in by_column.items() if name not in measured for standing in own]
+    open_ = [standing for name, own in by_column.items() if name not in full for standing in own]
     if open_:
         yield from _matrix(open_)
         yield from _reasons(open_)

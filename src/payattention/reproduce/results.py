@@ -20,6 +20,8 @@ from payattention.errors import DataError
 from payattention.training.recipe import default_recipe
 
 CELLS = "cells"
+NOT_RUN = "not_run.json"
+"""Why other cells have no result (`payattention.reproduce.stock`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,8 @@ def read_results(folder: Path) -> tuple[list[Result], list[str]]:
     """The results in a folder in the order of their paths, and a line for each file that cannot be read."""
     found: list[Result] = []
     problems: list[str] = []
-    for file in (*sorted((folder / CELLS).glob("*.json")), *sorted(folder.glob("*.json"))):
+    others = (file for file in sorted(folder.glob("*.json")) if file.name != NOT_RUN)
+    for file in (*sorted((folder / CELLS).glob("*.json")), *others):
         try:
             result = read_cell(file) if file.parent.name == CELLS else _adopted(file)
         except DataError as error:

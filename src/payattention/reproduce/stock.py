@@ -7,13 +7,12 @@ from typing import Any
 
 from payattention.errors import DataError
 from payattention.files import write_json
-
-FILE = "not_run.json"
+from payattention.reproduce.results import NOT_RUN
 
 
 def write_stock(folder: Path, machine: str, reasons: Mapping[str, str]) -> None:
     """Notes the cells that have no result, each with the reason, as a machine sees them."""
-    write_json(folder / FILE, {"machine": machine, "cells": dict(sorted(reasons.items()))})
+    write_json(folder / NOT_RUN, {"machine": machine, "cells": dict(sorted(reasons.items()))})
 
 
 def read_stock(folder: Path) -> Mapping[str, str]:
@@ -22,7 +21,7 @@ def read_stock(folder: Path) -> Mapping[str, str]:
     Raises:
         DataError: A broken file.
     """
-    file = folder / FILE
+    file = folder / NOT_RUN
     if not file.is_file():
         return {}
     try:

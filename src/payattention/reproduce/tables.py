@@ -32,8 +32,9 @@ class Published:
 
     @classmethod
     def of(cls, numbers: list[Any]) -> Self:
-        value, deviation, mark = [*numbers, None, ""][:3] if len(numbers) < 3 else numbers
-        return cls(float(value), None if deviation in (None, "-") else float(deviation), mark)
+        """From `[value]`, `[value, deviation]` or `[value, deviation, mark]`; "-" stands for no deviation."""
+        value, deviation, mark = (*numbers, *("-", "")[len(numbers) - 1 :])
+        return cls(float(value), None if deviation == "-" else float(deviation), mark)
 
 
 @dataclass(frozen=True)
