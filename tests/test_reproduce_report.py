@@ -142,11 +142,12 @@ def test_a_broken_result_is_named_and_the_rest_is_shown(
 
 
 def test_what_was_not_run_says_why(tmp_path: Path) -> None:
-    reason = "no data here: svhn"
-    (tmp_path / "not_run.json").write_text(json.dumps({"machine": "x", "cells": {"table2/vgg/svhn": reason}}))
+    reasons = {"table2/vgg/svhn": "no data here: svhn", "figure6/vgg/eps1": "no data here: cub200"}
+    (tmp_path / "not_run.json").write_text(json.dumps({"machine": "x", "cells": reasons}))
     write_report(tmp_path, tmp_path)
     page = (tmp_path / "results.md").read_text()
-    assert f"- Not run: `table2/vgg/svhn`: {reason}." in page
+    assert "| VGG | 4.27 (0.04) |  | - | not run: no data here: svhn | |" in page
+    assert "- Not run: `figure6/vgg/eps1`: no data here: cub200." in page
     (tmp_path / "not_run.json").write_text("{")
     (problem,) = write_report(tmp_path, tmp_path)
     assert "not_run.json: broken" in problem
@@ -162,11 +163,16 @@ def test_numbers_are_found_by_their_path() -> None:
 def test_the_verb_from_end_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One real cell, small: queue, run, stock, report."""
+    """One real cell, on a few pictures: queue, run, stock, report."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     monkeypatch.setenv("PAYATTENTION_DATA", str(tmp_path))
-    words = ["reproduce", "--cell", "cluttered_digits/vgg/error", "--seeds", "0", "--width", "0.0625", "--epochs", "1"]
+    for k in range(20):
+        file = tmp_path / "pictures" / ("dark", "bright")[k % 2] / f"{k}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (32, 32), 10 * k).save(file)
+    words = ["reproduce", "--cell", "cluttered_digits/vgg/error", "--seeds", "0", "--epochs", "1"]
+    words += ["--data-map", "cluttered_digits=folder:pictures", "--width", "0.0625"]
     assert run([*words, "--dry-run", "--json"]) == 0
     (queued,) = json.loads(capsys.readouterr().out)["queue"]
     assert queued["obstacle"] is None
@@ -179,7 +185,11 @@ def test_the_verb_from_end_to_end(
     reasons = json.loads((tmp_path / "results" / "not_run.json").read_text())["cells"]
     assert reasons["table2/vgg/svhn"] == "no data here: svhn"
     assert run(["reproduce", "--report"]) == 0
-    assert f"{content['result']['test']['error']:.2f} | width 0.0625; epochs 1" in Path("docs/results.md").read_text()
+    error = content["result"]["test"]["error"]
+    departures = (
+        "width 0.0625; epochs 1; read as folder:pictures; 16 of 8,000 images to train; 4 of 2,000 images to test"
+    )
+    assert f"{error:.2f} | {departures}" in Path("docs/results.md").read_text()
 
 
 @pytest.mark.parametrize(
