@@ -197,6 +197,8 @@ def test_the_verb_from_end_to_end(
     [
         (["--table", "tabel1"], "did you mean 'table1'"),
         (["--cell", "table1/vgg/cifar"], "no cell that can be run matches 'table1/vgg/cifar'"),
+        (["--table", "keras"], "keras has no cell to run: its numbers are others'"),
+        (["--table", "table1", "--cell", "table2/*"], "table1 has no cell to run that matches 'table2/*'"),
         (["--seeds", "0-2"], "write whole numbers with commas between"),
         (["--seeds", "-1"], "a seed lies between 0"),
         (["--data-map", "cifar10"], "write --data-map NAME=DATA"),

@@ -56,7 +56,8 @@ def chosen_cells(tables: Sequence[str], patterns: Sequence[str]) -> list[Cell]:
         if (not tables or cell.table.name in tables) and (not patterns or any(fnmatchcase(name, p) for p in patterns))
     ]
     if not cells:
-        raise UsageError(f"no cell of {', '.join(tables)} is both named and runnable")
+        named = f" that matches {' or '.join(map(repr, patterns))}" if patterns else ": its numbers are others'"
+        raise UsageError(f"{', '.join(tables)} has no cell to run{named}")
     return cells
 
 
