@@ -1,4 +1,4 @@
-"""A table as a picture: published, peers' and our numbers on one axis, a cell a line.
+"""A table as a picture: a panel for a column, a line for a cell, with published, peers' and our numbers.
 
 The same numbers give the same bytes: the file holds no date and no version, but a digest of what was drawn.
 """
@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from payattention.files import replacing
 
@@ -30,34 +31,51 @@ class Dot:
     deviation: float | None = None
 
 
-def draw(file: Path, title: str, unit: str, lines: Mapping[str, Sequence[Dot]]) -> None:
-    """Draws the dots of each labelled line, the first on top."""
+Lines = Mapping[str, Sequence[Dot]]
+
+
+def draw(file: Path, title: str, unit: str, panels: Mapping[str, Lines]) -> None:
+    """Draws a panel for each column, in it the dots of each labelled line, the first on top."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    heights = [len(lines) + 1 for lines in panels.values()]
     with mpl.rc_context():
         mpl.rcdefaults()  # whatever the user's own settings are
-        figure = Figure(figsize=(8, 1.3 + _LINE * len(lines)), layout="constrained")
-        axes = figure.subplots()
-        for height, dots in enumerate(lines.values()):
-            for dot in dots:
-                marker, colour, filled = _STYLES[dot.kind]
-                axes.errorbar(
-                    dot.value, -height, xerr=dot.deviation, fmt=marker, color=colour, markersize=5, capsize=2,
-                    markerfacecolor=colour if filled else "none", label=dot.kind,
-                )  # fmt: skip
-        axes.set_yticks(range(0, -len(lines), -1), list(lines), fontsize=8)
-        axes.set_xlabel(unit)
-        axes.set_title(title, fontsize=10, loc="left")
-        axes.grid(axis="x", alpha=0.3)
-        legend = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        figure = Figure(figsize=(8, 1.2 + 0.5 * len(panels) + _LINE * sum(heights)), layout="constrained")
+        legend: dict[str, Any] = {}
+        rows = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (column, lines) in zip(rows, panels.items(), strict=True):
+            for height, dots in enumerate(lines.values()):
+                for dot in dots:
+                    legend[dot.kind] = _mark(axes, dot, -height)
+            axes.set_yticks(range(0, -len(lines), -1), list(lines), fontsize=8)
+            axes.set_title(column, fontsize=9, loc="left")
+            axes.grid(axis="x", alpha=0.3)
+        rows[-1].set_xlabel(unit)
+        figure.suptitle(title, fontsize=10)
         kinds = [kind for kind in _STYLES if kind in legend]
-        axes.legend([legend[kind] for kind in kinds], kinds, fontsize=8)
-        metadata = {"Software": None, DIGEST: digest(title, unit, lines)}
+        figure.legend([legend[kind] for kind in kinds], kinds, loc="outside lower center", ncols=4, fontsize=8)
         with replacing(file) as partial:
-            figure.savefig(partial, format="png", dpi=110, metadata=metadata)
+            text = {"Software": None, DIGEST: digest(title, unit, panels)}
+            figure.savefig(partial, format="png", dpi=110, metadata=text)
 
 
-def digest(title: str, unit: str, lines: Mapping[str, Sequence[Dot]]) -> str:
+def _mark(axes: Any, dot: Dot, height: float) -> Any:
+    marker, colour, filled = _STYLES[dot.kind]
+    return axes.errorbar(
+        dot.value,
+        height,
+        xerr=dot.deviation,
+        fmt=marker,
+        color=colour,
+        markerfacecolor=colour if filled else "none",
+        markersize=5,
+        capsize=2,
+    )
+
+
+def digest(title: str, unit: str, panels: Mapping[str, Lines]) -> str:
     """Of all that a picture shows."""
-    return hashlib.sha256(repr((title, unit, [(label, *dots) for label, dots in lines.items()])).encode()).hexdigest()
+    shown = [(column, [(label, *dots) for label, dots in lines.items()]) for column, lines in panels.items()]
+    return hashlib.sha256(repr((title, unit, shown)).encode()).hexdigest()

@@ -114,9 +114,10 @@ def _section(table: Table, standings: list[_Standing], results: Path, docs: Path
     yield from [""] if table.notes else []
     by_column = {name: list(own) for name, own in groupby(standings, lambda standing: standing.cell.column.name)}
     full = {name: own for name, own in by_column.items() if any(standing.peers or standing.ours for standing in own)}
-    if any(standing.ours for own in full.values() for standing in own):
+    panels = {own[0].cell.column.title: _dots(own) for own in full.values() if any(s.ours for s in own)}
+    if panels:
         picture = docs / PICTURES / f"{table.name}.png"
-        draw(picture, table.title, table.unit, _dots([s for own in full.values() for s in own]))
+        draw(picture, table.title, table.unit, panels)
         yield f"![{table.title}: published and measured numbers]({PICTURES}/{picture.name})"
         yield ""
     for own in full.values():
@@ -181,7 +182,7 @@ def _dots(standings: Iterable[_Standing]) -> dict[str, list[Dot]]:
             kind = "ours, with departures" if one.departures else "ours"
             dots.append(Dot(kind, one.mean, one.deviation))
         if dots:
-            lines[f"{cell.row.title}, {cell.column.title}"] = dots
+            lines[cell.row.title] = dots
     return lines
 
 
