@@ -160,6 +160,7 @@ def test_numbers_are_found_by_their_path() -> None:
     assert number(content, ("attacks",)) is None
 
 
+@pytest.mark.slow
 def test_the_verb_from_end_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

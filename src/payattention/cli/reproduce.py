@@ -161,8 +161,8 @@ def _take_stock(place: "Workplace", max_hours: float) -> None:
     device = best_device()
     reasons = {}
     for planned in plan(chosen_cells([], []), (0,), place, device, max_hours=max_hours):
-        cost = f"not yet, about {duration(planned.hours)} on {describe(device)}"
-        reasons |= dict.fromkeys(planned.cells, planned.obstacle or cost)
+        cost = duration(planned.hours) if planned.hours > 1 else "minutes"
+        reasons |= dict.fromkeys(planned.cells, planned.obstacle or f"not yet; {cost} on {describe(device)}")
     write_stock(place.results, describe(device), reasons)
 
 

@@ -114,7 +114,10 @@ def _section(table: Table, standings: list[_Standing], results: Path, docs: Path
     yield from [""] if table.notes else []
     by_column = {name: list(own) for name, own in groupby(standings, lambda standing: standing.cell.column.name)}
     full = {name: own for name, own in by_column.items() if any(standing.peers or standing.ours for standing in own)}
-    panels = {own[0].cell.column.title: _dots(own) for own in full.values() if any(s.ours for s in own)}
+    # a replication's numbers are drawn as peers' beside the cells that they replicate
+    panels = {
+        own[0].cell.column.title: _dots(own) for own in full.values() if any(s.cell.runnable and s.ours for s in own)
+    }
     if panels:
         picture = docs / PICTURES / f"{table.name}.png"
         draw(picture, table.title, table.unit, panels)
