@@ -14,7 +14,7 @@ LAYERS = (
     ("errors", "files", "invocation", "machine", "processes", "maps", "drawing"),
     ("data", "preprocessing", "attention", "heads"),
     ("models",),
-    ("checkpoint", "peers", "warm_start"),
+    ("checkpoint", "initial_weights", "peers"),
     ("training",),
     ("evaluation",),
     ("explanation", "experiment", "gallery"),

@@ -96,7 +96,7 @@ def test_a_rate_of_one_damped_by_nine_tenths_is_a_tenth(seed: int) -> None:
     """The two differ by the first gradient alone, which Torch7 takes whole: by 9 (1 - .9^t) of it after t steps."""
     random = np.random.default_rng(seed)
     start, gradients = random.normal(size=(2, 3)), list(random.normal(size=(150, 2, 3)))
-    constant = {"weight_decay": 0.0, "lr_decay": 0.0, "schedule": "steps", "step_epochs": 1000}
+    constant = {"weight_decay": 0.0, "lr_decay": 0.0, "milestones": [[1000, 1]]}
     damped = trained(load_recipe("torch7", constant), start, gradients, 1000)
     plain = trained(load_recipe("paper", constant), start, gradients, 1000)
     for step, (one, other) in enumerate(zip(damped, plain, strict=True), start=1):
@@ -160,11 +160,9 @@ def test_the_page_lists_the_recipes() -> None:
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_fits_the_default_network_and_says_what_to_expect(name: str) -> None:
     check_model(ATTENTION, **model_options(load_recipe(name), ATTENTION))
-    if name == "modern":
-        return  # the README has what it reached
     text = (Path(__file__).parent.parent / f"src/payattention/training/recipes/{name}.toml").read_text()
     assert "payattention train" in text or "payattention quickstart" in text
-    assert all(word in text for word in ("expect", "time"))
+    assert all(word in text for word in ("to expect", "ime"))
 
 
 def test_a_recipe_sets_the_networks_options_where_it_has_them(image_set: ImageSet) -> None:
@@ -208,9 +206,8 @@ def test_a_file_changes_what_it_is_based_on(tmp_path: Path) -> None:
         ('base = "nowhere.toml"', "nowhere.toml cannot be read: No such file"),
         ('base = "paper"\nlearning_rate = 1', "mine.toml: unknown recipe field 'learning_rate'"),
         ('base = "paper"\nlr = "high"', "mine.toml: lr is 'high': a number is needed"),
-        ('base = "paper"\nlr = ', r"mine.toml is not TOML: .*line 2"),
+        ('base = "paper"\nlr = ten', r"mine.toml is not TOML: .*line 2"),
         ('base = "paper"\nmodel = 3', "mine.toml: model is 3: a table of options is needed"),
-        ('base = "paper"\nschedule = "milestones"', "the schedule is milestones, and there are none"),
         ('base = "paper"\nmilestones = [[3, 0.1], [3, 0.1]]', "it takes pairs of epochs and a factor"),
         ('base = "paper"\nmilestones = [3, 4]', r"milestones is \[3, 4\]: it takes pairs"),
         ('base = "paper"\nmilestones = [[0.5, 0.1]]', "it takes pairs"),
@@ -242,7 +239,7 @@ def test_steps_are_milestones_at_equal_distances(every: int, epochs: int, factor
     common = {"summary": "", "epochs": epochs, "lr": 0.3}
     regular = Recipe(**common, schedule="steps", step_epochs=every, step_factor=factor)  # type: ignore[arg-type]
     pairs = [(epoch, factor) for epoch in range(every, every * 30, every)]
-    listed = Recipe(**common, schedule="milestones", milestones=tuple(pairs))  # type: ignore[arg-type]
+    listed = Recipe(**common, schedule="steps", milestones=tuple(pairs))  # type: ignore[arg-type]
     found = rates(regular, steps)
     assert found == rates(listed, steps)
     changed = [step for step, (one, next_) in enumerate(pairwise(found), start=1) if one != next_]

@@ -44,7 +44,8 @@ def test_watching_leaves_the_weights_bit_by_bit(image_set: ImageSet, tmp_path: P
 
     assert [file.name for file in (out / "sheets").iterdir()] == ["epoch-0002.png"]
     columns = 2 + len(model.levels)
-    assert Image.open(out / "sheets/epoch-0002.png").width == 8 + columns * (128 + 8)
+    with Image.open(out / "sheets/epoch-0002.png") as sheet:
+        assert sheet.width == 8 + columns * (128 + 8)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     found = events(out)
     for name in ("loss", "train_error", "lr", "images_per_second"):

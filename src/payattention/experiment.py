@@ -33,7 +33,7 @@ from payattention.training.resuming import EVERY, FOLDER, Snapshots
 from payattention.training.snapshot import SnapshotError, written
 from payattention.training.stopping import Stop, Stopped
 from payattention.training.views import Views
-from payattention.warm_start import warm_start
+from payattention.initial_weights import warm_start
 
 CONFIG, START, RESULT = "config.json", "start.safetensors", "result.json"
 

@@ -39,7 +39,7 @@ from payattention.training.model_options import model_options
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe
 from payattention.training.resuming import BEGINNING, Snapshots, begin_at
-from payattention.training.views import NONE, Views
+from payattention.training.views import NO_VIEWS, Views
 from payattention.training.watching import Bar, Metrics
 
 METRICS = "metrics.jsonl"
@@ -75,7 +75,7 @@ def fit(
     console: Console | None = None,
     snapshots: Snapshots | None = None,
     compiled: bool = False,
-    views: Views = NONE,
+    views: Views = NO_VIEWS,
 ) -> list[dict[str, float]]:
     """Trains a model in place, in the machine's best precision, and leaves it in evaluation mode.
 

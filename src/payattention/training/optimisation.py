@@ -1,6 +1,6 @@
 """Optimizer and learning rate of a recipe."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -10,7 +10,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from payattention.errors import UsageError, unknown
+from payattention.models.attentive import Trunk
+from payattention.models.resnet import ResNetTrunk
 from payattention.models.timm_trunk import TimmTrunk
+from payattention.models.vgg import BASELINE_POOLS, VGGTrunk
 from payattention.training.muon import Muon
 from payattention.training.recipe import Recipe
 
@@ -19,7 +22,7 @@ def create_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
     """SGD, AdamW or Muon as the recipe has it; norms and biases (all vectors) decay only if the recipe says so.
 
     Raises:
-        UsageError: An unknown optimizer, or layer decay where there is no backbone.
+        UsageError: An unknown optimizer, or layer decay where there is no trunk.
     """
     optimizers = {"sgd": _sgd, "adamw": _adamw, "muon": _muon}
     if recipe.optimizer not in optimizers:
@@ -62,21 +65,47 @@ def _groups(parameters: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str
 
 
 def _layered(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """The backbone's layers, each group at its own rate by timm's grouping, and all the rest at the full rate."""
+    """The trunk's layers in groups, each at its own rate, the last and what is not the trunk's at the full one."""
+    trunk = next((m for m in model.modules() if isinstance(m, Trunk)), None)
+    if trunk is None:
+        raise UsageError("layer_decay is for a network with a trunk; leave it at 1")
+    groups = _timm_groups(trunk.backbone, recipe) if isinstance(trunk, TimmTrunk) else _block_groups(trunk, recipe)
+    placed = {id(p) for group in groups for p in group["params"]}
+    return groups + _groups((p for p in model.parameters() if id(p) not in placed), recipe)
+
+
+def _timm_groups(backbone: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
 
-    trunk = next((m for m in model.modules() if isinstance(m, TimmTrunk)), None)
-    if trunk is None:
-        raise UsageError("layer_decay is for a model on a timm backbone (--model timm:NAME); leave it at 1")
-    backbone = {id(p) for p in trunk.backbone.parameters()}
     groups = param_groups_layer_decay(
-        trunk.backbone,
+        backbone,
         recipe.weight_decay,
         layer_decay=recipe.layer_decay,
         weight_decay_exclude_1d=not recipe.decay_all,
     )
-    layered = [{**group, "lr": recipe.lr * group["lr_scale"]} for group in groups]
-    return layered + _groups((p for p in model.parameters() if id(p) not in backbone), recipe)
+    return [{**group, "lr": recipe.lr * group["lr_scale"]} for group in groups]
+
+
+def _block_groups(trunk: Trunk, recipe: Recipe) -> list[dict[str, Any]]:
+    groups = []
+    for distance, block in enumerate(reversed(_blocks(trunk))):
+        parameters = (p for layer in block for p in layer.parameters())
+        rate = recipe.lr * recipe.layer_decay**distance
+        groups += [{**group, "lr": rate} for group in _groups(parameters, recipe)]
+    return groups
+
+
+def _blocks(trunk: Trunk) -> list[list[nn.Module]]:
+    """From first to last, VGG's convolutions between the baseline's pools, or a ResNet's stem and stages."""
+    if isinstance(trunk, ResNetTrunk):
+        return [[trunk.conv1], *([stage] for stage in trunk.stages.values())]
+    assert isinstance(trunk, VGGTrunk)
+    blocks: dict[int, list[nn.Module]] = {}
+    for name, layer in trunk.layers.items():
+        if name.startswith("conv"):
+            number = int(name.removeprefix("conv"))
+            blocks.setdefault(sum(pool < number for pool in BASELINE_POOLS["cifar"]), []).append(layer)
+    return list(blocks.values())
 
 
 def create_schedule(optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int) -> "Schedule":
@@ -97,17 +126,12 @@ def create_schedule(optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int) 
     return Schedule(optimizer, lambda step: shape(step) / (1 + step * recipe.lr_decay), resets)
 
 
-def _changes(recipe: Recipe) -> Iterable[tuple[int, float]]:
-    """Numbers of epochs and the factor on the rate once they are over, of the schedules that go by steps."""
-    match recipe.schedule:
-        case "steps":
-            return (
-                (epoch, recipe.step_factor) for epoch in range(recipe.step_epochs, recipe.epochs, recipe.step_epochs)
-            )
-        case "milestones":
-            return recipe.milestones
-        case _:
-            return ()
+def _changes(recipe: Recipe) -> Sequence[tuple[int, float]]:
+    """Numbers of epochs and the factor on the rate once they are over."""
+    if recipe.schedule != "steps":
+        return ()
+    equal = range(recipe.step_epochs, recipe.epochs, recipe.step_epochs)
+    return recipe.milestones or [(epoch, recipe.step_factor) for epoch in equal]
 
 
 class Schedule(LambdaLR):

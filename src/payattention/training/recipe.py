@@ -29,13 +29,15 @@ class Recipe:
         nesterov: Nesterov momentum.
         weight_decay: L2 penalty, as the optimizer applies it.
         decay_all: Whether norms and biases decay too (the authors' scripts) or not.
-        layer_decay: On an attached backbone, the factor on the learning rate from one group of layers to the one
-            before it (timm's groups; the last has the full rate); 1 for one rate throughout.
-        schedule: "steps", "milestones" or "one_cycle".
+        layer_decay: The factor on the learning rate from one group of the trunk's layers to the one before it (a timm
+            backbone's groups are timm's, VGG's the convolutions between pools, a ResNet's its stages; the last has the
+            full rate); 1 for one rate throughout.
+        schedule: "steps" or "one_cycle".
         step_epochs: "steps": the rate is multiplied by `step_factor` every so many epochs.
         step_factor: "steps": that factor.
-        milestones: "milestones": pairs of a number of epochs and the factor on the rate once they are over.
-        momentum_reset: "steps", "milestones": whether momentum starts anew where the rate changes.
+        milestones: "steps": pairs of a number of epochs and the factor on the rate once they are over; where there are
+            any, they take the place of the equal steps.
+        momentum_reset: "steps": whether momentum starts anew where the rate changes.
         lr_decay: Whatever the schedule, the rate is divided by 1 + this times the number of steps made (Torch7).
         warmup: "one_cycle": share of the run in which the rate climbs to its peak; then it falls to zero.
         label_smoothing: Probability mass given to all classes alike.
@@ -90,7 +92,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for own in fields(self):
             _check_kind(own.name, getattr(self, own.name), _KINDS[getattr(own.type, "__name__", str(own.type))])
-        _check_milestones(self.milestones, self.schedule)
+        _check_milestones(self.milestones)
         object.__setattr__(self, "sizes", tuple(self.sizes))  # TOML and JSON give lists
         object.__setattr__(self, "milestones", tuple((epoch, factor) for epoch, factor in self.milestones))
         for name, (low, high) in _RANGES.items():
@@ -135,7 +137,7 @@ def _check_kind(name: str, value: object, kind: tuple[tuple[type, ...], str]) ->
         raise UsageError(f"{name} is {value!r}: {words} is needed")
 
 
-def _check_milestones(milestones: tuple[object, ...], schedule: str) -> None:
+def _check_milestones(milestones: tuple[Any, ...]) -> None:
     def fits(pair: object) -> bool:
         if not (isinstance(pair, list | tuple) and len(pair) == 2):
             return False
@@ -143,14 +145,11 @@ def _check_milestones(milestones: tuple[object, ...], schedule: str) -> None:
         numbers = type(epoch) is int and type(factor) in (int, float)
         return numbers and epoch >= 1 and 1e-6 <= factor <= 1e6
 
-    pairs: Any = milestones
-    if not all(map(fits, pairs)) or not all(a[0] < b[0] for a, b in pairwise(pairs)):
+    if not all(map(fits, milestones)) or not all(a[0] < b[0] for a, b in pairwise(milestones)):
         raise UsageError(
             f"milestones is {list(milestones)}: it takes pairs of epochs and a factor, the epochs ascending, "
             "as [[60, 0.2], [120, 0.2]]"
         )
-    if not pairs and schedule == "milestones":
-        raise UsageError("the schedule is milestones, and there are none: give milestones = [[60, 0.2], [120, 0.2]]")
 
 
 _RANGES: dict[str, tuple[float, float]] = {
@@ -175,7 +174,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 _CHOICES = {
     "optimizer": ("sgd", "adamw", "muon"),
-    "schedule": ("steps", "milestones", "one_cycle"),
+    "schedule": ("steps", "one_cycle"),
     "flips": ("random", "half", "alternating"),
     "border": ("reflect", "zero"),
     "sampling": ("shuffled", "balanced"),

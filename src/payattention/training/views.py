@@ -41,7 +41,7 @@ class Views:
         return shown
 
 
-NONE = Views()
+NO_VIEWS = Views()
 
 
 def check_views(model: str, options: Mapping[str, object], tensorboard: bool, sheet_every: int) -> None:
@@ -50,4 +50,4 @@ def check_views(model: str, options: Mapping[str, object], tensorboard: bool, sh
         board.check_installed()
     if sheet_every:
         with torch.device("meta"):
-            create_model(model, **without_pretrained(options)).check_has_maps()  # type: ignore[arg-type]
+            create_model(model, 2, 1.0, **without_pretrained(options)).check_has_maps()

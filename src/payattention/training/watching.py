@@ -46,7 +46,7 @@ class Metrics(Callback):
     def _begin(self, device: torch.device) -> None:
         self.start = time.perf_counter()
         self.seen = 0
-        self.loss = self.wrong = torch.zeros((), device=device)
+        self.loss, self.wrong = (torch.zeros((), device=device) for _ in range(2))
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]

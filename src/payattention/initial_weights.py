@@ -65,8 +65,7 @@ def warm_start(model: Classifier, source: str | Path) -> WarmStart:
     of_classes = set() if other.classes == model.classes else _tells_classes(other)
     shared = [name for name in given if name in own and name not in of_classes]
     fitting = {name: given[name] for name in shared if given[name].shape == own[name].shape}
-    weights = {name for name, _ in model.named_parameters()}
-    if not weights & fitting.keys():
+    if not any(p.ndim > 1 and name in fitting for name, p in model.named_parameters()):  # biases fit by chance
         raise CheckpointError(
             f"{source}: no weight of this {other.name} (width {other.config.width:g}) fits {model.name} "
             f"(width {model.config.width:g}) by name and shape; begin from the same network, or another of its family"
