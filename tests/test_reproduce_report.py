@@ -15,6 +15,7 @@ from payattention.reproduce.jobs import Departures, job_of
 from payattention.reproduce.picture import DIGEST
 from payattention.reproduce.results import number, read_results
 from payattention.reproduce.standing import ours
+from payattention.training.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
 CELL = all_cells()["table1/vgg_att2_concat_pc/cifar10"]
@@ -103,9 +104,18 @@ def test_a_result_that_was_made_otherwise_is_shown_with_all_that_differs(tmp_pat
     write_report(tmp_path, tmp_path)
     page = (tmp_path / "results.md").read_text()
     line = next(line for line in page.splitlines() if "](../" in line)
-    assert line.startswith(
-        "| (VGG-att2)-concat-pc | 5.23 (0.04) | 5.42 (authors' scripts); 6.16 (Keras) | 12.33 | width"
-    )
+    before = "| (VGG-att2)-concat-pc | 5.23 (0.04) | 5.42 (authors' scripts); 6.16 (Keras) |"
+    assert line.startswith(f"{before} {content['test']['error']:.2f} | width 0.25; recipe modern")
+
+
+def test_a_recipe_that_has_changed_since_is_another_one(tmp_path: Path) -> None:
+    file = plant(tmp_path, CELL.id, 0, 5.4)
+    content = json.loads(file.read_text())
+    for lr, departures in ((0.1, ()), (0.2, ("recipe paper as it was then",))):
+        content["result"]["recipe"] = {**load_recipe("paper").to_dict(), "lr": lr}
+        file.write_text(json.dumps(content))
+        (one,) = ours(CELL, read_results(tmp_path)[0])
+        assert one.departures == departures
 
 
 def test_what_was_held_out_is_no_result(tmp_path: Path) -> None:

@@ -7,15 +7,13 @@ read.
 
 import json
 import shlex
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from payattention.data import CATALOGUE
 from payattention.errors import DataError
 from payattention.training.recipe import default_recipe
 
@@ -103,26 +101,30 @@ def _adopted(file: Path) -> Result | None:
             "seed": int(),
             "test": {"error": _},
         } if content["data"].get("measured_on", "test") == "test":
-            return Result(file.name, *_as_asked(file.name, content))
+            return Result(file.name, _as_asked(content), content)
     return None
 
 
-def _as_asked(name: str, content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings that a training's result tells, and its content with what it does not say of itself."""
-    extra = _extra().get(name, {})
-    model, data, recipe = content["model"], content["data"], content["recipe"]
+def _as_asked(content: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a training's result tells."""
+    model, recipe = content["model"], content["recipe"]
     given = {"dropout": recipe.get("dropout"), **(recipe.get("model") or {})}  # by the recipe, not by the user
-    settings = {
+    return {
         "verb": "train",
         "model": model["name"],
         "options": {key: value for key, value in model["options"].items() if given.get(key) != value},
-        "data": extra.get("data", data["name"]),
+        "data": _named(content["data"]["name"]),
         **_recipe(content),
         "width": model["width"],
         "epochs": recipe["epochs"],
         "seed": content["seed"],
     }
-    return settings, {**content, "data": {**data, "source": data.get("source") or extra.get("source", "")}}
+
+
+def _named(data: str) -> str:
+    """The named set that a copy is of, by its folder's name: "parquet:copies/cifar10" is cifar10."""
+    folder = Path(data.partition(":")[2]).name
+    return folder if folder in CATALOGUE else data
 
 
 def _recipe(content: dict[str, Any]) -> dict[str, Any]:
@@ -134,8 +136,3 @@ def _recipe(content: dict[str, Any]) -> dict[str, Any]:
     given = [(option, value) for option, value in pairwise(words) if option in ("--recipe", "--recipe-set")]
     replaced = dict(value.partition("=")[::2] for option, value in given if option == "--recipe-set")
     return {"recipe": dict(given).get("--recipe", default_recipe(content["model"]["name"])), "recipe_set": replaced}
-
-
-@cache
-def _extra() -> Mapping[str, Mapping[str, str]]:
-    return tomllib.loads((files("payattention.reproduce") / "adopted.toml").read_text(encoding="utf-8"))
