@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tables_of_maps import compare, hard
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -53,7 +55,11 @@ def kills() -> str:
     )
 
 
-PAGES = {ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10}, ROOT / "docs" / "data.md": {"data": data}}
+PAGES = {
+    ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10},
+    ROOT / "docs" / "data.md": {"data": data},
+    ROOT / "docs" / "maps.md": {"compare": compare, "hard": hard},
+}
 
 
 def filled(page: Path) -> str:

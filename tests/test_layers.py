@@ -14,10 +14,10 @@ LAYERS = (
     ("errors", "files", "invocation", "machine", "processes", "maps", "drawing"),
     ("data", "preprocessing", "attention", "heads"),
     ("models",),
-    ("checkpoint", "initial_weights", "peers"),
+    ("checkpoint", "initial_weights", "peers", "posthoc"),
     ("training",),
     ("evaluation",),
-    ("explanation", "experiment", "gallery"),
+    ("explanation", "experiment", "gallery", "map_sheet"),
     ("reproduce",),
     ("cli",),
 )

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from payattention.data import ImageSet, load_data
     from payattention.errors import PayAttentionError
     from payattention.explanation import Explanation, explain
+    from payattention.initial_weights import warm_start
     from payattention.models import Classifier, Look, attach, create_model, list_models, prune
     from payattention.peers import load_peer
-    from payattention.initial_weights import warm_start
 
 __version__ = "0.1.0"
 

@@ -45,10 +45,15 @@ def limited(data: ImageSet, count: int) -> ImageSet:
     """
     if count < 1:
         raise UsageError(f"the limit is {count} images: it must be at least 1")
+    return divided(data, count)[0]
+
+
+def divided(data: ImageSet, count: int) -> list[ImageSet]:
+    """What `limited` takes, and the rest if there is any, both in their order in the set."""
     if count >= len(data):
-        return data
-    first = np.argsort(_rank_in_class(data.labels), kind="stable")[:count]  # the first of each class, the second, ...
-    return data.chosen(np.sort(first))
+        return [data]
+    order = np.argsort(_rank_in_class(data.labels), kind="stable")  # the first of each class, the second, ...
+    return [data.chosen(np.sort(part)) for part in (order[:count], order[count:])]
 
 
 def of_classes(data: ImageSet, names: Sequence[str]) -> ImageSet:

@@ -112,6 +112,13 @@ class Classifier(nn.Module):
         """A look's maps, the last two levels, as one (n, h, w) in 0 ... 1 (`payattention.maps.combined`)."""
         return combined([maps[name] for name in self.levels], root=not self.progressive)
 
+    def local_layers(self) -> dict[str, nn.Module]:
+        """The modules whose outputs (n, d, h, w) are what attention weighs, or would, from low to high.
+
+        Post-hoc methods look there (`payattention.posthoc`). Empty where a network does not say.
+        """
+        return {}
+
     def check_has_maps(self) -> None:
         """Raises UsageError for a network that has no maps."""
         if not self.levels:
