@@ -11,13 +11,13 @@ ROOT = Path(payattention.__file__).parent
 
 # from low to high; a room may import from its own and from lower ones
 LAYERS = (
-    ("errors", "files", "invocation", "machine", "processes", "maps", "drawing"),
-    ("data", "preprocessing", "attention", "heads"),
+    ("errors", "files", "invocation", "machine", "processes", "maps", "drawing", "captions"),
+    ("data", "preprocessing", "attention", "heads", "attacks"),
     ("models",),
     ("checkpoint", "initial_weights", "peers", "posthoc"),
     ("training",),
     ("evaluation",),
-    ("explanation", "experiment", "gallery", "map_sheet"),
+    ("explanation", "experiment", "gallery", "map_sheet", "attack_figure", "side_by_side", "speed"),
     ("reproduce",),
     ("cli",),
 )

@@ -109,7 +109,7 @@ def explain(model: Classifier, picture: str | Path | Image.Image, *, size: int |
     check_can_explain(model, size)
     if not isinstance(picture, Image.Image):
         picture = read_picture(Path(picture))
-    images = _as_input(picture, model.image_size if size is None else size)
+    images = as_input(picture, model.image_size if size is None else size)
     was_training = model.training
     try:
         look = model.eval().attend(images.to(next(model.parameters()).device))
@@ -135,7 +135,13 @@ def explain(model: Classifier, picture: str | Path | Image.Image, *, size: int |
 def check_can_explain(model: Classifier, size: int | None = None) -> None:
     """Raises UsageError for a model without maps, or a size that it cannot look at."""
     model.check_has_maps()
-    if size is not None and not model.min_size <= size <= MAX_SIZE:
+    if size is not None:
+        check_size(model, size)
+
+
+def check_size(model: Classifier, size: int) -> None:
+    """Raises UsageError for a size in pixels that a model cannot look at."""
+    if not model.min_size <= size <= MAX_SIZE:
         raise UsageError(f"size is {size} pixels: {model.name} takes {model.min_size} to {MAX_SIZE}")
 
 
@@ -145,7 +151,8 @@ def _write_array(path: Path, values: NDArray[np.float32]) -> str:
     return path.name
 
 
-def _as_input(picture: Image.Image, size: int) -> torch.Tensor:
+def as_input(picture: Image.Image, size: int) -> torch.Tensor:
+    """A picture as a model sees it, (1, 3, h, w) in [0, 1]: its shorter side `size` pixels, its proportions kept."""
     scale = size / min(picture.size)
     width, height = (min(max(size, round(side * scale)), _LONGEST * size) for side in picture.size)
     scaled = picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BICUBIC)

@@ -64,6 +64,9 @@ class AttentiveClassifier(Classifier):
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         return self.look_at(self.trunk(self.prepared(images)), query)
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.head.features(list(self.look(images, None).descriptors.values()))
+
     def look_at(self, features: Features, query: Tensor | None = None) -> Look:
         """Attention and head on what the trunk gave."""
         local, own = features

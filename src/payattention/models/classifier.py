@@ -45,6 +45,8 @@ class ModelConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     pruned: bool = False
     """Whether `payattention.prune` then removed its dead parameters."""
+    folded: bool = False
+    """Whether `payattention.fold` then merged its batch norms into the convolutions before them."""
 
 
 class Classifier(nn.Module):
@@ -106,6 +108,14 @@ class Classifier(nn.Module):
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         """The network itself; `forward` and `attend` are its two faces."""
+        raise NotImplementedError
+
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        """What the last linear classifier sees, in evaluation mode: the features of the paper's transfer (table 3).
+
+        The levels' descriptors after BN-ReLU, one after the other (k = 1024 for two levels of 512); without attention
+        the averaged or the hidden vector. With a classifier for each level, each sees its own part of the vector.
+        """
         raise NotImplementedError
 
     def combined(self, maps: Mapping[str, Tensor]) -> Tensor:

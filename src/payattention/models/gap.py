@@ -61,6 +61,9 @@ class GapVGG(ClassMapped):
     def local_layers(self) -> dict[str, nn.Module]:
         return self.trunk.local_layers()
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.averaged(images).mean((2, 3))
+
 
 register(
     "vgg_gap",

@@ -116,6 +116,9 @@ class ProgressiveVGG(Classifier):
     def local_layers(self) -> dict[str, nn.Module]:
         return self.trunk.local_layers()
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.head.features([self.look(images, None).descriptors[UPPER]])
+
     def drop_dead(self) -> None:
         for level in (self.gate, self.attention):
             level.drop_dead()

@@ -136,10 +136,13 @@ class PlainResNet(ClassMapped):
         return self.norm(stage3).relu()
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
-        return Look(logits=self.classifier(self.averaged(images).mean((2, 3))))
+        return Look(logits=self.classifier(self.features(images)))
 
     def local_layers(self) -> dict[str, nn.Module]:
         return self.trunk.local_layers()
+
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.averaged(images).mean((2, 3))
 
 
 def attentive_resnet(

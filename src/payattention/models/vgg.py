@@ -208,6 +208,9 @@ class PlainVGG(Classifier):
     def local_layers(self) -> dict[str, nn.Module]:
         return {"layer13": self.trunk.layers["conv13"]}
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.classifier[:-1](self.trunk(self.prepared(images)).query)
+
 
 def attentive_vgg(
     pools: Mapping[str, Pools],
