@@ -27,6 +27,7 @@ LAYERS = (
         "side_by_side",
         "speed",
     ),
+    ("reproduce",),
     ("cli",),
 )
 LAYER = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}

@@ -17,6 +17,7 @@ from payattention.cli import (
     models,
     query,
     quickstart,
+    reproduce,
     segment,
     train,
     transfer,
@@ -48,6 +49,7 @@ for _verb in (
     transfer,
     figure,
     benchmark,
+    reproduce,
 ):
     app.command()(getattr(_verb, _verb.__name__.rpartition(".")[2]))
 
