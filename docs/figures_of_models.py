@@ -1,6 +1,6 @@
 """Makes the pages' pictures: `python docs/figures_of_models.py CIFAR_RUN QUICKSTART_RUN`.
 
-Like the paper's figures 5, 7 and 8, with photographs that scikit-image ships and images of the embedded data.
+Like the paper's figures 3, 5, 7 and 8, with photographs that scikit-image ships and images of the embedded data.
 """
 
 import sys
@@ -12,7 +12,7 @@ from skimage import data
 import payattention as pa
 from payattention.attack_figure import attack_figure
 from payattention.attacks import FGSM
-from payattention.side_by_side import maps_figure, masks_figure
+from payattention.side_by_side import activations_figure, maps_figure, masks_figure
 
 FIGURES = Path(__file__).parent / "figures"
 
@@ -25,6 +25,7 @@ def main(cifar_run: str, quickstart_run: str) -> None:
     both = {"CIFAR-10": cifar, "digits": quickstart}
     sheets = {
         "attack": attack_figure({"CIFAR-10": cifar}, photographs, FGSM(), size=40),
+        "activations": activations_figure({"CIFAR-10": cifar}, photographs, size=40),
         "maps": maps_figure(both, {**photographs, **images}, size=40),
         "masks": masks_figure({"CIFAR-10": cifar}, photographs, size=40),
     }

@@ -94,17 +94,20 @@ def test_direct_transfer_from_end_to_end(saved: Classifier, capsys: pytest.Captu
     assert "unknown to the model, so never right: Grey" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["attack", "maps", "masks"])
+@pytest.mark.parametrize("kind", ["activations", "attack", "maps", "masks", "query"])
 def test_a_figure_of_two_models(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(settled(create_model("vgg_att3_concat_pc", 2, 0.0625)), tmp_path / "other")
     pictures = ["--picture", "pictures/test/dark/0.png", "--picture", "pictures/test/bright"]
-    assert run(["figure", kind, "run", "other", *pictures, "--eps", "2", "--json"]) == 0
+    asking = ["--query", "pictures/test/dark/2.png"] if kind == "query" else []
+    assert run(["figure", kind, "run", "other", *pictures, *asking, "--eps", "2", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["figure"], result["models"]) == (f"{kind}.png", ["run", "other"])
     assert result["pictures"][0] == "0"
     assert set(result["pictures"][1:]) == {"1", "3", "5", "7", "9", "11"}
     with Image.open(f"{kind}.png") as sheet:
-        columns, cell = {"attack": (2, 150), "maps": (6, 160), "masks": (5, 160)}[kind]
+        columns, cell = {
+            "activations": (11, 160), "attack": (2, 150), "maps": (6, 160), "masks": (5, 160), "query": (8, 160),
+        }[kind]  # fmt: skip
         assert sheet.width == 8 + columns * (cell + 8)
 
 
@@ -136,6 +139,8 @@ def test_a_figure_of_two_models(kind: str, tmp_path: Path, capsys: pytest.Captur
         ("transfer run --data cluttered_digits --direct --limit 10", 2, "are of no class that the model knows"),
         ("figure plot run --picture a.png", 2, "unknown kind of figure 'plot'"),
         ("figure maps run", 2, "--picture"),
+        ("figure query run --picture pictures/test/dark", 2, "takes a picture that asks: --query IMAGE"),
+        ("figure maps run --picture pictures/test/dark --query a.png", 2, "the figure query, and no other, takes"),
         ("figure maps run --picture nowhere.png", 1, "nowhere.png: no such file"),
         ("figure maps run --picture pictures/test/dark --out x.txt", 2, "x.txt: the sheet is a .png"),
         ("figure maps run --picture pictures/test/dark --size 8", 2, "size is 8 pixels"),
@@ -162,4 +167,4 @@ def test_the_help_shows_the_papers_values(verb: str, capsys: pytest.CaptureFixtu
     assert run([verb, "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "--json" in text
-    assert {"attack": "1,2,4,8,16", "transfer": "(paper: 5)", "figure": "figures 3, 4 and 7"}[verb] in text
+    assert {"attack": "1,2,4,8,16", "transfer": "(paper: 5)", "figure": "figures 4 and 7"}[verb] in text

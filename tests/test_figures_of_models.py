@@ -11,8 +11,10 @@ from payattention.attacks import FGSM
 from payattention.captions import captioned
 from payattention.drawing import overlay
 from payattention.errors import UsageError
+from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
-from payattention.side_by_side import maps_figure, masks_figure
+from payattention.query_gallery import query_figure
+from payattention.side_by_side import activations_figure, maps_figure, masks_figure
 from settling import settled
 
 GAP, CELL = 8, 160
@@ -88,3 +90,32 @@ def test_a_caption_fits_its_cell(size: tuple[int, int]) -> None:
     pixels = np.asarray(picture)
     assert (pixels[(picture.height - 18) // 2, 75] == (255, 0, 0)).all()
     assert (pixels[-18:].min(2) < 128).any(), "there should be text"
+
+
+def test_activations_stand_beside_the_trained_maps(
+    models: dict[str, Classifier], pictures: dict[str, Image.Image]
+) -> None:
+    sheet = activations_figure(models, pictures)
+    assert sheet.width == GAP + (1 + 2 * 2 + 2 * 3) * (CELL + GAP)
+    picture, model = pictures["b"], models["two"]
+    pixels = torch.from_numpy(np.array(picture.resize((32, 32), Image.Resampling.BICUBIC))).permute(2, 0, 1)[None] / 255
+    seen = []
+    hook = model.trunk.layers["conv10"].register_forward_hook(lambda _, __, features: seen.append(features))
+    with torch.no_grad():
+        model(pixels)
+    hook.remove()
+    strength = stretched(upsampled(seen[0].square().mean(1), (CELL, CELL)))[0].numpy()
+    shown, wanted = cell(sheet, 1, 2), np.asarray(overlay(picture, strength))
+    assert (shown == wanted).mean() > 0.99
+    explained = pa.explain(model, picture)
+    assert (cell(sheet, 1, 1) == np.asarray(overlay(picture, explained.heatmaps["layer10"]))).all()
+
+
+def test_a_query_is_put_to_every_model(pictures: dict[str, Image.Image], models: dict[str, Classifier]) -> None:
+    sheet = query_figure(models, pictures["a"], pictures)
+    assert sheet.width == GAP + (2 + 2 * 3) * (CELL + GAP)
+    assert (cell(sheet, 1, 0) == np.asarray(pictures["a"])).all()
+    assert (cell(sheet, 1, 1) == np.asarray(pictures["b"])).all()
+    one_level = settled(pa.create_model("vgg_att_dp", 3, 0.0625))
+    with pytest.raises(UsageError, match="unknown level of vgg_att_dp 'layer10'"):
+        query_figure({**models, "one": one_level}, pictures["a"], pictures)

@@ -8,21 +8,23 @@ from PIL import Image, ImageDraw, ImageFont
 
 COLOUR_MAP = "inferno"
 """Perceptually uniform, and it prints: brighter is more."""
+CHANGE_MAP = "coolwarm"
+"""Diverging, and even on both sides: red is more, blue is less, grey is as before (Moreland, 2009)."""
 
 _Heat = NDArray[np.float32]  # (H, W), 0 ... 1
 
 
-def coloured(heat: _Heat) -> Image.Image:
+def coloured(heat: _Heat, colours: str = COLOUR_MAP) -> Image.Image:
     """A map as a picture of its own size."""
     from matplotlib import colormaps
 
-    return Image.fromarray((colormaps[COLOUR_MAP](heat)[..., :3] * 255).round().astype(np.uint8))
+    return Image.fromarray((colormaps[colours](heat)[..., :3] * 255).round().astype(np.uint8))
 
 
-def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
+def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6, colours: str = COLOUR_MAP) -> Image.Image:
     """A map of the picture's size laid over the picture, which is greyed so that colour means the map alone."""
     grey = picture.convert("L").convert("RGB")
-    return Image.blend(grey, coloured(heat), strength)
+    return Image.blend(grey, coloured(heat, colours), strength)
 
 
 def cut_out(picture: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:

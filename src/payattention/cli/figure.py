@@ -11,7 +11,7 @@ from payattention.cli.options import JsonOption, numbers, picture_file
 if TYPE_CHECKING:
     from payattention.models import Classifier
 
-KINDS = ("attack", "maps", "masks")
+KINDS = ("activations", "attack", "maps", "masks", "query")
 _MOST = 24  # pictures on one sheet
 
 
@@ -20,7 +20,8 @@ def figure(
         str,
         typer.Argument(
             metavar="KIND",
-            help="attack (the paper's figure 5), maps (figures 3, 4 and 7) or masks (figure 8).",
+            help="maps (the paper's figures 4 and 7), activations (figure 3), attack (figure 5), masks (figure 8) or "
+            "query (figure 10).",
             show_default=False,
         ),
     ],
@@ -39,6 +40,10 @@ def figure(
             show_default=False,
         ),
     ] = None,
+    query: Annotated[
+        Path | None,
+        typer.Option(metavar="IMAGE", help="Of query: the picture that asks the others.", show_default=False),
+    ] = None,
     eps: EpsOption = "1,2,4,8,16",
     attack: Annotated[str, typer.Option(help="fgsm (the paper's), pgd, or noise to compare with.")] = "fgsm",
     steps: StepsOption = 20,
@@ -52,7 +57,9 @@ def figure(
     """Draw a figure of the paper from your models and pictures.
 
     attack: the pictures under an attack of growing size, what each model sees in them, and where it looks.
-    maps: where each model looks, level by level. masks: the combined map, and the object that it cuts out.
+    maps: where each model looks, level by level; activations: beside that, where the level's features are strong.
+    masks: the combined map, and the object that it cuts out. query: the maps under the pictures' own query, under that
+    of another picture, and the change.
     """
     from payattention.attack_figure import attack_figure
     from payattention.attacks import PGD, check_eps, named_attacks
@@ -61,10 +68,13 @@ def figure(
     from payattention.errors import UsageError, unknown
     from payattention.files import write_picture
     from payattention.gallery import picture_files
-    from payattention.side_by_side import maps_figure, masks_figure
+    from payattention.query_gallery import query_figure
+    from payattention.side_by_side import activations_figure, maps_figure, masks_figure
 
     if kind not in KINDS:
         raise unknown("kind of figure", kind, KINDS)
+    if (kind == "query") != (query is not None):
+        raise UsageError("the figure query, and no other, takes a picture that asks: --query IMAGE")
     sizes = numbers(eps, "--eps")
     check_eps(sizes)
     (method,) = named_attacks([attack], PGD(steps, step_size, random_start)).values()
@@ -76,8 +86,11 @@ def figure(
     pictures = {name: read_picture(path) for name, path in _names(files).items()}
     if kind == "attack":
         sheet = attack_figure(models, pictures, method, sizes, size=size)
+    elif query is not None:
+        sheet = query_figure(models, read_picture(query), pictures, size=size)
     else:
-        sheet = (maps_figure if kind == "maps" else masks_figure)(models, pictures, size=size)
+        draw = {"maps": maps_figure, "activations": activations_figure, "masks": masks_figure}[kind]
+        sheet = draw(models, pictures, size=size)
     write_picture(file, sheet)
     if as_json:
         print_json({"figure": str(file), "models": list(models), "pictures": list(pictures)})

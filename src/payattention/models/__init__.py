@@ -7,8 +7,10 @@ from payattention.models import saoyan as _saoyan  # noqa: F401
 from payattention.models import vgg as _vgg  # noqa: F401
 from payattention.models.attach import attach, native_size
 from payattention.models.classifier import Classifier, Look, ModelConfig
+from payattention.models.fold import fold
 from payattention.models.prune import prune
 from payattention.models.registry import Entry, check_model, create_model, entry, list_models
+from payattention.models.winograd import winograd
 
 __all__ = [
     "Classifier",
@@ -19,7 +21,9 @@ __all__ = [
     "check_model",
     "create_model",
     "entry",
+    "fold",
     "list_models",
     "native_size",
     "prune",
+    "winograd",
 ]
