@@ -8,6 +8,7 @@ import timm
 import torch
 
 import payattention as pa
+from payattention.cli.app import run
 from payattention.errors import CheckpointError, UsageError
 from payattention.models import check_model, native_size
 
@@ -223,6 +224,27 @@ class TestMistakes:
         monkeypatch.setattr("timm.models._builder.load_state_dict_from_url", unreachable)
         with pytest.raises(CheckpointError, match=r"resnet10t.*\(Name or service.*\).*payattention\[imagenet\]"):
             pa.attach("resnet10t", 2, pretrained=True)
+
+    def test_pretrained_weights_are_fetched_before_the_data_is_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def unreachable(*_: object, **__: object) -> None:
+            raise OSError("no network")
+
+        monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", unreachable)
+        monkeypatch.setattr("timm.models._builder.load_state_dict_from_url", unreachable)
+        monkeypatch.setattr("payattention.cli.reading.read", lambda *_, **__: pytest.fail("read data first"))
+        assert run(["train", "--model", "timm:resnet10t", "--pretrained", "--out", str(tmp_path / "run")]) == 1
+        assert "resnet10t are not on this machine" in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize("name", ["inception_v3", "inception_v4", "inception_resnet_v2"])
+    def test_a_picture_that_unpadded_convolutions_use_up(self, name: str) -> None:
+        with torch.device("meta"):
+            model = pa.attach(name, 2).eval()
+            with pytest.raises(UsageError, match="at least 75x75"):
+                model(torch.rand(1, 3, 74, 80))
+            assert model(torch.rand(1, 3, 75, 80)).shape == (1, 2)
 
 
 def test_native_size() -> None:

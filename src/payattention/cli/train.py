@@ -94,7 +94,7 @@ def train(
     from payattention.cli.reading import read
     from payattention.data import check_name, held_out
     from payattention.data.parts import check_share
-    from payattention.models import check_model, native_size
+    from payattention.models import check_model, fetch_pretrained, native_size
     from payattention.preprocessing import check_sizes
     from payattention.training.recipe import default_recipe, load_recipe
 
@@ -113,6 +113,8 @@ def train(
     image_size = image_size or native_size(model)
     if frozen:
         chosen.check_frozen()
+    if options.get("pretrained"):
+        fetch_pretrained(model)
     folder = new_folder(out, f"{model.replace(':', '-')}-{data.partition(':')[0]}")
 
     from payattention.evaluation.provenance import Stopwatch

@@ -5,7 +5,7 @@ from payattention.models import pan as _pan  # noqa: F401
 from payattention.models import resnet as _resnet  # noqa: F401
 from payattention.models import saoyan as _saoyan  # noqa: F401
 from payattention.models import vgg as _vgg  # noqa: F401
-from payattention.models.attach import attach, native_size
+from payattention.models.attach import attach, fetch_pretrained, native_size
 from payattention.models.classifier import Classifier, Look, ModelConfig
 from payattention.models.prune import prune
 from payattention.models.registry import Entry, check_model, create_model, entry, list_models
@@ -19,6 +19,7 @@ __all__ = [
     "check_model",
     "create_model",
     "entry",
+    "fetch_pretrained",
     "list_models",
     "native_size",
     "prune",

@@ -11,6 +11,7 @@ from payattention.heads import create_head
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.backbone import any_size, build_backbone, check_backbone, pretrained_cfg
 from payattention.models.classifier import ModelConfig
+from payattention.models.pretrained import create_pretrained
 from payattention.models.registry import Entry, check_num_classes, register_family
 from payattention.models.timm_trunk import TimmTrunk
 from payattention.preprocessing import GivenMeanStd
@@ -116,6 +117,16 @@ def native_size(name: str) -> int | None:
 
     cfg = timm.get_pretrained_cfg(name.removeprefix(PREFIX))
     return int(cfg.input_size[-1]) if cfg else None
+
+
+def fetch_pretrained(name: str) -> None:
+    """Fetches the pre-trained weights of a `timm:NAME`, unless they are on this machine already.
+
+    Raises:
+        UsageError: timm has none for this network.
+        CheckpointError: They cannot be had here.
+    """
+    create_pretrained(name.removeprefix(PREFIX), {})
 
 
 def _name_of(network: nn.Module) -> str:

@@ -16,6 +16,8 @@ from payattention.errors import UsageError
 from payattention.models.pretrained import create_pretrained
 
 MAX_LEVELS = 4
+_SMALLEST = {"InceptionV3": 75, "InceptionV4": 75, "InceptionResnetV2": 75}
+"""Pixels below which convolutions without padding leave nothing, where that is more than the last stride."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,11 @@ def any_size(backbone: nn.Module) -> bool:
     if getattr(backbone, "dynamic_img_size", False):
         return True
     return not pretrained_cfg(backbone).get("fixed_input_size", False)
+
+
+def smallest_size(backbone: nn.Module, stride: int) -> int:
+    """The least height and width in pixels that a network with this last stride takes."""
+    return max(stride, _SMALLEST.get(type(backbone).__name__, 1))
 
 
 def pretrained_cfg(backbone: nn.Module) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.models.attentive import Features, Trunk
-from payattention.models.backbone import any_size, is_plain, pretrained_cfg, taps_of
+from payattention.models.backbone import any_size, is_plain, pretrained_cfg, smallest_size, taps_of
 
 
 class TimmTrunk(Trunk):
@@ -34,7 +34,8 @@ class TimmTrunk(Trunk):
         self.indices = [tap.index for tap in taps]
         self.plain = is_plain(backbone)
         self.frozen = freeze
-        self.min_size = max(tap.stride for tap in taps)
+        self.stride = max(tap.stride for tap in taps)
+        self.min_size = smallest_size(backbone, self.stride)
         self.local_dims = {tap.name: tap.channels for tap in taps}
         self.query_dim = taps[-1].channels
         self.only_size = None if any_size(backbone) else tuple(pretrained_cfg(backbone)["input_size"][1:])
@@ -76,7 +77,7 @@ class TimmTrunk(Trunk):
 
     def _fitted(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 H W"]:
         height, width = images.shape[2:]
-        size = self.only_size or tuple(-(-side // self.min_size) * self.min_size for side in (height, width))
+        size = self.only_size or tuple(-(-side // self.stride) * self.stride for side in (height, width))
         if size == (height, width):
             return images
         return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
