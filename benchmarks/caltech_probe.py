@@ -18,7 +18,9 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from PIL import Image
 import payattention as pa
 from payattention.evaluation.provenance import Stopwatch
 from payattention.files import write_json
+from payattention.maps import otsu_mask
 
 RESULTS = Path(__file__).parent.parent / "results"
 OPTIONS = ("--model", "timm:tf_efficientnet_lite0", "--pretrained", "--freeze")
@@ -82,13 +85,23 @@ def jaccard(mask: _Mask, truth: _Mask) -> float:
     return float((mask & truth).sum() / (mask | truth).sum())
 
 
-def mean_jaccards(model: pa.Classifier, pictures: list[tuple[Image.Image, _Mask]]) -> dict[str, float]:
-    """Mean Jaccard index in per cent: of the explanation's mask, and of a mask that takes the whole picture."""
-    found: dict[str, list[float]] = {"combined map": [], "whole picture": []}
-    for picture, truth in pictures:
-        found["combined map"].append(jaccard(pa.explain(model, picture).mask, truth))
-        found["whole picture"].append(jaccard(np.ones_like(truth), truth))
-    return {name: round(100 * float(np.mean(values)), 2) for name, values in found.items()}
+def mean_jaccard(mask_of: Callable[[Image.Image], _Mask], pictures: list[tuple[Image.Image, _Mask]]) -> float:
+    """Mean Jaccard index over pictures, in per cent."""
+    return round(100 * float(np.mean([jaccard(mask_of(picture), truth) for picture, truth in pictures])), 2)
+
+
+def mask_by(model: pa.Classifier, picture: Image.Image) -> _Mask:
+    return pa.explain(model, picture).mask
+
+
+def whole(picture: Image.Image) -> _Mask:
+    return np.ones((picture.height, picture.width), np.bool_)
+
+
+def centred(picture: Image.Image) -> _Mask:
+    """Otsu's mask of a Gaussian about the centre, its deviation a quarter of each side."""
+    rows, columns = (torch.linspace(-2, 2, 2 * side + 1)[1::2] for side in (picture.height, picture.width))
+    return otsu_mask(torch.exp(-(rows[:, None] ** 2 + columns**2) / 2)).numpy()
 
 
 def main(seed: int) -> None:
@@ -104,13 +117,16 @@ def main(seed: int) -> None:
                 "caltech101": {"test_images": result["test"]["count"], "accuracy": 100 - result["test"]["error"]},
                 "seconds_of_the_whole_command": result["seconds_of_the_whole_command"],
                 "command": result["command"],
-                "pets": {"pictures": len(pictures), "mean_jaccard": mean_jaccards(pa.load(out), pictures)},
             }
+            mask_of = partial(mask_by, pa.load(out))
+            models[compatibility]["pets_mean_jaccard"] = mean_jaccard(mask_of, pictures)
             print(compatibility, json.dumps(models[compatibility]), file=sys.stderr)
     provenance = asdict(watch.provenance(torch.device("cpu"), seed))
     provenance["command"] = f"python benchmarks/caltech_probe.py --seed {seed}"
     name = "caltech_probe.json" if seed == 0 else f"caltech_probe-seed{seed}.json"
-    write_json(RESULTS / name, {"models": models, "provenance": provenance})
+    baselines = {"whole picture": mean_jaccard(whole, pictures), "centred Gaussian": mean_jaccard(centred, pictures)}
+    result = {"models": models, "pets": {"pictures": len(pictures), "baselines_mean_jaccard": baselines}}
+    write_json(RESULTS / name, {**result, "provenance": provenance})
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ def attach(
     dropout: float = 1.0,
     pretrained: bool = False,
     freeze: bool = False,
+    deepest: str = "stage",
     output_stride: int | None = None,
 ) -> AttentiveClassifier:
     """A classifier of `num_classes` classes that attends to a timm backbone's features.
@@ -61,6 +62,8 @@ def attach(
         dropout: Factor on the dropout rates, which are 0.5; 0 switches dropout off.
         pretrained: Whether to start from pre-trained weights (see `payattention.models.pretrained`).
         freeze: Whether the backbone's weights stay as they are.
+        deepest: A name of `payattention.models.timm_trunk.DEEPEST`: "stage", or "final" for the layer that a
+            backbone's own classifier averages, where it has one behind its last stage.
         output_stride: 8 or 16 for finer maps, where the family can dilate its last stages instead of striding.
 
     Raises:
@@ -78,6 +81,7 @@ def attach(
         "dropout": dropout,
         "pretrained": pretrained,
         "freeze": freeze,
+        "deepest": deepest,
         "output_stride": output_stride,
     }
     if isinstance(backbone, str):
@@ -91,7 +95,7 @@ def attach(
     else:
         name, network = _name_of(backbone), backbone
 
-    trunk = TimmTrunk(network, levels, freeze)
+    trunk = TimmTrunk(network, levels, freeze, deepest)
     attention = MultiLevelAttention(
         trunk.local_dims,
         trunk.query_dim,
