@@ -19,6 +19,15 @@ def quickstart() -> str:
     )
 
 
+def cifar10() -> str:
+    result = _result("cifar10")
+    model, made = result["model"], result["provenance"]
+    return (
+        f"CIFAR-10 (JPEG copy), `{model['name']}` at width {model['width']:g}, {result['recipe']['epochs']} epochs: "
+        f"test error {result['test']['error']:.2f} % after {made['seconds']:,.0f} s in all on {made['device']}."
+    )
+
+
 def data() -> str:
     result = _result("data")
     cifar, photographs, loader = result["cifar100"], result["photographs"], result["torchvision_loader"]
@@ -34,7 +43,17 @@ def data() -> str:
     )
 
 
-PAGES = {ROOT / "README.md": {"quickstart": quickstart}, ROOT / "docs" / "data.md": {"data": data}}
+def kills() -> str:
+    result = _result("kills")
+    writing = result["killed"].get("while a snapshot was written", 0)
+    return (
+        f"Measured (`python benchmarks/kills.py`, `results/kills.json`): {result['kills']} trainings were killed with "
+        f"`kill -9` at random moments, {writing} of them while a snapshot was written, and resumed; "
+        f"{result['bit_equal']} ended in the unbroken training's weights, byte for byte."
+    )
+
+
+PAGES = {ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10}, ROOT / "docs" / "data.md": {"data": data}}
 
 
 def filled(page: Path) -> str:

@@ -12,7 +12,7 @@ if os.environ.get("PAYATTENTION_SHAPES") != "0":
     install_import_hook(
         [f"payattention.{module}" for module in ("attention", "heads", "maps", "preprocessing")]
         + [f"payattention.models.{network}" for network in networks]
-        + [f"payattention.training.{module}" for module in ("augment", "features")]
+        + [f"payattention.training.{module}" for module in ("augment", "features", "sheets")]
         + [f"payattention.evaluation.{module}" for module in ("pointing", "query")],
         "beartype.beartype",
     )

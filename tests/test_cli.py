@@ -46,7 +46,7 @@ def test_the_main_job_on_a_folder_of_pictures(pictures: str, capsys: pytest.Capt
     assert run(["train", *shape, "--data", pictures, "--out", "run", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert {p.name for p in Path("run").iterdir()} == {
-        "config.json", "metrics.jsonl", "model.safetensors", "result.json",
+        "config.json", "metrics.csv", "metrics.jsonl", "model.safetensors", "result.json",
     }  # fmt: skip
     assert result["test"]["count"] == 2
     assert result["data"]["name"] == pictures
@@ -157,6 +157,12 @@ def prepared(tmp_path: Path) -> None:
         ("train --epochs 0", 2, "epochs is 0: it lies between 1 and"),
         ("train --recipe modrn", 2, "did you mean 'modern'"),
         ("train --recipe-set speed=1", 2, "unknown recipe field 'speed'"),
+        ("train --recipe mine.toml", 2, "the recipe mine.toml cannot be read: No such file"),
+        ("train --recipe-set model.init=torch7", 2, "unknown recipe field 'model.init'"),
+        ('train --recipe-set model={"taps":"over"}', 2, "unknown place of the taps 'over'"),
+        ("train --init-from nowhere", 1, "nowhere: no such run folder or file"),
+        ("train --init-from model.pt", 1, "pickles are never opened"),
+        ("train --model vgg --sheet-every 1", 2, "vgg has no attention maps"),
         ("train --recipe-set lr", 2, "write --recipe-set NAME=VALUE"),
         ("train --set taps=over", 2, "unknown place of the taps 'over'"),
         ("train --out run", 2, "run: this folder is not empty; choose another"),

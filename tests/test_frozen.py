@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import payattention as pa
 from payattention.cli.app import run
@@ -111,9 +112,43 @@ class TestLayerDecay:
         assert of_stages[-1] <= recipe.lr == rate[id(model.head.classifier.weight)]
         assert len(rate) == len(list(model.parameters()))
 
-    def test_it_needs_a_backbone(self, model: pa.Classifier) -> None:
-        with pytest.raises(UsageError, match="layer_decay is for a model on a timm backbone"):
-            create_optimizer(model, load_recipe("finetune"))
+    @pytest.mark.parametrize(
+        ("name", "blocks"),
+        [
+            ("vgg_att2_concat_pc", [(1, 2), (3, 4), (5, 6, 7), (8, 9, 10), (11, 12, 13), (14, 15)]),
+            ("vgg", [(1, 2), (3, 4), (5, 6, 7), (8, 9, 10), (11, 12, 13)]),
+        ],
+    )
+    def test_of_vgg_they_rise_from_block_to_block(self, name: str, blocks: list[tuple[int, ...]]) -> None:
+        recipe = load_recipe("finetune")
+        model = pa.create_model(name, 2, 0.0625)
+        groups = create_optimizer(model, recipe).param_groups
+        rate = {id(p): group["lr"] for group in groups for p in group["params"]}
+        expected = {
+            f"trunk.layers.conv{number}": recipe.lr * 0.75**distance
+            for distance, block in enumerate(reversed(blocks))
+            for number in block
+        }
+        for parameter, p in model.named_parameters():
+            layer = parameter.rsplit(".", 2)[0]
+            assert rate[id(p)] == pytest.approx(expected.get(layer, recipe.lr)), parameter
+        assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+    def test_of_a_resnet_they_rise_from_stage_to_stage(self) -> None:
+        model = pa.create_model("resnet164_att_pc", 2, 0.0625)
+        rate = {
+            id(p): group["lr"]
+            for group in create_optimizer(model, load_recipe("finetune")).param_groups
+            for p in group["params"]
+        }
+        layers = [model.trunk.conv1, *model.trunk.stages.values(), model.head]
+        found = [rate[id(p)] / 5e-4 for layer in layers for p in [next(layer.parameters())]]
+        assert found == pytest.approx([0.75**3, 0.75**2, 0.75, 1.0, 1.0])
+        assert len(rate) == len(list(model.parameters()))
+
+    def test_it_needs_a_trunk(self) -> None:
+        with pytest.raises(UsageError, match="layer_decay is for a network with a trunk"):
+            create_optimizer(nn.Linear(1, 1), load_recipe("finetune"))
 
 
 def test_from_the_command_line(image_set: ImageSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,10 @@ ROOT = Path(payattention.__file__).parent
 
 # from low to high; a room may import from its own and from lower ones
 LAYERS = (
-    ("errors", "files", "invocation", "machine", "maps", "drawing"),
+    ("errors", "files", "invocation", "machine", "processes", "maps", "drawing"),
     ("data", "preprocessing", "attention", "heads"),
     ("models",),
-    ("checkpoint", "peers"),
+    ("checkpoint", "initial_weights", "peers"),
     ("training",),
     ("evaluation",),
     ("explanation", "experiment", "gallery"),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from payattention.explanation import Explanation, explain
     from payattention.models import Classifier, Look, attach, create_model, list_models, prune
     from payattention.peers import load_peer
+    from payattention.initial_weights import warm_start
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ _HOME = {
     "load_peer": "payattention.peers",
     "prune": "payattention.models",
     "save": "payattention.checkpoint",
+    "warm_start": "payattention.initial_weights",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "load_peer",
     "prune",
     "save",
+    "warm_start",
 ]
 
 

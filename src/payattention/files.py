@@ -25,6 +25,12 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def remove_halves(folder: Path) -> None:
+    """Removes what `replacing` left in a folder when its process was killed."""
+    for half in folder.glob(".*.partial*"):
+        half.unlink(missing_ok=True)
+
+
 def write_picture(path: Path, image: "Image.Image") -> str:
     """Writes a picture whole or not at all; returns the file's name."""
     with replacing(path) as partial:

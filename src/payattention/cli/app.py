@@ -9,6 +9,7 @@ import typer
 from payattention.cli import data, evaluate, maps, models, quickstart, train
 from payattention.errors import PayAttentionError
 from payattention.invocation import record
+from payattention.processes import here
 
 app = typer.Typer(
     name="payattention",
@@ -55,5 +56,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"payattention: {' '.join(message.split())}", file=sys.stderr)
+    own = here()
+    if own.first or status == 1:  # what one process was called wrongly with, all were
+        place = "" if own.first else f" (process {own.rank} of {own.count})"
+        print(f"payattention{place}: {' '.join(message.split())}", file=sys.stderr)
     return status

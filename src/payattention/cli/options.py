@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from payattention.errors import UsageError
+from payattention.processes import here
 
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder or .safetensors file.", show_default=False)
@@ -64,6 +65,11 @@ def assignments(pairs: Iterable[str] | None, option: str) -> dict[str, Any]:
 
 def new_folder(out: Path | None, name: str) -> Path:
     """Where to write: `out`, which must not hold a run already, or a new `runs/NAME`, `runs/NAME-2`, ..."""
+    if here().count > 1:
+        if out is None:
+            raise UsageError("several processes cannot agree on a new folder: name one with --out")
+        if not here().first:
+            return out  # the first process may have begun to write there
     if out is not None:
         there = next(place for place in (out, *out.absolute().parents) if place.exists())
         if not there.is_dir():

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 
 
 def progress_console() -> "Console":
-    """Where progress goes: standard error."""
+    """Where progress goes: standard error; of several processes the first shows it."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    from payattention.processes import here
+
+    return Console(stderr=True, quiet=not here().first)
 
 
 def print_json(result: Any) -> None:

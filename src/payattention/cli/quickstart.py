@@ -30,6 +30,7 @@ def quickstart(
     from dataclasses import asdict
 
     from payattention.cli.output import print_json, print_table, progress_console
+    from payattention.cli.reading import Wanted
     from payattention.data import load_data
     from payattention.training.recipe import load_recipe
 
@@ -45,7 +46,10 @@ def quickstart(
     from payattention.gallery import gallery
     from payattention.invocation import program
 
-    model, result = train_and_test(MODEL, train, test, recipe, folder, width=WIDTH, seed=seed, console=console)
+    reading = Wanted("cluttered_digits").anywhere()
+    model, result = train_and_test(
+        MODEL, train, test, recipe, folder, width=WIDTH, seed=seed, console=console, reading=reading
+    )
     points = pointing(model, test, seed=seed)
     pictures = _some_pictures(test, folder / "pictures")
     manifest = gallery(model, dict.fromkeys(pictures, True), folder / "maps")

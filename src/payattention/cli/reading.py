@@ -1,13 +1,54 @@
 """Reading a data set for a verb: what was left out is said, and only the wanted part is kept."""
 
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from payattention.data import ImageSet
 
 _LINES = 50  # of pictures that were left out
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run trains on and is measured on, as it was asked for; kept in its config.json to read it again."""
+
+    name: str
+    root: str | None = None
+    image_size: int | None = None
+    strict: bool = False
+    classes: str | None = None
+    limit: int | None = None
+    hold_out: float | None = None
+
+    def read(self) -> "tuple[ImageSet, ImageSet]":
+        """The set to train on, and the test split or what is held out."""
+        from payattention.data import held_out
+
+        train = self._split("train")
+        return (train, self._split("test")) if self.hold_out is None else held_out(train, self.hold_out)
+
+    def anywhere(self) -> dict[str, Any]:
+        """The same with absolute paths, whatever folder the run is resumed from."""
+        from payattention.data.root import located
+
+        kind, colon, path = self.name.partition(":")
+        root = None if self.root is None else Path(self.root)
+        name = f"{kind}:{located(Path(path), root).absolute()}" if colon else self.name
+        return asdict(self) | {"name": name, "root": None if root is None else str(root.absolute())}
+
+    def _split(self, split: str) -> "ImageSet":
+        return read(
+            self.name,
+            split,
+            root=None if self.root is None else Path(self.root),
+            image_size=self.image_size,
+            strict=self.strict,
+            classes=self.classes,
+            limit=self.limit,
+        )
 
 
 def read(
@@ -27,7 +68,8 @@ def read(
     console = progress_console()
     console.print(f"reading {name}, {split}")
     images = load_data(name, split, root=root, image_size=image_size, strict=strict, console=console)
-    _print_skipped(images)
+    if not console.quiet:
+        _print_skipped(images)
     if images.source:
         console.print(f"note: {images.source}")
     if classes is not None:

@@ -1,7 +1,7 @@
 """`payattention train`."""
 
-from functools import partial
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from payattention.training.recipe import list_recipes
 
 
 def train(
+    context: typer.Context,
     model: Annotated[
         str, typer.Option(help="Network, of `payattention models`, or timm:NAME for attention on a timm backbone.")
     ] = "vgg_att2_concat_pc",
@@ -30,15 +31,17 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help=f"How to train, of {', '.join(list_recipes())} (the paper: paper). By default modern, ours and short; "
-            "for a timm backbone probe if it is frozen, else finetune.",
+            metavar="NAME|FILE.toml",
+            help=f"How to train: {', '.join(list_recipes())} (the paper: paper, on CIFAR); or a file of your own, "
+            'which may begin with base = "modern". By default modern, ours and short; for a timm backbone probe if it '
+            "is frozen, else finetune.",
             show_default=False,
         ),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="Passes over the data; by default the recipe's (modern: 13, paper: 300).", show_default=False
+            help="Passes over the data; by default the recipe's (modern: 11, paper: 300).", show_default=False
         ),
     ] = None,
     data_root: DataRootOption = None,
@@ -74,11 +77,49 @@ def train(
     seed: SeedOption = 0,
     out: OutOption = None,
     set_: SetOption = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN|FILE",
+            help="Begin with a saved model's weights, where name and shape fit (paper: CUB from CIFAR-100); what does "
+            "not is listed.",
+            show_default=False,
+        ),
+    ] = None,
     recipe_set: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
             help="Field of the recipe (the run's config.json lists them); may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    save_every: Annotated[
+        int, typer.Option(min=1, metavar="STEPS", help="Steps between two snapshots; each epoch's end makes one, too.")
+    ] = 500,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write loss, error, rate and images/s for TensorBoard, too.")
+    ] = False,
+    sheet_every: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="EPOCHS",
+            help="Draw the attention maps of the same 8 pictures every so many epochs, into sheets/; 0 draws none. "
+            "They are held-out pictures with --hold-out, else of the test split: only to look at, nothing is chosen.",
+        ),
+    ] = 0,
+    compile_: Annotated[
+        bool,
+        typer.Option(
+            "--compile", help="Compile the network first (minutes): for long runs on a GPU, or with a C++ compiler."
+        ),
+    ] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Go on with a run that was stopped, exactly; no other option is needed.",
             show_default=False,
         ),
     ] = None,
@@ -88,15 +129,24 @@ def train(
 
     The error is measured once, after the last epoch: on the test split, or on what was held out.
 
-    Writes a run folder: config.json, metrics.jsonl (a line an epoch), model.safetensors, result.json.
+    Writes a run folder: config.json, metrics.jsonl and metrics.csv (a line an epoch), model.safetensors, result.json;
+    while it trains, snapshots/. Ctrl-C and SIGTERM save a snapshot, say how to go on, and exit with 130 and 143.
     """
-    from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.cli.reading import read
-    from payattention.data import check_name, held_out
+    from payattention.checkpoint import load
+    from payattention.cli.output import progress_console
+    from payattention.cli.reading import Wanted
+    from payattention.cli.resuming import check_alone, go_on
+    from payattention.data import check_name
     from payattention.data.parts import check_share
     from payattention.models import check_model, fetch_pretrained, native_size
     from payattention.preprocessing import check_sizes
+    from payattention.training.model_options import model_options
     from payattention.training.recipe import default_recipe, load_recipe
+
+    if resume is not None:
+        check_alone(context)
+        _print(resume, go_on(resume, data_root, progress_console()), as_json)
+        return
 
     # everything is checked before any data is read, and the folder is made only when training can start
     overrides = assignments(recipe_set, "--recipe-set") | ({} if epochs is None else {"epochs": epochs})
@@ -106,8 +156,15 @@ def train(
     frozen = bool(options.get("freeze"))
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)
+    options = model_options(chosen, model) | options
     check_model(model, width, **options)
     check_sizes(options.get("preprocessing"), chosen.sizes)
+    if tensorboard or sheet_every:
+        from payattention.training.views import check_views
+
+        check_views(model, options, tensorboard, sheet_every)
+    if init_from is not None:
+        load(init_from)  # once more when it is used, but a mistake is better found before the data is read
     if hold_out is not None:
         check_share(hold_out)
     image_size = image_size or native_size(model)
@@ -120,19 +177,48 @@ def train(
     from payattention.evaluation.provenance import Stopwatch
 
     watch, console = Stopwatch(), progress_console()
-    part = partial(read, data, root=data_root, image_size=image_size, strict=strict, classes=classes, limit=limit)
-    images = part("train")
-    images, measured = (images, part("test")) if hold_out is None else held_out(images, hold_out)
+    root = None if data_root is None else str(data_root)
+    wanted = Wanted(data, root, image_size, strict, classes, limit, hold_out)
+    images, measured = wanted.read()
     console.print(f"training {model} on {len(images):,} images")
 
     from payattention.experiment import train_and_test
 
     _, result = train_and_test(
-        model, images, measured, chosen, folder, width=width, options=options, seed=seed, console=console, watch=watch
+        model,
+        images,
+        measured,
+        chosen,
+        folder,
+        width=width,
+        options=options,
+        seed=seed,
+        console=console,
+        watch=watch,
+        reading=wanted.anywhere(),
+        save_every=save_every,
+        compiled=compile_,
+        init_from=init_from,
+        tensorboard=tensorboard,
+        sheet_every=sheet_every,
     )
+    _print(folder, result, as_json)
+
+
+def _print(folder: Path, result: dict[str, Any], as_json: bool) -> None:
+    from payattention.cli.output import print_json, print_table
+    from payattention.processes import here
+
+    if not here().first:
+        return
     if as_json:
         print_json({"run": str(folder), **result})
-    else:
-        row = (measured.split, len(measured), result["test"]["error"], result["provenance"]["seconds"])
-        print_table(("measured on", "images", "error %", "seconds in all"), [row])
-        print(f"run folder: {folder}")
+        return
+    row = (
+        result["data"]["measured_on"],
+        result["test"]["count"],
+        result["test"]["error"],
+        result["provenance"]["seconds"],
+    )
+    print_table(("measured on", "images", "error %", "seconds in all"), [row])
+    print(f"run folder: {folder}")

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.errors import UsageError
+from payattention.processes import ALONE, Processes
 from payattention.training.augment import (
     a_random_half,
     alternating,
@@ -37,8 +39,8 @@ class DeviceSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def epoch(self, recipe: Recipe, seed: int, number: int) -> "Epoch":
-        return Epoch(self, recipe, seed, number)
+    def epoch(self, recipe: Recipe, seed: int, number: int, first: int = 0, processes: Processes = ALONE) -> "Epoch":
+        return Epoch(self, recipe, seed, number, first, processes)
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,23 @@ class Epoch:
     """The training batches of one epoch: a permutation of the set, its incomplete last batch dropped.
 
     Balanced sampling draws as many images with replacement instead, each class as often as any other. Everything
-    random comes from (seed, epoch), so any epoch can be made again.
+    random comes from (seed, epoch, batch), so any batch can be made again without those before it.
+
+    Attributes:
+        data: The set.
+        recipe: How to train.
+        seed: The run's.
+        number: Of the epoch, from 0.
+        first: The batch to begin with.
+        processes: Each gets its share of every batch, drawn and augmented as one: together they see what one would.
     """
 
     data: DeviceSet
     recipe: Recipe
     seed: int
     number: int
+    first: int = 0
+    processes: Processes = ALONE
 
     def __post_init__(self) -> None:
         side = min(self.data.images.shape[2:])
@@ -60,7 +72,7 @@ class Epoch:
             raise UsageError(f"shift is {self.recipe.shift} pixels: it must be below the images' {side}")
 
     def __len__(self) -> int:
-        return max(1, len(self.data) // self.recipe.batch_size)
+        return batches_of(len(self.data), self.recipe) - self.first
 
     @property
     def size(self) -> float:
@@ -72,17 +84,17 @@ class Epoch:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields images, float (B, 3, h, w) in [0, 1], and labels (B,)."""
-        random = self._generator(self.number)
-        order = drawn(self.data.labels, self.recipe.sampling, random)
+        order = drawn(self.data.labels, self.recipe.sampling, self._random(1 + self.number))
         # drawn for the whole set, by a generator that is the same in every epoch
-        turn = alternating(len(self.data), self.number, self._generator(-1)) if self._mirrors("alternating") else None
-        size = self.recipe.batch_size
-        for k in range(len(self)):
-            chosen = order[k * size : (k + 1) * size]
+        turn = alternating(len(self.data), self.number, self._random(0)) if self._mirrors("alternating") else None
+        for k in range(self.first, self.first + len(self)):
+            chosen = batch_of(order, k, self.recipe)
             images = self.data.images[chosen]
             if turn is not None:
                 images = mirrored(images, turn[chosen])
-            yield resized(self._augmented(images, random), self.size), self.data.labels[chosen]
+            images = self._augmented(images, self._random(1 + self.number, 1 + k))
+            mine = self.processes.share(len(chosen))
+            yield resized(images[mine], self.size), self.data.labels[chosen[mine]]
 
     def _augmented(self, images: Tensor, random: torch.Generator) -> Tensor:
         count, (height, width) = len(images), images.shape[2:]
@@ -101,8 +113,24 @@ class Epoch:
     def _mirrors(self, kind: str) -> bool:
         return self.recipe.mirror and self.data.mirror and self.recipe.flips == kind
 
-    def _generator(self, number: int) -> torch.Generator:
-        return torch.Generator(self.data.labels.device).manual_seed(self.seed * 1_000_003 + number)
+    def _random(self, *place: int) -> torch.Generator:
+        return generator(self.data.labels.device, self.seed, *place)
+
+
+def generator(device: torch.device, *place: int) -> torch.Generator:
+    """Random numbers of a place in a run: (seed, epoch) or (seed, epoch, batch), each counted from 1."""
+    (state,) = np.random.SeedSequence(place).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(state))
+
+
+def batches_of(count: int, recipe: Recipe) -> int:
+    """Batches in an epoch of so many images."""
+    return max(1, count // recipe.batch_size)
+
+
+def batch_of(order: Tensor, k: int, recipe: Recipe) -> Tensor:
+    """The images of batch k, as indices."""
+    return order[k * recipe.batch_size : (k + 1) * recipe.batch_size]
 
 
 def drawn(labels: Tensor, sampling: str, random: torch.Generator) -> Tensor:

@@ -22,7 +22,8 @@ from payattention.errors import DataError
 from payattention.machine import best_precision
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.timm_trunk import TimmTrunk
-from payattention.training.batches import drawn
+from payattention.processes import ALONE, Processes
+from payattention.training.batches import batch_of, batches_of, drawn, generator
 from payattention.training.recipe import Recipe
 
 MEMORY = 2 * 2**30
@@ -107,32 +108,36 @@ class FeatureSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def epoch(self, recipe: Recipe, seed: int, number: int) -> "FeatureEpoch":
-        return FeatureEpoch(self, recipe, seed, number)
+    def epoch(
+        self, recipe: Recipe, seed: int, number: int, first: int = 0, processes: Processes = ALONE
+    ) -> "FeatureEpoch":
+        return FeatureEpoch(self, recipe, seed, number, first, processes)
 
 
 @dataclass(frozen=True)
 class FeatureEpoch:
-    """The training batches of one epoch, each picture or its mirror image; random as `batches.Epoch` is."""
+    """The training batches of one epoch, each picture or its mirror image; random and divided as `batches.Epoch` is."""
 
     data: FeatureSet
     recipe: Recipe
     seed: int
     number: int
+    first: int = 0
+    processes: Processes = ALONE
     size: float = 1.0
 
     def __len__(self) -> int:
-        return max(1, len(self.data) // self.recipe.batch_size)
+        return batches_of(len(self.data), self.recipe) - self.first
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         """Yields features by level, float (B, d, h, w), and labels (B,)."""
-        random = torch.Generator().manual_seed(self.seed * 1_000_003 + self.number)
-        order = drawn(self.data.labels, self.recipe.sampling, random)
-        size = self.recipe.batch_size
-        for k in range(len(self)):
-            chosen = order[k * size : (k + 1) * size]
-            copies = next(iter(self.data.features.values())).shape[0]
-            copy = torch.randint(copies, (len(chosen),), generator=random)
+        cpu, copies = self.data.labels.device, next(iter(self.data.features.values())).shape[0]
+        order = drawn(self.data.labels, self.recipe.sampling, generator(cpu, self.seed, 1 + self.number))
+        for k in range(self.first, self.first + len(self)):
+            whole = batch_of(order, k, self.recipe)
+            random = generator(cpu, self.seed, 1 + self.number, 1 + k)
+            mine = self.processes.share(len(whole))
+            copy, chosen = torch.randint(copies, (len(whole),), generator=random)[mine], whole[mine]
             yield (
                 {name: values[copy, chosen].float() for name, values in self.data.features.items()},
                 self.data.labels[chosen],

@@ -1,25 +1,48 @@
 """Training a model by a recipe."""
 
+import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lightning import Trainer
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
-from torch import nn
+from torch import Tensor, nn
 
 from payattention.data import ImageSet
+from payattention.errors import UsageError
 from payattention.machine import best_device, best_precision
-from payattention.models import Classifier, create_model, entry
+from payattention.models import Classifier, create_model
+from payattention.models.attentive import AttentiveClassifier
+from payattention.models.timm_trunk import TimmTrunk
 from payattention.preprocessing import Preprocessing, check_sizes
-from payattention.training.batches import DeviceSet
+from payattention.processes import Processes, here
+from payattention.training.averaging import Averaging, settle
+from payattention.training.batches import DeviceSet, batches_of
 from payattention.training.features import FeatureClassifier, FeatureSet, is_frozen
+from payattention.training.finite import Finite
+from payattention.training.model_options import model_options
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe
+from payattention.training.resuming import BEGINNING, Snapshots, begin_at
+from payattention.training.views import NO_VIEWS, Views
 from payattention.training.watching import Bar, Metrics
+
+METRICS = "metrics.jsonl"
 
 
 def new_model(
@@ -30,10 +53,9 @@ def new_model(
     Raises:
         UsageError: An unknown name, an impossible combination, or a recipe that a frozen backbone cannot follow.
     """
+    options = model_options(recipe, name) | options
     check_sizes(options.get("preprocessing"), recipe.sizes)
     torch.manual_seed(seed)
-    if recipe.dropout is not None and "dropout" in entry(name).options:
-        options.setdefault("dropout", recipe.dropout)
     model = create_model(name, len(data.classes), width, **options)
     if is_frozen(model):
         recipe.check_frozen()
@@ -51,48 +73,149 @@ def fit(
     out: Path,
     seed: int = 0,
     console: Console | None = None,
+    snapshots: Snapshots | None = None,
+    compiled: bool = False,
+    views: Views = NO_VIEWS,
 ) -> list[dict[str, float]]:
     """Trains a model in place, in the machine's best precision, and leaves it in evaluation mode.
 
     A frozen backbone runs over the data once, and what follows it is trained on the features that it gave.
 
-    Writes one line of metrics an epoch to `out/metrics.jsonl`; the last epoch's weights are the result, nothing is
-    selected. With a console, shows a progress bar on it.
+    Writes one line of metrics an epoch to `metrics.jsonl` and `metrics.csv` in `out`; the last epoch's weights, or
+    their average where the recipe has one, are the result, nothing is selected. With a console, shows a progress bar on
+    it. Under torchrun or srun, all processes train together.
+
+    Args:
+        model: The network.
+        data: What to train on.
+        recipe: How.
+        out: Folder for the metrics.
+        seed: Of order, augmentation and dropout.
+        console: Where the progress bar goes.
+        snapshots: Saves the run on its way, and begins where it was saved.
+        compiled: Whether to compile the network (`torch.compile`).
+        views: What else to show of the run.
 
     Returns:
         The metrics' lines.
+
+    Raises:
+        UsageError: A batch that does not divide among the processes.
+        Stopped: The snapshots were told to stop.
+        PayAttentionError: The loss is no longer finite.
     """
-    device = best_device()
+    device, processes = best_device(), here()
+    processes.check_batch(min(recipe.batch_size, len(data)))
+    if device.type == "cuda":
+        torch.cuda.set_device(processes.local_rank)
     out.mkdir(parents=True, exist_ok=True)
-    kept = out / "features.bin"
+    kept = out / ("features.bin" if processes.first else f"features-{processes.rank}.bin")
     network, resident = _ready(model, data, recipe, device, kept, console)
-    metrics = Metrics(out / "metrics.jsonl")
-    callbacks: list[Callback] = [metrics]
+    metrics = Metrics(out / METRICS)
+    callbacks: list[Callback] = [Finite(), metrics, *views.callbacks(model, out, metrics)]
+    averaging = Averaging(network, recipe.averaging) if recipe.averaging else None
+    if averaging is not None:
+        callbacks.append(averaging)
     if console is not None:
         costs = {n: resident.epoch(recipe, seed, n).size ** 2 for n in range(recipe.epochs)}
-        callbacks.append(Bar(costs, console))
-    torch.manual_seed(seed)  # dropout's stream, whatever was drawn before
-    module = TrainingModule(network, resident, recipe, seed).train()  # Lightning leaves the mode as it finds it
-    with _quiet_lightning():
-        trainer = Trainer(
-            accelerator=device.type,
-            devices=1,
-            precision=best_precision(device),
-            max_epochs=recipe.epochs,
-            callbacks=callbacks,
-            reload_dataloaders_every_n_epochs=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        try:
+        callbacks.append(Bar(costs, batches_of(len(data), recipe), console))
+    if snapshots is not None:
+        callbacks.append(snapshots)
+    start = snapshots.start if snapshots else BEGINNING
+    torch.manual_seed(seed + processes.rank)  # dropout's stream, whatever was drawn before
+    module = TrainingModule(network, resident, recipe, seed, start, processes)
+    module.train()  # Lightning leaves the mode as it finds it
+    try:
+        with _quiet_lightning(), _compiled(network, compiled):
+            trainer = _trainer(device, _strategy(model, processes), processes, recipe.epochs, callbacks)
+            begin_at(trainer, start)
             trainer.fit(module)
-        except SystemExit:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from None
-    kept.unlink(missing_ok=True)
+        if averaging is not None:
+            averaging.take_over()
+            settle(network.to(device).train(), _as_they_are(resident, recipe, seed, device))
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
+    finally:
+        kept.unlink(missing_ok=True)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     model.eval()
     return metrics.curve
+
+
+def _as_they_are(
+    resident: DeviceSet | FeatureSet, recipe: Recipe, seed: int, device: torch.device
+) -> Iterator[Tensor | dict[str, Tensor]]:
+    """The training pictures, or their features, in batches as of another epoch, but without any augmentation."""
+    plain = replace(recipe, mirror=False, shift=0, cutout=0, sizes=(1.0,))
+    return (move_data_to_device(inputs, device) for inputs, _ in resident.epoch(plain, seed, recipe.epochs))
+
+
+def check_compiled(compiled: bool) -> None:
+    """Raises UsageError where a network cannot be compiled for training."""
+    if not compiled:
+        return
+    if here().count > 1:
+        raise UsageError("--compile is for one process: batch norm over several is not compiled")
+    compilers = (os.environ.get("CXX", "g++"), "clang++")
+    if best_device().type == "cpu" and not any(map(shutil.which, compilers)):
+        raise UsageError("--compile needs a C++ compiler on the CPU, and there is no g++ or clang++")
+
+
+def _strategy(model: Classifier, processes: Processes) -> Strategy | Literal["auto"]:
+    if processes.count == 1:
+        return "auto"
+    attached = isinstance(model, AttentiveClassifier) and isinstance(model.trunk, TimmTrunk)
+    return DDPStrategy(
+        broadcast_buffers=False,  # batch norm's statistics are the same in all processes already
+        find_unused_parameters=attached,  # a timm network may have parts that no tap needs
+    )
+
+
+def _trainer(
+    device: torch.device,
+    strategy: Strategy | Literal["auto"],
+    processes: Processes,
+    epochs: int,
+    callbacks: list[Callback],
+) -> Trainer:
+    return Trainer(
+        accelerator=device.type,
+        devices=processes.on_each_node,
+        num_nodes=processes.nodes,
+        strategy=strategy,
+        plugins=[_environment(processes)],
+        precision=best_precision(device),
+        max_epochs=epochs,
+        callbacks=callbacks,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _environment(processes: Processes) -> ClusterEnvironment:
+    """Who started the processes, told to Lightning rather than guessed by it."""
+    match processes.launcher:
+        case "torchrun" if processes.count > 1:
+            return TorchElasticEnvironment()
+        case "slurm":
+            return SLURMEnvironment(auto_requeue=False)  # its way to requeue would write pickles
+    return LightningEnvironment()
+
+
+@contextmanager
+def _compiled(network: nn.Module, wanted: bool) -> Iterator[None]:
+    """Compiles a network while it is trained: in place, so that its state keeps its names."""
+    if wanted:
+        network.compile()
+    try:
+        yield
+    finally:
+        network._compiled_call_impl = None  # what `compile` sets; there is no public way back
 
 
 def _ready(
@@ -113,9 +236,10 @@ def _quiet_lightning() -> Iterator[None]:
     """Lightning advises DataLoader workers and prints the devices it found; neither concerns this loop."""
     import logging
 
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -124,4 +248,5 @@ def _quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning 2.6 on newer PyTorch
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

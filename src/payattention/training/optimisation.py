@@ -1,6 +1,7 @@
 """Optimizer and learning rate of a recipe."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -9,17 +10,21 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from payattention.errors import UsageError, unknown
+from payattention.models.attentive import Trunk
+from payattention.models.resnet import ResNetTrunk
 from payattention.models.timm_trunk import TimmTrunk
+from payattention.models.vgg import BASELINE_POOLS, VGGTrunk
+from payattention.training.muon import Muon
 from payattention.training.recipe import Recipe
 
 
 def create_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
-    """SGD or AdamW as the recipe has it; norms and biases (all vectors) decay only if the recipe says so.
+    """SGD, AdamW or Muon as the recipe has it; norms and biases (all vectors) decay only if the recipe says so.
 
     Raises:
-        UsageError: An unknown optimizer, or layer decay where there is no backbone.
+        UsageError: An unknown optimizer, or layer decay where there is no trunk.
     """
-    optimizers = {"sgd": _sgd, "adamw": _adamw}
+    optimizers = {"sgd": _sgd, "adamw": _adamw, "muon": _muon}
     if recipe.optimizer not in optimizers:
         raise unknown("optimizer", recipe.optimizer, optimizers)
     groups = _groups(model.parameters(), recipe) if recipe.layer_decay == 1 else _layered(model, recipe)
@@ -40,6 +45,15 @@ def _adamw(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
     return torch.optim.AdamW(groups, lr=recipe.lr)
 
 
+def _muon(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
+    """The filters of the convolutions are taken out of their groups; what has one output (the u of a map) is none."""
+    filters = [p for group in groups for p in group["params"] if p.ndim == 4 and len(p) > 1]
+    turned = {id(p) for p in filters}
+    rest = [{**group, "params": [p for p in group["params"] if id(p) not in turned]} for group in groups]
+    banks = {"params": filters, "filters": True, "lr": recipe.filter_lr, "momentum": recipe.filter_momentum}
+    return Muon([*rest, banks], lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
+
+
 def _groups(parameters: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:
     trained = [p for p in parameters if p.requires_grad]
     matrices = [p for p in trained if p.ndim > 1]
@@ -51,36 +65,83 @@ def _groups(parameters: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str
 
 
 def _layered(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """The backbone's layers, each group at its own rate by timm's grouping, and all the rest at the full rate."""
+    """The trunk's layers in groups, each at its own rate, the last and what is not the trunk's at the full one."""
+    trunk = next((m for m in model.modules() if isinstance(m, Trunk)), None)
+    if trunk is None:
+        raise UsageError("layer_decay is for a network with a trunk; leave it at 1")
+    groups = _timm_groups(trunk.backbone, recipe) if isinstance(trunk, TimmTrunk) else _block_groups(trunk, recipe)
+    placed = {id(p) for group in groups for p in group["params"]}
+    return groups + _groups((p for p in model.parameters() if id(p) not in placed), recipe)
+
+
+def _timm_groups(backbone: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
 
-    trunk = next((m for m in model.modules() if isinstance(m, TimmTrunk)), None)
-    if trunk is None:
-        raise UsageError("layer_decay is for a model on a timm backbone (--model timm:NAME); leave it at 1")
-    backbone = {id(p) for p in trunk.backbone.parameters()}
     groups = param_groups_layer_decay(
-        trunk.backbone,
+        backbone,
         recipe.weight_decay,
         layer_decay=recipe.layer_decay,
         weight_decay_exclude_1d=not recipe.decay_all,
     )
-    layered = [{**group, "lr": recipe.lr * group["lr_scale"]} for group in groups]
-    return layered + _groups((p for p in model.parameters() if id(p) not in backbone), recipe)
+    return [{**group, "lr": recipe.lr * group["lr_scale"]} for group in groups]
 
 
-def create_schedule(optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int) -> LambdaLR:
+def _block_groups(trunk: Trunk, recipe: Recipe) -> list[dict[str, Any]]:
+    groups = []
+    for distance, block in enumerate(reversed(_blocks(trunk))):
+        parameters = (p for layer in block for p in layer.parameters())
+        rate = recipe.lr * recipe.layer_decay**distance
+        groups += [{**group, "lr": rate} for group in _groups(parameters, recipe)]
+    return groups
+
+
+def _blocks(trunk: Trunk) -> list[list[nn.Module]]:
+    """From first to last, VGG's convolutions between the baseline's pools, or a ResNet's stem and stages."""
+    if isinstance(trunk, ResNetTrunk):
+        return [[trunk.conv1], *([stage] for stage in trunk.stages.values())]
+    assert isinstance(trunk, VGGTrunk)
+    blocks: dict[int, list[nn.Module]] = {}
+    for name, layer in trunk.layers.items():
+        if name.startswith("conv"):
+            number = int(name.removeprefix("conv"))
+            blocks.setdefault(sum(pool < number for pool in BASELINE_POOLS["cifar"]), []).append(layer)
+    return list(blocks.values())
+
+
+def create_schedule(optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int) -> "Schedule":
     """The learning rate's factor, step by step."""
     total = recipe.epochs * steps_per_epoch
+    changes = {epoch * steps_per_epoch: factor for epoch, factor in _changes(recipe)}
 
-    def steps(step: int) -> float:
-        return recipe.step_factor ** (step // steps_per_epoch // recipe.step_epochs)
+    def staircase(step: int) -> float:
+        return prod(factor for start, factor in changes.items() if start <= step)
 
     def one_cycle(step: int) -> float:
         share = (step + 1) / (total + 1)
         rising = share / recipe.warmup if recipe.warmup else 1.0
         return min(rising, (1 - share) / (1 - recipe.warmup))
 
-    shapes = {"steps": steps, "one_cycle": one_cycle}
-    if recipe.schedule not in shapes:
-        raise unknown("schedule", recipe.schedule, shapes)
-    return LambdaLR(optimizer, shapes[recipe.schedule])
+    shape = one_cycle if recipe.schedule == "one_cycle" else staircase
+    resets = list(changes) if recipe.momentum_reset else []
+    return Schedule(optimizer, lambda step: shape(step) / (1 + step * recipe.lr_decay), resets)
+
+
+def _changes(recipe: Recipe) -> Sequence[tuple[int, float]]:
+    """Numbers of epochs and the factor on the rate once they are over."""
+    if recipe.schedule != "steps":
+        return ()
+    equal = range(recipe.step_epochs, recipe.epochs, recipe.step_epochs)
+    return recipe.milestones or [(epoch, recipe.step_factor) for epoch in equal]
+
+
+class Schedule(LambdaLR):
+    """The rate by a function of the step, and at some steps momentum starts anew."""
+
+    def __init__(self, optimizer: Optimizer, factor: Callable[[int], float], resets: list[int]) -> None:
+        self.resets = resets  # before LambdaLR, which makes the step to 0 itself
+        super().__init__(optimizer, factor)
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        if self.last_epoch in self.resets:
+            self.optimizer.state.clear()

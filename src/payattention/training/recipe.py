@@ -1,9 +1,11 @@
-"""Recipes: how to train, as data. The presets are the TOML files in `recipes/`."""
+"""Recipes: how to train, as data. The presets are the TOML files in `recipes/`; yours may be based on them."""
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from payattention.errors import UsageError, unknown
@@ -18,17 +20,25 @@ class Recipe:
         epochs: Passes over the training split.
         batch_size: Images a step.
         lr: Peak learning rate.
-        optimizer: "sgd" or "adamw" (then momentum, dampening and nesterov play no part).
+        optimizer: "sgd", "adamw" (then momentum, dampening and nesterov play no part) or "muon" (convolutions by
+            Muon, all else by SGD).
+        filter_lr: "muon": peak step of a convolution's filters, as a share of their length.
+        filter_momentum: "muon": share of the old gradients in the filters' running mean.
         momentum: Momentum.
         dampening: Share of the gradient that momentum leaves out (Torch7 sets it to the momentum).
         nesterov: Nesterov momentum.
         weight_decay: L2 penalty, as the optimizer applies it.
         decay_all: Whether norms and biases decay too (the authors' scripts) or not.
-        layer_decay: On an attached backbone, the factor on the learning rate from one group of layers to the one
-            before it (timm's groups; the last has the full rate); 1 for one rate throughout.
+        layer_decay: The factor on the learning rate from one group of the trunk's layers to the one before it (a timm
+            backbone's groups are timm's, VGG's the convolutions between pools, a ResNet's its stages; the last has the
+            full rate); 1 for one rate throughout.
         schedule: "steps" or "one_cycle".
         step_epochs: "steps": the rate is multiplied by `step_factor` every so many epochs.
         step_factor: "steps": that factor.
+        milestones: "steps": pairs of a number of epochs and the factor on the rate once they are over; where there are
+            any, they take the place of the equal steps.
+        momentum_reset: "steps": whether momentum starts anew where the rate changes.
+        lr_decay: Whatever the schedule, the rate is divided by 1 + this times the number of steps made (Torch7).
         warmup: "one_cycle": share of the run in which the rate climbs to its peak; then it falls to zero.
         label_smoothing: Probability mass given to all classes alike.
         mirror: Horizontal flips, where the data set allows them.
@@ -41,7 +51,10 @@ class Recipe:
             each class comes as often as any other).
         sizes: Training image sizes as shares of the full one, spread evenly over the epochs, the last epoch with the
             last one; small pictures first make the early epochs cheap.
+        averaging: Weights are averaged over this share of the run so far, and the average is the result; 0 does not
+            (`payattention.training.averaging`).
         dropout: Factor on every dropout rate of the network; None leaves the network's own.
+        model: Defaults for other options of the network, where it has them: the `[model]` table of a file.
     """
 
     summary: str
@@ -49,6 +62,8 @@ class Recipe:
     batch_size: int = 128
     lr: float = 0.1
     optimizer: str = "sgd"
+    filter_lr: float = 0.04
+    filter_momentum: float = 0.6
     momentum: float = 0.9
     dampening: float = 0.0
     nesterov: bool = False
@@ -58,6 +73,9 @@ class Recipe:
     schedule: str = "steps"
     step_epochs: int = 25
     step_factor: float = 0.5
+    milestones: tuple[tuple[int, float], ...] = ()
+    momentum_reset: bool = False
+    lr_decay: float = 0.0
     warmup: float = 0.2
     label_smoothing: float = 0.0
     mirror: bool = True
@@ -67,12 +85,16 @@ class Recipe:
     cutout: int = 0
     sampling: str = "shuffled"
     sizes: tuple[float, ...] = (1.0,)
+    averaging: float = 0.0
     dropout: float | None = None
+    model: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            _check_kind(field.name, getattr(self, field.name), _KINDS[getattr(field.type, "__name__", str(field.type))])
+        for own in fields(self):
+            _check_kind(own.name, getattr(self, own.name), _KINDS[getattr(own.type, "__name__", str(own.type))])
+        _check_milestones(self.milestones)
         object.__setattr__(self, "sizes", tuple(self.sizes))  # TOML and JSON give lists
+        object.__setattr__(self, "milestones", tuple((epoch, factor) for epoch, factor in self.milestones))
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:  # so that NaN is refused, too
@@ -104,7 +126,8 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "float": _NUMBER,
     "float | None": ((int, float, type(None)), "a number"),
     "bool": ((bool,), "true or false"),
-    "tuple": ((list, tuple), "a list of numbers"),
+    "tuple": ((list, tuple), "a list"),
+    "Mapping": ((dict,), "a table of options"),
 }
 
 
@@ -114,24 +137,43 @@ def _check_kind(name: str, value: object, kind: tuple[tuple[type, ...], str]) ->
         raise UsageError(f"{name} is {value!r}: {words} is needed")
 
 
+def _check_milestones(milestones: tuple[Any, ...]) -> None:
+    def fits(pair: object) -> bool:
+        if not (isinstance(pair, list | tuple) and len(pair) == 2):
+            return False
+        epoch, factor = pair
+        numbers = type(epoch) is int and type(factor) in (int, float)
+        return numbers and epoch >= 1 and 1e-6 <= factor <= 1e6
+
+    if not all(map(fits, milestones)) or not all(a[0] < b[0] for a, b in pairwise(milestones)):
+        raise UsageError(
+            f"milestones is {list(milestones)}: it takes pairs of epochs and a factor, the epochs ascending, "
+            "as [[60, 0.2], [120, 0.2]]"
+        )
+
+
 _RANGES: dict[str, tuple[float, float]] = {
     "epochs": (1, 100_000),
     "batch_size": (2, 1_000_000),  # a batch norm of single images has no deviation
     "lr": (1e-12, 1e6),
+    "filter_lr": (1e-12, 1),
+    "filter_momentum": (0, 0.9999),
     "momentum": (0, 1),
     "dampening": (0, 1),
     "weight_decay": (0, 1e3),
     "layer_decay": (1e-6, 1),
     "step_epochs": (1, 100_000),
     "step_factor": (1e-6, 1),
+    "lr_decay": (0, 1),
     "warmup": (0, 0.99),
     "label_smoothing": (0, 1),
     "shift": (0, 10_000),
     "cutout": (0, 10_000),
+    "averaging": (0, 1),
     "dropout": (0, 1.99),
 }
 _CHOICES = {
-    "optimizer": ("sgd", "adamw"),
+    "optimizer": ("sgd", "adamw", "muon"),
     "schedule": ("steps", "one_cycle"),
     "flips": ("random", "half", "alternating"),
     "border": ("reflect", "zero"),
@@ -153,15 +195,63 @@ def default_recipe(model: str, frozen: bool = False) -> str:
 
 
 def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """A preset, with some of its fields replaced.
+    """A preset or a TOML file of one's own, with some of its fields replaced.
+
+    A file sets fields of `Recipe`; one that says `base = "modern"` (a preset, or a file beside it) sets only those
+    that differ from that.
 
     Raises:
-        UsageError: An unknown preset or field, or a value out of range.
+        UsageError: An unknown preset or field, a file that cannot be read, or a value out of range.
     """
-    if name not in list_recipes():
+    given = _fields(name)
+    if "epochs" not in given:
+        raise UsageError(f'{name} sets no epochs: give them, or begin with a base to take them from: base = "modern"')
+    try:
+        recipe = Recipe(**_known(given))
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}" if _is_file(name) else str(error)) from None
+    return replace(recipe, **_known(overrides or {}))
+
+
+def _fields(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a preset or file sets, on top of what its base does; `above` are those whose base it is."""
+    if name in above:
+        raise UsageError(f"these recipes are based on each other: {' on '.join([*above, name])}")
+    own = _read(name)
+    base = own.pop("base", None)
+    if _is_file(name):
+        own.setdefault("summary", f"{base}, changed by {name}" if base else name)
+    if base is None:
+        return own
+    if not isinstance(base, str):
+        raise UsageError(f"base is {base!r}: the name of a recipe is needed")
+    if _is_file(base):
+        base = str(Path(name).parent / base)
+    below = _fields(base, (*above, name))
+    if isinstance(own.get("model"), dict) and isinstance(below.get("model"), dict):
+        own["model"] = below["model"] | own["model"]
+    return below | own
+
+
+def _read(name: str) -> dict[str, Any]:
+    if not _is_file(name) and name not in list_recipes():
         raise unknown("recipe", name, list_recipes())
-    recipe = Recipe(**tomllib.loads((_PRESETS / f"{name}.toml").read_text()))
-    for field in overrides or {}:
-        if field not in {f.name for f in fields(Recipe)}:
-            raise unknown("recipe field", field, (f.name for f in fields(Recipe)))
-    return replace(recipe, **(overrides or {}))
+    try:
+        file = Path(name) if _is_file(name) else _PRESETS / f"{name}.toml"
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"the recipe {name} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # not TOML, or not even text
+        raise UsageError(f"the recipe {name} is not TOML: {error}") from None
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".toml")
+
+
+def _known(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    names = [own.name for own in fields(Recipe)]
+    for name in given:
+        if name not in names:
+            raise unknown("recipe field", name, names)
+    return given

@@ -1,5 +1,6 @@
 """Watching a run: one line of metrics an epoch, and a progress bar with the time left."""
 
+import csv
 import json
 import time
 from collections.abc import Mapping
@@ -19,25 +20,33 @@ from rich.progress import (
 )
 from torch import Tensor
 
-from payattention.errors import PayAttentionError
+COLUMNS = ("epoch", "step", "loss", "train_error", "lr", "images_per_second", "seconds")
 
 
 class Metrics(Callback):
-    """Appends one JSON line an epoch: epoch, step, loss, train error (%), last learning rate, images/s, seconds.
+    """Appends a line an epoch: epoch, step, loss, train error (%), last learning rate, images/s, seconds.
 
-    A loss that is not finite stops the run.
+    To `path` as JSON lines, and beside it as CSV.
 
-    The sums stay on the device until the epoch ends, so that watching costs no synchronisation.
+    The sums stay on the device until the epoch ends, so that watching costs no synchronisation. Of several processes
+    each sums its share, and the first one writes.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.curve: list[dict[str, float]] = []
 
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.writes = trainer.is_global_zero
+        self._write("w", [])  # a run that is resumed left one; `load_state_dict` writes what holds of it again
+
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._begin(module.device)
+
+    def _begin(self, device: torch.device) -> None:
         self.start = time.perf_counter()
         self.seen = 0
-        self.loss = self.wrong = torch.zeros((), device=module.device)
+        self.loss, self.wrong = (torch.zeros((), device=device) for _ in range(2))
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]
@@ -52,11 +61,8 @@ class Metrics(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         seconds = time.perf_counter() - self.start
-        if not self.loss.isfinite():
-            raise PayAttentionError(
-                f"the loss is not finite in epoch {trainer.current_epoch + 1} (learning rate {self.lr:g}); "
-                "try a lower one, as with --recipe-set lr=0.01"
-            )
+        self.loss, self.wrong = (trainer.strategy.reduce(x, reduce_op="sum") for x in (self.loss, self.wrong))
+        self.seen *= trainer.world_size
         line = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
@@ -67,41 +73,81 @@ class Metrics(Callback):
             "seconds": round(seconds, 2),
         }
         self.curve.append(line)
-        with self.path.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(line) + "\n")
+        self._write("a", [line])
+        self._begin(module.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        seconds = time.perf_counter() - self.start
+        return {"curve": self.curve, "seen": self.seen, "loss": self.loss, "wrong": self.wrong, "seconds": seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.curve, self.seen = state["curve"], state["seen"]
+        self.loss, self.wrong = (state[name].to(self.loss.device) for name in ("loss", "wrong"))
+        self.start = time.perf_counter() - state["seconds"]
+        self._write("w", self.curve)
+
+    def _write(self, mode: str, lines: list[dict[str, float]]) -> None:
+        if not self.writes:
+            return
+        with self.path.open(mode, encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+        with self.path.with_suffix(".csv").open(mode, encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            if mode == "w":
+                table.writeheader()
+            table.writerows(lines)
 
 
 class Bar(Callback):
-    """A progress bar over the whole run, on standard error. Costs are images of the full size."""
+    """A progress bar over the whole run, on standard error.
 
-    def __init__(self, costs: Mapping[int, float], console: Console) -> None:
+    Args:
+        costs: Of a batch in each epoch, in units of one at the full size.
+        batches: In an epoch.
+        console: Where to show it.
+    """
+
+    def __init__(self, costs: Mapping[int, float], batches: int, console: Console) -> None:
         self.costs = costs
+        self.total = sum(costs.values()) * batches
         self.progress = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%  loss {task.fields[loss]}"),
+            TextColumn("{task.percentage:>3.0f}%  loss {task.fields[loss]}  {task.fields[speed]} images/s"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"completed": self.progress.tasks[self.task].completed}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.progress.reset(self.task, completed=state["completed"])
+
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        total = sum(self.costs.values()) * trainer.num_training_batches
-        self.task = self.progress.add_task("", total=total, epoch=f"1/{trainer.max_epochs}", loss="-")
+        self.task = self.progress.add_task("", total=self.total, epoch=f"1/{trainer.max_epochs}", loss="-", speed="-")
         self.progress.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.images, self.since = 0, time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         self.progress.advance(self.task, self.costs[trainer.current_epoch])
+        self.images += len(batch[1]) * trainer.world_size
         if index % 20 == 0:
             loss: Tensor = outputs["loss"]
+            seconds = time.perf_counter() - self.since
             self.progress.update(
                 self.task,
                 epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}",
                 loss=f"{loss.item():.3f}",
+                speed=f"{self.images / seconds:,.0f}",
             )
+            self.images, self.since = 0, time.perf_counter()
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
         self.progress.stop()  # gives the cursor back

@@ -1,0 +1,167 @@
+"""Kills a small training again and again at random moments, and resumes it: is the result the same, bit by bit?
+
+    python benchmarks/kills.py [--kills 100] [--seed 0] [--out results/kills.json]
+
+Each training is a process of its own, killed with SIGKILL at a moment drawn evenly from the time that a whole training
+takes; then another process resumes it. The weights' file is compared with an unbroken training's byte for byte, the
+metrics number by number. The processes are forked from one that has already imported everything (seconds of each would
+go to that); a training makes a step every few milliseconds and a snapshot every second step, so that many of the kills
+fall within a snapshot's writing.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from payattention.data import ImageSet
+from payattention.evaluation.provenance import Stopwatch
+from payattention.experiment import resume, train_and_test
+from payattention.files import write_json
+from payattention.training.recipe import Recipe
+
+MODEL, WIDTH, SAVE_EVERY = "vgg_att2_concat_pc", 1 / 16, 2
+RECIPE = Recipe(
+    summary="everything random there is",
+    epochs=3,
+    batch_size=8,
+    lr=0.05,
+    nesterov=True,
+    schedule="one_cycle",
+    flips="alternating",
+    shift=2,
+    cutout=8,
+    sizes=(0.5, 1.0),
+    dropout=0.5,
+)
+
+
+def noise() -> ImageSet:
+    """64 noise images of two classes that differ in brightness."""
+    labels = np.arange(64) % 2
+    images = np.random.default_rng(0).integers(0, 128, (64, 32, 32, 3)) + 127 * labels[:, None, None, None]
+    return ImageSet("noise", "train", images.astype(np.uint8), labels.astype(np.int64), ("dark", "bright"))
+
+
+def begin(out: Path, data: ImageSet) -> None:
+    train_and_test(MODEL, data, data, RECIPE, out, width=WIDTH, save_every=SAVE_EVERY)
+
+
+def begin_or_resume(out: Path, data: ImageSet) -> None:
+    if (out / "config.json").exists():
+        resume(out, data, data)
+    else:  # killed before there was a run
+        shutil.rmtree(out, ignore_errors=True)
+        begin(out, data)
+
+
+def forked(work: Callable[[Path, ImageSet], None], out: Path, data: ImageSet) -> int:
+    """Starts a process that does the work; its number."""
+    if number := os.fork():
+        return number
+    status = 1
+    try:
+        work(out, data)
+        status = 0
+    except BaseException as error:
+        print(f"{work.__name__}: {error!r}", file=sys.stderr)
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def whole(work: Callable[[Path, ImageSet], None], out: Path, data: ImageSet) -> float:
+    """The seconds that a process takes to do the work."""
+    start = time.perf_counter()
+    _, status = os.waitpid(forked(work, out, data), 0)
+    if status:
+        raise SystemExit(f"{work.__name__} failed in {out}")
+    return time.perf_counter() - start
+
+
+def killed(out: Path, data: ImageSet, seconds: float) -> str | None:
+    """Begins a training, kills it after so many seconds, and says where that was; None if it had ended by then."""
+    number = forked(begin, out, data)
+    time.sleep(seconds)
+    os.kill(number, signal.SIGKILL)
+    _, status = os.waitpid(number, 0)
+    return place_of(out) if os.WIFSIGNALED(status) else None
+
+
+def place_of(out: Path) -> str:
+    """Where a training was killed, by what it left."""
+    snapshots = out / "snapshots"
+    if not (out / "config.json").exists():
+        return "before the run was written down"
+    if any(snapshots.glob(".*")):
+        return "while a snapshot was written"
+    if any(out.glob(".*")):
+        return "while another file was written"
+    if (out / "model.safetensors").exists():
+        return "after the weights were saved"
+    return "between two snapshots" if any(snapshots.glob("step-*")) else "before the first snapshot"
+
+
+def outcome(out: Path) -> tuple[list[str], bytes, list[tuple[float, ...]]]:
+    """The files' names, the weights' file, and the metrics but for the times."""
+    curve = json.loads((out / "result.json").read_text())["curve"]
+    metrics = [tuple(line[name] for name in ("epoch", "step", "loss", "train_error", "lr")) for line in curve]
+    return sorted(file.name for file in out.iterdir()), (out / "model.safetensors").read_bytes(), metrics
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--kills", type=int, default=100)
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--out", type=Path, default=Path("results/kills.json"))
+    chosen = arguments.parse_args()
+
+    torch.set_num_threads(1)  # and no thread is started here: a fork would lose it
+    watch, random, data = Stopwatch(), np.random.default_rng(chosen.seed), noise()
+    places: Counter[str] = Counter()
+    equal = 0
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        whole(begin, folder / "first", data)  # the first one warms the machine's caches
+        seconds = whole(begin, folder / "unbroken", data)
+        expected = outcome(folder / "unbroken")
+        while places.total() < chosen.kills:
+            out = folder / f"{places.total()}"
+            place = killed(out, data, float(random.uniform(0, seconds)))
+            if place is not None:
+                places[place] += 1
+                whole(begin_or_resume, out, data)
+                equal += outcome(out) == expected
+                print(f"{places.total()}/{chosen.kills} killed {place}: {equal} bit-equal", file=sys.stderr)
+            shutil.rmtree(out, ignore_errors=True)
+
+    command = f"python benchmarks/kills.py --kills {chosen.kills} --seed {chosen.seed}"
+    result = {
+        "kills": places.total(),
+        "bit_equal": equal,
+        "killed": dict(places.most_common()),
+        "model": MODEL,
+        "width": WIDTH,
+        "recipe": RECIPE.to_dict(),
+        "save_every": SAVE_EVERY,
+        "seconds_of_a_training": round(seconds, 2),
+        "provenance": asdict(watch.provenance(torch.device("cpu"), chosen.seed)) | {"command": command},
+    }
+    write_json(chosen.out, result)
+    print(json.dumps({name: result[name] for name in ("kills", "bit_equal", "killed")}))
+    sys.exit(0 if equal == places.total() else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""`payattention train --resume RUN`: everything is in the run folder, so nothing else is asked for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from payattention.cli.reading import Wanted
+from payattention.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ALLOWED = {"resume", "data_root", "as_json"}
+
+
+def check_alone(context: typer.Context) -> None:
+    """Raises UsageError if an option was given that the run has settled."""
+    options = {p.name: p.opts[0] for p in context.command.params}
+    given = [options[name] for name in options if name and name not in _ALLOWED and _typed(context, name)]
+    if given:
+        raise UsageError(
+            f"--resume goes on with a run as it was begun: leave out {', '.join(given)}, or begin another run"
+        )
+
+
+def go_on(run: Path, data_root: Path | None, console: "Console") -> dict[str, Any]:
+    """Resumes a run, on its data wherever that lies now; the content of its result.json."""
+    from payattention.evaluation.provenance import Stopwatch
+    from payattention.experiment import resume, unfinished
+
+    reading = unfinished(run).get("reading")
+    if reading is None:
+        raise UsageError(f"{run}: this run was begun from Python: go on there with payattention.experiment.resume")
+    watch = Stopwatch()
+    wanted = Wanted(**reading | ({} if data_root is None else {"root": str(data_root)}))
+    train, test = wanted.read()
+    return resume(run, train, test, console=console, watch=watch)[1]
+
+
+def _typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -1,0 +1,94 @@
+"""Starting from the weights of a model trained on something else: what fits by name and shape."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from payattention.checkpoint import load
+from payattention.errors import CheckpointError
+from payattention.models import Classifier, create_model
+from payattention.models.registry import without_pretrained
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """What a model took from another.
+
+    Attributes:
+        source: Where the other lies.
+        parameters: How many of the model's numbers were taken, of how many.
+        other_classes: Tensors that tell the other's classes apart, which are not this model's.
+        other_shape: Tensors that have another shape here.
+        unused: Tensors that this model has no place for.
+        fresh: The model's tensors that nothing was taken for; those of the two lists before are among them.
+    """
+
+    source: str
+    parameters: tuple[int, int]
+    other_classes: tuple[str, ...]
+    other_shape: tuple[str, ...]
+    unused: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One line for what was taken, and one for each kind of what was not, every tensor named."""
+        taken, all_ = self.parameters
+        kinds = {
+            "of other classes, skipped": self.other_classes,
+            "of another shape, skipped": self.other_shape,
+            "not in this network, skipped": self.unused,
+            "left as they begin": self.fresh,
+        }
+        head = f"{taken:,} of {all_:,} numbers are from {self.source}"
+        return "\n".join([head, *(f"  {kind}: {', '.join(names)}" for kind, names in kinds.items() if names)])
+
+
+@torch.no_grad()
+def warm_start(model: Classifier, source: str | Path) -> WarmStart:
+    """Gives a model, in place, every tensor of a saved one that has the same name and shape.
+
+    Pixel statistics are taken along, since the weights expect pixels as they were; the classifier only if both know the
+    same classes.
+
+    Args:
+        model: The model that is to be trained; layers have the same names in all networks of a family.
+        source: A run folder or a `.safetensors` file.
+
+    Raises:
+        CheckpointError: Nothing there that can be loaded, or no weight of it fits.
+    """
+    other = load(source)
+    given, own = other.state_dict(), model.state_dict()
+    of_classes = set() if other.classes == model.classes else _tells_classes(other)
+    shared = [name for name in given if name in own and name not in of_classes]
+    fitting = {name: given[name] for name in shared if given[name].shape == own[name].shape}
+    if not any(p.ndim > 1 and name in fitting for name, p in model.named_parameters()):  # biases fit by chance
+        raise CheckpointError(
+            f"{source}: no weight of this {other.name} (width {other.config.width:g}) fits {model.name} "
+            f"(width {model.config.width:g}) by name and shape; begin from the same network, or another of its family"
+        )
+    model.load_state_dict(own | fitting)
+    return WarmStart(
+        source=str(source),
+        parameters=(_numbers(fitting), _numbers(own)),
+        other_classes=tuple(name for name in given if name in own and name in of_classes),
+        other_shape=tuple(name for name in shared if name not in fitting),
+        unused=tuple(name for name in given if name not in own),
+        fresh=tuple(name for name in own if name not in fitting),
+    )
+
+
+def _tells_classes(model: Classifier) -> set[str]:
+    """The tensors whose shape depends on the number of classes."""
+    config = model.config
+    with torch.device("meta"):
+        options = without_pretrained(config.options)
+        wider = create_model(config.name, config.num_classes + 1, config.width, **options).state_dict()
+    return {name for name, tensor in model.state_dict().items() if tensor.shape != wider[name].shape}
+
+
+def _numbers(tensors: Mapping[str, Tensor]) -> int:
+    return sum(tensor.numel() for tensor in tensors.values())

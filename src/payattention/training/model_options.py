@@ -1,0 +1,20 @@
+"""What a recipe asks of the network: defaults for those of its options that it has."""
+
+from payattention.errors import unknown
+from payattention.models import entry, list_models
+from payattention.training.recipe import Recipe
+
+
+def model_options(recipe: Recipe, name: str) -> dict[str, object]:
+    """The options of network `name` that a recipe sets; those that this network lacks are left out.
+
+    Raises:
+        UsageError: An option that no network has.
+    """
+    asked = {**recipe.model} if recipe.dropout is None else {"dropout": recipe.dropout, **recipe.model}
+    own = entry(name).options
+    known = {option for other in list_models() for option in entry(other).options} | set(own)
+    for option in asked:
+        if option not in known:
+            raise unknown("option of a network in the recipe's table [model]", option, known)
+    return {option: value for option, value in asked.items() if option in own}

@@ -1,0 +1,53 @@
+"""What may be watched of a run beside its metrics and its progress bar."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from payattention.data import ImageSet
+from payattention.models import Classifier, create_model
+from payattention.models.registry import without_pretrained
+from payattention.training import board, sheets
+from payattention.training.board import Board
+from payattention.training.sheets import Sheets
+from payattention.training.watching import Metrics
+
+
+@dataclass(frozen=True)
+class Views:
+    """Views of a run.
+
+    Attributes:
+        tensorboard: Whether TensorBoard shows it.
+        sheet_every: Epochs from one sheet of attention maps to the next; 0 makes none.
+        pictures: What the sheets show a few of; a split that is not trained on.
+    """
+
+    tensorboard: bool = False
+    sheet_every: int = 0
+    pictures: ImageSet | None = None
+
+    def callbacks(self, model: Classifier, out: Path, metrics: Metrics) -> list[Callback]:
+        """To be placed after the metrics."""
+        shown: list[Callback] = []
+        screen = Board(out / board.FOLDER, metrics) if self.tensorboard else None
+        if screen is not None:
+            shown.append(screen)
+        if self.sheet_every and self.pictures is not None:
+            shown.append(Sheets(model, self.pictures, out / sheets.FOLDER, self.sheet_every, screen))
+        return shown
+
+
+NO_VIEWS = Views()
+
+
+def check_views(model: str, options: Mapping[str, object], tensorboard: bool, sheet_every: int) -> None:
+    """Raises UsageError where TensorBoard is missing, or where sheets are wanted of a network without maps."""
+    if tensorboard:
+        board.check_installed()
+    if sheet_every:
+        with torch.device("meta"):
+            create_model(model, 2, 1.0, **without_pretrained(options)).check_has_maps()
