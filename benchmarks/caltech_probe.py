@@ -135,7 +135,7 @@ def page(result: dict[str, Any]) -> str:
     lines += ["", "```", *commands, "```", ""]
     lines.append(
         f"{made['device']}, PyTorch {made['versions']['torch']}, {made['date']}. Settings were chosen on a held-out "
-        "third of Caltech's training pictures (`--hold-out 0.33`) and on the pets' own training pictures, never on what is "
+        "third of Caltech's training pictures (`--hold-out 0.33`) and on the pets' own, never on what is "
         "reported here. The pictures are copies shrunk to 128 px (shorter side) and 160 px (longer side)."
     )
     return "\n".join(lines) + "\n"
