@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from table_of_segmentation import segment
+from tables_of_maps import compare, hard
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -43,6 +46,23 @@ def data() -> str:
     )
 
 
+def attacks() -> str:
+    blocks = []
+    for file in sorted((ROOT / "results").glob("attack-*.json"), reverse=True):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        methods = list(dict.fromkeys(row["attack"] for row in result["attacks"]))
+        sizes = list(dict.fromkeys(row["eps"] for row in result["attacks"]))
+        rates = {(row["attack"], row["eps"]): row["fooling_rate"] for row in result["attacks"]}
+        trained_on = result["data"] + (f" ({result['source']})" if result["source"] else "")
+        head = (
+            f"`{result['model']['name']}` at width {result['model']['width']:g}, {trained_on}: {result['count']:,} "
+            f"test images, error {result['clean_error']:.1f} % without an attack (`results/{file.name}`)"
+        )
+        rows = [[method, *(f"{rates[method, eps]:.1f}" for eps in sizes)] for method in methods]
+        blocks.append(f"{head}\n\n{_table(['eps', *(f'{eps:g}' for eps in sizes)], rows)}")
+    return "\n\n".join(blocks)
+
+
 def kills() -> str:
     result = _result("kills")
     writing = result["killed"].get("while a snapshot was written", 0)
@@ -53,7 +73,61 @@ def kills() -> str:
     )
 
 
-PAGES = {ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10}, ROOT / "docs" / "data.md": {"data": data}}
+def speed() -> str:
+    result = _result("speed")
+    training, inference = result["training"], result["inference"]
+    outside, error = result["outside_the_network"], result["error"]
+    note = (
+        f"On {result['provenance']['device']} (`{result['provenance']['command']}`, `results/speed.json`; a large "
+        f"float32 matrix product reaches {result['matrix_peak_gflops']:.0f} GFLOP/s). Median of the rounds, minimum to "
+        "maximum in brackets."
+    )
+    rows = [
+        f"| {what} | {name} | {_spread(part['images_per_second'][name], 1)} | {_times(part, name)} |"
+        for what, part in (("training", training["float32"]), ("inference", inference))
+        for name in part["images_per_second"]
+    ]
+    table = "\n".join(["| float32, but int8 | network | images/s | times as fast |", "|---|---|---:|---:|", *rows])
+    missing = (
+        f"bf16: {training['bf16'] if isinstance(training['bf16'], str) else 'see the file'}. GPU: {result['gpu']}."
+    )
+    share = (
+        f"Data, augmentation, logging and Lightning take {outside['percent_outside']:.1f} % of a training step of "
+        f"`{outside['model']}` at width {outside['width']}, batch {outside['batch_size']}."
+    )
+    return "\n\n".join([note, table, missing, share, _cost_of_int8(error)])
+
+
+def _spread(spread: dict[str, float], digits: int) -> str:
+    low, middle, high = (f"{spread[name]:.{digits}f}" for name in ("min", "median", "max"))
+    return f"{middle} ({low} to {high})"
+
+
+def _times(part: dict[str, Any], name: str) -> str:
+    return _spread(part["times_as_fast"][name], 2) if name in part["times_as_fast"] else "1"
+
+
+def _cost_of_int8(error: dict[str, Any] | str) -> str:
+    if isinstance(error, str):
+        return f"What int8 costs in error: {error}."
+    moved = ", ".join(f"{name} {max(levels.values()):.4f}" for name, levels in error["distance_of_maps"].items())
+    return (
+        f"Test error of a trained `{error['model']}` at width {error['width']} on {error['images']:,} images of "
+        f"{error['data']}: "
+        + ", ".join(f"{name} {value:.2f} %" for name, value in error["error"].items())
+        + f". Mean total-variation distance of the maps to float32's (0 ... 1, the level that moves most): {moved}."
+    )
+
+
+DOCS = ROOT / "docs"
+PAGES = {
+    ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10},
+    DOCS / "attacks.md": {"attacks": attacks},
+    DOCS / "data.md": {"data": data},
+    DOCS / "maps.md": {"compare": compare, "hard": hard},
+    DOCS / "segmentation.md": {"segment": segment},
+    DOCS / "speed.md": {"speed": speed},
+}
 
 
 def filled(page: Path) -> str:
@@ -64,6 +138,12 @@ def filled(page: Path) -> str:
         before, _, rest = text.partition(start)
         text = f"{before}{start}\n{numbers()}\n{end}{rest.partition(end)[2]}"
     return text
+
+
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown, all but its first column right-aligned."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _result(name: str) -> dict[str, Any]:

@@ -8,12 +8,12 @@ import os
 if os.environ.get("PAYATTENTION_SHAPES") != "0":
     from jaxtyping import install_import_hook
 
-    networks = ("attentive", "gap", "pan", "resnet", "saoyan", "timm_trunk", "vgg")
+    networks = ("attentive", "class_map", "gap", "pan", "resnet", "saoyan", "timm_trunk", "vgg", "winograd")
     install_import_hook(
-        [f"payattention.{module}" for module in ("attention", "heads", "maps", "preprocessing")]
+        [f"payattention.{module}" for module in ("attacks", "attention", "heads", "maps", "posthoc", "preprocessing")]
         + [f"payattention.models.{network}" for network in networks]
-        + [f"payattention.training.{module}" for module in ("augment", "features", "sheets")]
-        + [f"payattention.evaluation.{module}" for module in ("pointing", "query")],
+        + [f"payattention.training.{module}" for module in ("augment", "features", "reinforce", "sheets")]
+        + [f"payattention.evaluation.{module}" for module in ("metrics", "pointing", "query", "trivial")],
         "beartype.beartype",
     )
 

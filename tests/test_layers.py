@@ -11,13 +11,23 @@ ROOT = Path(payattention.__file__).parent
 
 # from low to high; a room may import from its own and from lower ones
 LAYERS = (
-    ("errors", "files", "invocation", "machine", "processes", "maps", "drawing"),
-    ("data", "preprocessing", "attention", "heads"),
+    ("errors", "files", "invocation", "machine", "processes", "maps", "drawing", "captions", "refinement"),
+    ("data", "preprocessing", "attention", "heads", "attacks"),
     ("models",),
-    ("checkpoint", "initial_weights", "peers"),
+    ("checkpoint", "initial_weights", "peers", "posthoc", "explanation"),
     ("training",),
     ("evaluation",),
-    ("explanation", "experiment", "gallery"),
+    (
+        "experiment",
+        "gallery",
+        "map_sheet",
+        "attack_figure",
+        "query_gallery",
+        "segment_gallery",
+        "side_by_side",
+        "speed",
+    ),
+    ("reproduce",),
     ("cli",),
 )
 LAYER = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}

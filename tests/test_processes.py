@@ -139,48 +139,41 @@ def test_it_takes_the_place_of_every_batch_norm_also_within_other_modules(monkey
 def test_two_processes_train_the_weights_of_one(
     image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Started by torchrun from an uninstalled tree; a few steps in float32, all augmentation, no dropout."""
+    """Started by torchrun from an uninstalled tree; three steps in float32, all augmentation, no dropout.
+
+    The rate is low, since batch norm of few channels and few images multiplies each rounding error by a hundred.
+    """
     monkeypatch.chdir(tmp_path)
     for k, (pixels, label) in enumerate(zip(image_set.images, image_set.labels, strict=True)):
         file = tmp_path / "pictures" / image_set.classes[label] / f"{k:02d}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(file)
-    fields = ("batch_size=8", "sizes=[0.5,1.0]", "shift=2", "cutout=8", "flips=half")
-    words = [
-        "train",
-        "--data",
-        "folder:pictures",
-        "--width",
-        "0.0625",
-        "--recipe",
-        "quickstart",
-        "--epochs",
-        "2",
-        "--json",
-    ]
-    words += [word for field in fields for word in ("--recipe-set", field)]
+    fields = ("batch_size=8", "lr=2e-4", "shift=2", "cutout=8", "flips=half")
+    words = ["train", "--data", "folder:pictures", "--width", "0.0625", "--recipe", "quickstart", "--epochs", "1"]
+    words += ["--json", *(word for field in fields for word in ("--recipe-set", field))]
     assert run([*words, "--out", "one"]) == 0
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     two = subprocess.run(
         [*launcher, "payattention", *words, "--out", "two"],
-        env=environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert two.returncode == 0, two.stderr
+    assert "Warning" not in two.stderr
     result = json.loads(two.stdout)  # one object: the first process prints alone
     alone = json.loads(Path("one/result.json").read_text())
     assert result["processes"] == 2
     assert result["test"] == alone["test"]
-    assert [line["step"] for line in result["curve"]] == [line["step"] for line in alone["curve"]]
-    for ours, theirs in zip(result["curve"], alone["curve"], strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
-        assert ours["train_error"] == theirs["train_error"]
+    assert result["curve"][0]["loss"] == pytest.approx(alone["curve"][0]["loss"], abs=1e-5)
+    assert result["curve"][0]["train_error"] == alone["curve"][0]["train_error"]
+    assert result["curve"][0]["step"] == alone["curve"][0]["step"] == 3
     weights, expected = load_file("two/model.safetensors"), load_file("one/model.safetensors")
     for name in expected:
-        torch.testing.assert_close(weights[name], expected[name], rtol=0, atol=1e-5, msg=name)
+        torch.testing.assert_close(
+            weights[name], expected[name], rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
+        )
     assert {p.name for p in Path("two").iterdir()} == {p.name for p in Path("one").iterdir()}
 
 

@@ -16,11 +16,12 @@ from payattention.models import Classifier
 from settling import settled
 
 SMALL = 0.0625
+GATES = [name for name, normaliser in NORMALISERS.items() if normaliser.soft]
 GRID = [{"compatibility": c, "normaliser": n} for c, n in product(COMPATIBILITIES, NORMALISERS)]
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in pa.list_models()),
     *(("vgg_att3_concat_pc", options | {"projection": p}) for options in GRID for p in ("down", "up")),
-    *(("vgg_pan", options | {"gate": gate}) for options in GRID for gate in NORMALISERS),
+    *(("vgg_pan", options | {"gate": gate}) for options in GRID for gate in GATES),
     ("vgg_att3_indep_pc", {"head": "logit_sum", "taps": "after", "head_norm": False}),
     ("vgg_att3_concat_pc", {"projection": "down_linear", "branch_grad": "mean", "init": "torch7"}),
     ("resnet164_att2_concat_pc", {"compatibility": "concat"}),

@@ -200,7 +200,7 @@ def test_a_full_disk_leaves_the_snapshots_whole(image_set: ImageSet, tmp_path: P
 def test_a_disk_that_is_full_from_the_start_leaves_nothing(
     image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run/snapshots/x")
 
     monkeypatch.setattr("payattention.training.snapshot.save_file", full)
@@ -243,14 +243,14 @@ def pictures(image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def command(data: str, out: str) -> list[str]:
-    fields = ("batch_size=8", "sizes=[1.0]", "dropout=0.5")
+    fields = ("batch_size=4", "sizes=[1.0]", "dropout=0.5")
     shape = ["train", "--data", data, "--out", out, "--width", "0.0625", "--epochs", "2", "--hold-out", "0.25"]
     return [*shape, "--save-every", "2", *(word for field in fields for word in ("--recipe-set", field))]
 
 
 class TestFromTheCommandLine:
     @pytest.fixture
-    def stopped(self, pictures: str) -> str:
+    def stopped(self, pictures: str, capsys: pytest.CaptureFixture[str]) -> str:  # what it printed is read later
         with at_step(4, lambda: os.kill(os.getpid(), signal.SIGTERM)):
             assert run(command(pictures, "run")) == 143
         return "run"

@@ -98,7 +98,7 @@ def test_every_recipe_ends_at_full_size(name: str, epochs: int, device_set: Devi
     [
         ("schedule", "cosine"), ("sizes", []), ("sizes", ["a"]), ("sizes", [2.0]), ("warmup", 1.0), ("step_epochs", 0),
         ("weight_decay", -1.0), ("lr", float("nan")), ("lr", 0.0), ("label_smoothing", 3.0), ("dropout", 7.0),
-        ("batch_size", 1), ("momentum", -0.1), ("optimizer", "muon"),
+        ("batch_size", 1), ("momentum", -0.1), ("optimizer", "lion"),
     ],
 )  # fmt: skip
 def test_impossible_recipes_are_refused_before_anything_is_read(field: str, value: object) -> None:
@@ -168,9 +168,7 @@ def test_training_learns_and_repeats_bit_by_bit(image_set: ImageSet, tmp_path: P
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_nothing(image_set: ImageSet, tmp_path: Path) -> None:
-    with pytest.raises(
-        PayAttentionError, match=r"loss is no longer finite at step \d+, in epoch \d .*try a lower rate"
-    ):
+    with pytest.raises(PayAttentionError, match=r"no longer finite at step \d+, in epoch \d .*try a lower rate"):
         train_and_test("vgg", image_set, image_set, recipe(lr=1e6, epochs=6), tmp_path / "run", width=0.0625)
     assert not (tmp_path / "run").exists()
 

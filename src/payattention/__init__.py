@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from payattention.data import ImageSet, load_data
     from payattention.errors import PayAttentionError
     from payattention.explanation import Explanation, explain
-    from payattention.models import Classifier, Look, attach, create_model, list_models, prune
-    from payattention.peers import load_peer
     from payattention.initial_weights import warm_start
+    from payattention.models import Classifier, Look, attach, create_model, fold, list_models, prune, winograd
+    from payattention.peers import load_peer
 
 __version__ = "0.1.0"
 
@@ -26,6 +26,7 @@ _HOME = {
     "attach": "payattention.models",
     "create_model": "payattention.models",
     "explain": "payattention.explanation",
+    "fold": "payattention.models",
     "list_models": "payattention.models",
     "load": "payattention.checkpoint",
     "load_data": "payattention.data",
@@ -33,6 +34,7 @@ _HOME = {
     "prune": "payattention.models",
     "save": "payattention.checkpoint",
     "warm_start": "payattention.initial_weights",
+    "winograd": "payattention.models",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "attach",
     "create_model",
     "explain",
+    "fold",
     "list_models",
     "load",
     "load_data",
@@ -51,6 +54,7 @@ __all__ = [
     "prune",
     "save",
     "warm_start",
+    "winograd",
 ]
 
 

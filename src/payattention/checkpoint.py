@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from payattention.errors import CheckpointError, PayAttentionError, UsageError
 from payattention.files import replacing
-from payattention.models import Classifier, ModelConfig, create_model, prune
+from payattention.models import Classifier, ModelConfig, create_model, fold, prune
 from payattention.models.registry import without_pretrained
 
 WEIGHTS = "model.safetensors"
@@ -75,6 +75,8 @@ def _built(header: Mapping[str, Any]) -> Classifier:
     model.config = config
     if header.get("pruned", False):
         model = prune(model)
+    if header.get("folded", False):
+        model = fold(model)
     model.classes = tuple(header["classes"])
     if len(model.classes) not in (0, config.num_classes):
         raise ValueError(f"{len(model.classes)} class names for {config.num_classes} classes")

@@ -8,21 +8,29 @@ from PIL import Image, ImageDraw, ImageFont
 
 COLOUR_MAP = "inferno"
 """Perceptually uniform, and it prints: brighter is more."""
+CHANGE_MAP = "coolwarm"
+"""Diverging, and even on both sides: red is more, blue is less, grey is as before (Moreland, 2009)."""
 
 _Heat = NDArray[np.float32]  # (H, W), 0 ... 1
 
 
-def coloured(heat: _Heat) -> Image.Image:
+def coloured(heat: _Heat, colours: str = COLOUR_MAP) -> Image.Image:
     """A map as a picture of its own size."""
     from matplotlib import colormaps
 
-    return Image.fromarray((colormaps[COLOUR_MAP](heat)[..., :3] * 255).round().astype(np.uint8))
+    return Image.fromarray((colormaps[colours](heat)[..., :3] * 255).round().astype(np.uint8))
 
 
-def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
+def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6, colours: str = COLOUR_MAP) -> Image.Image:
     """A map of the picture's size laid over the picture, which is greyed so that colour means the map alone."""
     grey = picture.convert("L").convert("RGB")
-    return Image.blend(grey, coloured(heat), strength)
+    return Image.blend(grey, coloured(heat, colours), strength)
+
+
+def cut_out(picture: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
+    """A picture whose pixels outside a mask (H, W) are faint."""
+    pixels = np.asarray(picture)
+    return Image.fromarray(np.where(mask[..., None], pixels, 255 - (255 - pixels) // 4))
 
 
 def contact_sheet(
@@ -43,31 +51,33 @@ def contact_sheet(
     """
     font = ImageFont.load_default(13)
     text = 20
-    fitted = [[_fitted(picture, cell) for picture in row] for row in rows]
-    heights = [max(picture.height for picture in row) for row in fitted]
+    cells = [[fitted(picture, cell) for picture in row] for row in rows]
+    heights = [max(picture.height for picture in row) for row in cells]
     width = gap + len(columns) * (cell + gap)
     sheet = Image.new("RGB", (width, gap + text + sum(heights) + len(rows) * (text + gap)), "white")
     pen = ImageDraw.Draw(sheet)
     for c, title in enumerate(columns):
-        pen.text((gap + c * (cell + gap), gap // 2), title, "black", font)
+        pen.text((gap + c * (cell + gap), gap // 2), shortened(title, font, cell), "black", font)
     top = gap + text
-    for row, height, label in zip(fitted, heights, labels, strict=True):
+    for row, height, label in zip(cells, heights, labels, strict=True):
         for c, picture in enumerate(row):
             left = gap + c * (cell + gap) + (cell - picture.width) // 2
             sheet.paste(picture, (left, top + (height - picture.height) // 2))
-        pen.text((gap, top + height + 2), _shortened(label, font, width - 2 * gap), "black", font)
+        pen.text((gap, top + height + 2), shortened(label, font, width - 2 * gap), "black", font)
         top += height + text + gap
     return sheet
 
 
-def _fitted(picture: Image.Image, cell: int) -> Image.Image:
+def fitted(picture: Image.Image, cell: int) -> Image.Image:
+    """A picture scaled so that its longer side has `cell` pixels."""
     scale = cell / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     resampling = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC
     return picture.resize(size, resampling)
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """A line of text cut to so many pixels."""
     while font.getlength(text) > width:
         text = text[:-4] + "..."
     return text

@@ -23,6 +23,7 @@ from payattention.errors import CheckpointError, DataError, PayAttentionError, U
 from payattention.evaluation import classify
 from payattention.evaluation.provenance import Stopwatch
 from payattention.files import remove_halves, write_json
+from payattention.initial_weights import warm_start
 from payattention.invocation import program
 from payattention.machine import best_device, best_precision
 from payattention.models import Classifier
@@ -33,7 +34,6 @@ from payattention.training.resuming import EVERY, FOLDER, Snapshots
 from payattention.training.snapshot import SnapshotError, written
 from payattention.training.stopping import Stop, Stopped
 from payattention.training.views import Views
-from payattention.initial_weights import warm_start
 
 CONFIG, START, RESULT = "config.json", "start.safetensors", "result.json"
 

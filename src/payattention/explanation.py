@@ -12,8 +12,8 @@ from PIL import Image
 
 from payattention.data.pictures import read_picture
 from payattention.drawing import contact_sheet, overlay
-from payattention.errors import UsageError
-from payattention.files import replacing, write_json, write_picture
+from payattention.errors import DataError, UsageError
+from payattention.files import write_array, write_json, write_picture
 from payattention.maps import otsu_mask, stretched, upsampled
 from payattention.models import Classifier
 
@@ -72,7 +72,7 @@ class Explanation:
         folder = Path(out)
         files: dict[str, str] = {}
         for level, values in self.maps.items():
-            files[f"{level} map"] = _write_array(folder / f"{name}.{level}.npy", values)
+            files[f"{level} map"] = write_array(folder / f"{name}.{level}.npy", values)
         pictures = {
             **{f"{panel} overlay": image for panel, image in self.panels.items() if panel != "picture"},
             "mask": Image.fromarray(self.mask),
@@ -104,18 +104,21 @@ def explain(model: Classifier, picture: str | Path | Image.Image, *, size: int |
 
     Raises:
         UsageError: A model without maps, or a size too small for it.
-        DataError: A file that is missing, damaged or not a picture.
+        DataError: A file that is missing, damaged or not a picture; or maps of it with NaN or infinite values.
     """
     check_can_explain(model, size)
     if not isinstance(picture, Image.Image):
         picture = read_picture(Path(picture))
-    images = _as_input(picture, model.image_size if size is None else size)
+    images = as_input(picture, model.image_size if size is None else size)
     was_training = model.training
     try:
         look = model.eval().attend(images.to(next(model.parameters()).device))
     finally:
         model.train(was_training)
     maps = {name: look.maps[name].float().cpu() for name in model.levels}
+    for name, level in maps.items():
+        if not level.isfinite().all():
+            raise DataError(f"{model.name}'s map {name} of this picture holds NaN or infinite values")
     own = (picture.height, picture.width)
     heat = stretched(upsampled(model.combined(maps), own))[0]
     probabilities = look.logits.float().softmax(1)[0].cpu().numpy()
@@ -135,17 +138,18 @@ def explain(model: Classifier, picture: str | Path | Image.Image, *, size: int |
 def check_can_explain(model: Classifier, size: int | None = None) -> None:
     """Raises UsageError for a model without maps, or a size that it cannot look at."""
     model.check_has_maps()
-    if size is not None and not model.min_size <= size <= MAX_SIZE:
+    if size is not None:
+        check_size(model, size)
+
+
+def check_size(model: Classifier, size: int) -> None:
+    """Raises UsageError for a size in pixels that a model cannot look at."""
+    if not model.min_size <= size <= MAX_SIZE:
         raise UsageError(f"size is {size} pixels: {model.name} takes {model.min_size} to {MAX_SIZE}")
 
 
-def _write_array(path: Path, values: NDArray[np.float32]) -> str:
-    with replacing(path) as partial:
-        np.save(partial, values)
-    return path.name
-
-
-def _as_input(picture: Image.Image, size: int) -> torch.Tensor:
+def as_input(picture: Image.Image, size: int) -> torch.Tensor:
+    """A picture as a model sees it, (1, 3, h, w) in [0, 1]: its shorter side `size` pixels, its proportions kept."""
     scale = size / min(picture.size)
     width, height = (min(max(size, round(side * scale)), _LONGEST * size) for side in picture.size)
     scaled = picture if picture.size == (width, height) else picture.resize((width, height), Image.Resampling.BICUBIC)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
 
 
@@ -35,6 +36,15 @@ def write_picture(path: Path, image: "Image.Image") -> str:
     """Writes a picture whole or not at all; returns the file's name."""
     with replacing(path) as partial:
         image.save(partial)
+    return path.name
+
+
+def write_array(path: Path, values: "NDArray[Any]") -> str:
+    """Writes an array as .npy, whole or not at all; returns the file's name."""
+    import numpy as np
+
+    with replacing(path) as partial:
+        np.save(partial, values)
     return path.name
 
 

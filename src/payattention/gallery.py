@@ -57,13 +57,13 @@ def gallery(
     """
     watch = Stopwatch()
     check_can_explain(model, size)
-    skipped = _unreadable(files)
+    skipped = unreadable(files)
     readable = [file for file in files if file not in skipped]
     pictures: list[dict[str, Any]] = []
     sheets: list[str] = []
     rows: list[list[Image.Image]] = []
     labels: list[str] = []
-    names = _unique_names(readable)
+    names = unique_names(readable)
     for file in track(readable, "looking", console=console, disable=console is None):
         explanation = explain(model, file, size=size)
         written = explanation.save(out, names[file])
@@ -95,7 +95,7 @@ def gallery(
     return manifest
 
 
-def _unreadable(files: dict[Path, bool]) -> dict[Path, str]:
+def unreadable(files: dict[Path, bool]) -> dict[Path, str]:
     """Decodes every picture once before anything is written; the unreadable ones of folders, with why."""
     skipped: dict[Path, str] = {}
     for file, named in files.items():
@@ -110,18 +110,20 @@ def _unreadable(files: dict[Path, bool]) -> dict[Path, str]:
     return skipped
 
 
-def _unique_names(files: Sequence[Path]) -> dict[Path, str]:
+def unique_names(files: Sequence[Path]) -> dict[Path, str]:
     """A name for each file's results: its stem, numbered where several share it."""
-    names: dict[Path, str] = {}
     taken = {"manifest"}
-    for file in files:
-        stem = _cut(file.stem)
-        name, number = stem, 2
-        while name.lower() in taken:  # some file systems ignore case
-            name, number = f"{stem}-{number}", number + 1
-        taken.add(name.lower())
-        names[file] = name
-    return names
+    return {file: unique_name(file.stem, taken) for file in files}
+
+
+def unique_name(stem: str, taken: set[str]) -> str:
+    """The stem, short enough for a file's name and numbered if it is taken; then it is taken, too."""
+    stem = _cut(stem)
+    name, number = stem, 2
+    while name.lower() in taken:  # some file systems ignore case
+        name, number = f"{stem}-{number}", number + 1
+    taken.add(name.lower())
+    return name
 
 
 def _cut(stem: str, most: int = 180) -> str:

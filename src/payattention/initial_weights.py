@@ -36,11 +36,12 @@ class WarmStart:
     def __str__(self) -> str:
         """One line for what was taken, and one for each kind of what was not, every tensor named."""
         taken, all_ = self.parameters
+        named = {*self.other_classes, *self.other_shape}
         kinds = {
             "of other classes, skipped": self.other_classes,
             "of another shape, skipped": self.other_shape,
             "not in this network, skipped": self.unused,
-            "left as they begin": self.fresh,
+            "only in this network, begin fresh": [name for name in self.fresh if name not in named],
         }
         head = f"{taken:,} of {all_:,} numbers are from {self.source}"
         return "\n".join([head, *(f"  {kind}: {', '.join(names)}" for kind, names in kinds.items() if names)])

@@ -1,15 +1,16 @@
 """From scores to a map, and from a map to one descriptor (paper, section 3.1).
 
 A normaliser turns scores (n, h, w) into a map (n, h, w) and says how the map pools local features. Softmax, the
-paper's choice, makes positions compete; a sigmoid looks at each position by itself.
+paper's choice, makes positions compete; a sigmoid looks at each position by itself; hard attention takes one position.
 """
 
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from payattention.attention.sampling import record
 from payattention.errors import unknown
 
 
@@ -18,6 +19,8 @@ class Normaliser(nn.Module):
 
     shift_invariant: ClassVar[bool]
     """Whether adding a constant to an image's scores leaves its map as it was."""
+    soft: ClassVar[bool] = True
+    """Whether the descriptor weighs all positions by the map, so that gradients reach the scores."""
 
     def forward(self, scores: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
         raise NotImplementedError
@@ -50,7 +53,42 @@ class Sigmoid(Normaliser):
         return torch.einsum("nhw,ndhw->nd", weights, local) / weights[0].numel()
 
 
-NORMALISERS: dict[str, type[Normaliser]] = {"softmax": Softmax, "sigmoid": Sigmoid}
+class Hard(Softmax):
+    """g_a = l_i of one position i, drawn from the softmax map: stochastic hard attention (Xu et al., 2015, 4.1).
+
+    The map is the distribution, as under softmax; its peak is where the network looks. In training i is drawn anew for
+    each image; in evaluation it is the most likely position, so that a picture has one answer. No gradient passes
+    through the choice: the scores are trained by REINFORCE (`payattention.training.reinforce`) on the log-probability
+    of what was drawn, which goes to `sampling.draws`.
+
+    Args:
+        expected: In training, the probability that an image gets what it can expect, the softmax's g_a, instead of a
+            draw. Xu et al. take 1/2, for robustness; with 0, the layers below hardly begin to learn.
+    """
+
+    soft = False
+
+    def __init__(self, expected: float = 0.5) -> None:
+        super().__init__()
+        self.expected = expected
+
+    def estimate(self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
+        probabilities = weights.flatten(1)  # (n, h*w)
+        if not self.training:
+            return _at(probabilities.argmax(dim=1), local)
+        position = torch.multinomial(probabilities.detach(), 1).squeeze(1)  # (n,)
+        drawn = torch.rand(len(weights), device=weights.device) >= self.expected  # (n,)
+        log_probability = probabilities.gather(1, position[:, None]).squeeze(1).log()
+        record(log_probability.where(drawn, 0))  # an expectation is certain
+        return _at(position, local).where(drawn[:, None], super().estimate(weights, local))
+
+
+def _at(position: Int[Tensor, "n"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
+    """The local feature at one position of each image."""
+    return local.flatten(2).gather(2, position[:, None, None].expand(-1, local.shape[1], 1)).squeeze(2)
+
+
+NORMALISERS: dict[str, type[Normaliser]] = {"softmax": Softmax, "sigmoid": Sigmoid, "hard": Hard}
 
 
 def create_normaliser(name: str) -> Normaliser:

@@ -6,7 +6,22 @@ from typing import NoReturn
 
 import typer
 
-from payattention.cli import data, evaluate, maps, models, quickstart, train
+from payattention.cli import (
+    attack,
+    benchmark,
+    compare,
+    data,
+    evaluate,
+    figure,
+    maps,
+    models,
+    query,
+    quickstart,
+    reproduce,
+    segment,
+    train,
+    transfer,
+)
 from payattention.errors import PayAttentionError
 from payattention.invocation import record
 from payattention.processes import here
@@ -20,7 +35,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
-for _verb in (quickstart, models, data, train, evaluate, maps):
+for _verb in (
+    quickstart,
+    models,
+    data,
+    train,
+    evaluate,
+    maps,
+    segment,
+    query,
+    compare,
+    attack,
+    transfer,
+    figure,
+    benchmark,
+    reproduce,
+):
     app.command()(getattr(_verb, _verb.__name__.rpartition(".")[2]))
 
 # typer carries its own copy of click in newer releases: this is the base of its errors in either

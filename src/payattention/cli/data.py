@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from payattention.cli.options import DataRootOption, JsonOption, StrictOption
+from payattention.cli.options import DataRootOption, JsonOption, StrictOption, picture_file
 
 
 def data(
@@ -84,7 +84,7 @@ def _show(
 
     check_name(name)
     check_split(name, split)
-    sheet = _sheet_file(out, f"{name.partition(':')[0]}-{split}.png")
+    sheet = picture_file(out, f"{name.partition(':')[0]}-{split}.png")
     if download:
         from payattention.data.download import download as fetch
 
@@ -105,15 +105,6 @@ def _show(
     if facts := CATALOGUE.get(name):
         print(f"{facts.title}. Splits: {facts.splitting}. Licence: {facts.licence}. Cite: {facts.citation}.")
     print(f"sample sheet: {sheet}")
-
-
-def _sheet_file(out: Path | None, name: str) -> Path:
-    from payattention.errors import UsageError
-
-    file = Path(name) if out is None else out / name if out.is_dir() else out
-    if file.suffix.lower() not in (".png", ".jpg", ".webp"):
-        raise UsageError(f"--out {file}: the sheet is a .png, .jpg or .webp file")
-    return file
 
 
 def _some(counts: list[tuple[str, int]]) -> list[tuple[str, object]]:

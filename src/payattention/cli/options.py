@@ -63,6 +63,25 @@ def assignments(pairs: Iterable[str] | None, option: str) -> dict[str, Any]:
     return values
 
 
+def numbers(text: str, option: str) -> list[float]:
+    """`"1,2.5"` as `[1.0, 2.5]`, each once."""
+    values: dict[float, None] = {}
+    for part in text.split(","):
+        try:
+            values[float(part)] = None
+        except ValueError:
+            raise UsageError(f"{option} {text!r}: {part.strip()!r} is not a number; write 1,2,4") from None
+    return list(values)
+
+
+def picture_file(out: Path | None, name: str) -> Path:
+    """Where to write one picture: `out`, or a file called `name` in it or here."""
+    file = Path(name) if out is None else out / name if out.is_dir() else out
+    if file.suffix.lower() not in (".png", ".jpg", ".webp"):
+        raise UsageError(f"--out {file}: the sheet is a .png, .jpg or .webp file")
+    return file
+
+
 def new_folder(out: Path | None, name: str) -> Path:
     """Where to write: `out`, which must not hold a run already, or a new `runs/NAME`, `runs/NAME-2`, ..."""
     if here().count > 1:

@@ -82,3 +82,14 @@ def _print_skipped(images: "ImageSet") -> None:
         print(f"left out: {line}", file=sys.stderr)
     if images.skipped:
         print(f"left out in all: {len(images.skipped):,} (of {images.name}, {images.split})", file=sys.stderr)
+
+
+def check_has_masks(name: str) -> None:
+    """Raises UsageError for a data set that is known to have no object masks, before anything is read."""
+    from payattention.data import CATALOGUE, check_name
+    from payattention.errors import UsageError
+
+    check_name(name)
+    if name in CATALOGUE and not CATALOGUE[name].masks:
+        having = ", ".join(known for known, facts in CATALOGUE.items() if facts.masks)
+        raise UsageError(f"{name} has no object masks; these have: {having}, and folder:PATH with PATH/masks")

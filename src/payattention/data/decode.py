@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,16 @@ def blocks(contents: Contents, size: int | None, console: Console | None = None)
                 block.cancel()
 
 
+def with_mask(sample: Sample) -> tuple[Image.Image, NDArray[np.bool_]]:
+    """One picture, RGB and upright, and its object's mask, bool (H, W), at their own size; call it under `quiet`.
+
+    Raises:
+        DataError: A picture or mask that is missing, damaged, or not of the other's size.
+    """
+    decoded = _picture(sample, None)
+    return decoded.picture, _mask(sample, decoded.size)
+
+
 def _cores() -> int:
     """The processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -110,20 +121,26 @@ def _block(samples: Iterable[Sample], contents: Contents, size: int) -> Block:
 def _decode(sample: Sample, size: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Image and mask of one sample, at a size."""
     decoded = _picture(sample, size)
-    if sample.box is not None:
-        box = _within(sample.box, decoded.size, sample.name)
-        if sample.crop:
-            inside = decoded.picture.crop(box).resize((size, size), Image.Resampling.BICUBIC)
-            return np.asarray(inside), np.ones((size, size), np.bool_)
-        mask = _filled(box, decoded.size)
-    elif sample.mask is None:
+    if sample.box is not None and sample.crop:
+        inside = decoded.picture.crop(_within(sample.box, decoded.size, sample.name))
+        return np.asarray(inside.resize((size, size), Image.Resampling.BICUBIC)), np.ones((size, size), np.bool_)
+    if sample.box is None and sample.mask is None:
         return to_size(decoded.picture, size), np.zeros((size, size), np.bool_)
-    else:
-        mask = read_mask(sample.mask, sample.foreground)
-        if mask.shape != decoded.size[::-1]:
-            sizes = [f"{width}x{height}" for width, height in (decoded.size, mask.shape[::-1])]
-            raise DataError(f"{sample.name}: the picture is {sizes[0]}, its mask {shown(sample.mask)} {sizes[1]}")
-    return to_size(decoded.picture, size), mask_to_size(mask, size)
+    return to_size(decoded.picture, size), mask_to_size(_mask(sample, decoded.size), size)
+
+
+def _mask(sample: Sample, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The object's mask of a picture of that width and height."""
+    if sample.box is not None:
+        return _filled(_within(sample.box, size, sample.name), size)
+    if sample.mask is None:
+        raise DataError(f"{sample.name}: it has no mask")
+    mask = read_mask(sample.mask, sample.foreground) if isinstance(sample.mask, Path) else sample.mask
+    if mask.shape != size[::-1]:
+        sizes = [f"{width}x{height}" for width, height in (size, mask.shape[::-1])]
+        name = f" {shown(sample.mask)}" if isinstance(sample.mask, Path) else ""
+        raise DataError(f"{sample.name}: the picture is {sizes[0]}, its mask{name} {sizes[1]}")
+    return mask
 
 
 def _picture(sample: Sample, size: int | None) -> Decoded:

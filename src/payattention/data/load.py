@@ -92,12 +92,11 @@ def load_data(
         raise UsageError(f"the image size is {image_size} pixels: it must be at least 1")
     if name == "cluttered_digits":
         return _resized(cluttered_digits(split, seed=seed), image_size)
-    if facts := CATALOGUE.get(name):
-        data = _named(facts, split, image_size, root, console)
-    else:
-        kind, _, path = name.partition(":")
-        size = image_size or (DEFAULT_IMAGE_SIZE if kind == "folder" else None)
-        data = cached(name, split, size, _FOUND[kind](located(Path(path), root), split), root, console)
+    facts = CATALOGUE.get(name)
+    own = facts.size if facts else DEFAULT_IMAGE_SIZE if name.startswith("folder:") else None
+    data = cached(name, split, image_size or own, listing_of(name, split, root), root, console)
+    if facts:
+        data = replace(data, mirror=facts.mirror, source=source_of(facts, split, data.source, len(data)))
     if strict and data.skipped:
         more = f" (and {len(data.skipped) - 1} more)" if len(data.skipped) > 1 else ""
         raise DataError(f"{name}: {data.skipped[0]}{more}")
@@ -142,18 +141,29 @@ def how_to_get(facts: Facts, root: Path | None = None) -> str:
     )
 
 
-def _named(facts: Facts, split: str, size: int | None, root: Path | None, console: Console | None) -> ImageSet:
+def listing_of(name: str, split: str, root: Path | None = None) -> Listing:
+    """Finds a split that is not embedded, before anything of it is decoded.
+
+    Raises:
+        DataError: It is not there.
+    """
+    facts = CATALOGUE.get(name)
+    if facts is None:
+        kind, _, path = name.partition(":")
+        return _FOUND[kind](located(Path(path), root), split)
     if place := place_of(facts, root):
-        listing = _READERS[facts.name](place, split)
-    elif copy := parquet_copy(facts, root):
-        listing = parquet(copy, split)
-    else:
-        raise DataError(f"{facts.name} is not in {shown(data_root(root))}: {how_to_get(facts, root)}")
-    data = cached(facts.name, split, size or facts.size, listing, root, console)
-    notes = [data.source] if data.source else []
-    if len(data) != facts.counts[split]:
-        notes.append(f"{len(data):,} of {facts.counts[split]:,} images")
-    return replace(data, mirror=facts.mirror, source=", ".join(notes))
+        return _READERS[name](place, split)
+    if copy := parquet_copy(facts, root):
+        return parquet(copy, split)
+    raise DataError(f"{name} is not in {shown(data_root(root))}: {how_to_get(facts, root)}")
+
+
+def source_of(facts: Facts, split: str, source: str, count: int) -> str:
+    """What a reader of results ought to know of so many images of a split of a named set."""
+    notes = [source] if source else []
+    if count != facts.counts[split]:
+        notes.append(f"{count:,} of {facts.counts[split]:,} images")
+    return ", ".join(notes)
 
 
 def _resized(data: ImageSet, size: int | None) -> ImageSet:

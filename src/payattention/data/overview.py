@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from payattention.data.imageset import ImageSet
-from payattention.drawing import contact_sheet
+from payattention.drawing import contact_sheet, cut_out
 
 _ROWS, _COLUMNS = 12, 8
 _CHUNK = 1024  # images summed at a time
@@ -48,12 +47,8 @@ def sample_sheet(data: ImageSet) -> Image.Image:
         for number in np.flatnonzero(data.labels == label)[: _COLUMNS if data.masks is None else _COLUMNS // 2]:
             row.append(Image.fromarray(data.images[number]))
             if data.masks is not None:
-                row.append(_object(data.images[number], data.masks[number]))
+                row.append(cut_out(row[-1], data.masks[number]))
         rows.append(row)
         labels.append(f"{data.classes[label]}: {data.class_counts[label]:,}")
     titles = [""] * _COLUMNS if data.masks is None else ["picture", "object"] * (_COLUMNS // 2)
     return contact_sheet(rows, titles, labels)
-
-
-def _object(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> Image.Image:
-    return Image.fromarray(np.where(mask[..., None], image, 255 - (255 - image) // 4))

@@ -45,10 +45,20 @@ def limited(data: ImageSet, count: int) -> ImageSet:
     """
     if count < 1:
         raise UsageError(f"the limit is {count} images: it must be at least 1")
+    return divided(data, count)[0]
+
+
+def divided(data: ImageSet, count: int) -> list[ImageSet]:
+    """What `limited` takes, and the rest if there is any, both in their order in the set."""
     if count >= len(data):
-        return data
-    first = np.argsort(_rank_in_class(data.labels), kind="stable")[:count]  # the first of each class, the second, ...
-    return data.chosen(np.sort(first))
+        return [data]
+    order = in_turn(data.labels)
+    return [data.chosen(np.sort(part)) for part in (order[:count], order[count:])]
+
+
+def in_turn(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers of all images, first those that are the first of their classes, then the second ones, ..."""
+    return np.argsort(_rank_in_class(labels), kind="stable")
 
 
 def of_classes(data: ImageSet, names: Sequence[str]) -> ImageSet:

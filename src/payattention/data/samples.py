@@ -16,7 +16,7 @@ class Sample:
         picture: Its file, the file's bytes, or its pixels, uint8 (H, W, 3).
         name: What to call it in a message.
         label: Its class.
-        mask: The file of its object mask; None where there is none (the mask is then empty).
+        mask: The file of its object mask, or the mask, bool (H, W); None where there is none (it is then empty).
         foreground: The mask file's value on the object; None for any but 0.
         box: Left, top, width and height of the object in pixels of the file; None where it is not known.
         crop: With a box, whether the image is what lies in it, squeezed into a square. Else the image is the
@@ -26,7 +26,7 @@ class Sample:
     picture: Path | bytes | NDArray[np.uint8]
     name: str
     label: int
-    mask: Path | None = None
+    mask: Path | NDArray[np.bool_] | None = None
     foreground: int | None = None
     box: tuple[float, float, float, float] | None = None
     crop: bool = True

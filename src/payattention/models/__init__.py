@@ -7,8 +7,10 @@ from payattention.models import saoyan as _saoyan  # noqa: F401
 from payattention.models import vgg as _vgg  # noqa: F401
 from payattention.models.attach import attach, fetch_pretrained, native_size
 from payattention.models.classifier import Classifier, Look, ModelConfig
+from payattention.models.fold import fold
 from payattention.models.prune import prune
 from payattention.models.registry import Entry, check_model, create_model, entry, list_models
+from payattention.models.winograd import winograd
 
 __all__ = [
     "Classifier",
@@ -20,7 +22,9 @@ __all__ = [
     "create_model",
     "entry",
     "fetch_pretrained",
+    "fold",
     "list_models",
     "native_size",
     "prune",
+    "winograd",
 ]

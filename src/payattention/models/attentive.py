@@ -31,6 +31,10 @@ class Trunk(nn.Module):
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
         raise NotImplementedError
 
+    def local_layers(self) -> dict[str, nn.Module]:
+        """The modules whose outputs are the local features (n, d, h, w), from low to high; empty if not known."""
+        return {}
+
     def drop_query(self) -> None:
         """Removes, in place, what only makes g. A trunk that cannot tell stops giving g, and keeps the rest."""
         self.query_dim = 0
@@ -48,6 +52,9 @@ class AttentiveClassifier(Classifier):
         self.min_size = trunk.min_size
         self.query_dim = trunk.query_dim
 
+    def local_layers(self) -> dict[str, nn.Module]:
+        return self.trunk.local_layers()
+
     def drop_dead(self) -> None:
         self.attention.drop_dead()
         if self.attention.blind:
@@ -56,6 +63,9 @@ class AttentiveClassifier(Classifier):
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         return self.look_at(self.trunk(self.prepared(images)), query)
+
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.head.features(list(self.look(images, None).descriptors.values()))
 
     def look_at(self, features: Features, query: Tensor | None = None) -> Look:
         """Attention and head on what the trunk gave."""

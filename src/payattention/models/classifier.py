@@ -45,6 +45,8 @@ class ModelConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     pruned: bool = False
     """Whether `payattention.prune` then removed its dead parameters."""
+    folded: bool = False
+    """Whether `payattention.fold` then merged its batch norms into the convolutions before them."""
 
 
 class Classifier(nn.Module):
@@ -87,7 +89,7 @@ class Classifier(nn.Module):
         """
         if query is None:
             return self.look(images, None)
-        self._check_has_query()
+        self.check_has_query()
         if query.ndim == 4:
             query = self.query_of(query)
         if query.ndim != 2 or query.shape[0] not in (1, images.shape[0]) or query.shape[1] != self.query_dim:
@@ -99,7 +101,7 @@ class Classifier(nn.Module):
 
     def query_of(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n q"]:
         """The global feature g of each image."""
-        self._check_has_query()
+        self.check_has_query()
         query = self.look(images, None).query
         assert query is not None  # query_dim is not 0
         return query
@@ -108,14 +110,40 @@ class Classifier(nn.Module):
         """The network itself; `forward` and `attend` are its two faces."""
         raise NotImplementedError
 
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        """What the last linear classifier sees, in evaluation mode: the features of the paper's transfer (table 3).
+
+        The levels' descriptors after BN-ReLU, one after the other (k = 1024 for two levels of 512); without attention
+        the averaged or the hidden vector. With a classifier for each level, each sees its own part of the vector.
+        """
+        raise NotImplementedError
+
     def combined(self, maps: Mapping[str, Tensor]) -> Tensor:
         """A look's maps, the last two levels, as one (n, h, w) in 0 ... 1 (`payattention.maps.combined`)."""
         return combined([maps[name] for name in self.levels], root=not self.progressive)
+
+    def local_layers(self) -> dict[str, nn.Module]:
+        """The modules whose outputs (n, d, h, w) are what attention weighs, or would, from low to high.
+
+        Post-hoc methods look there (`payattention.posthoc`). Empty where a network does not say.
+        """
+        return {}
 
     def check_has_maps(self) -> None:
         """Raises UsageError for a network that has no maps."""
         if not self.levels:
             raise UsageError(f"{self.name} has no attention maps; take one of the attention models")
+
+    def check_has_query(self) -> None:
+        """Raises UsageError for a network whose maps ask no query."""
+        if self.query_dim:
+            return
+        if hasattr(self, "config") and self.config.pruned:
+            raise UsageError(
+                f"the query of this {self.name} was pruned, since its maps cannot depend on one; "
+                "take the model before pruning, or one with compatibility dp or additive"
+            )
+        raise UsageError(f"{self.name} has no query: only attention models have one")
 
     def drop_dead(self) -> None:
         """Removes, in place, the parameters that cannot affect the output; `payattention.prune` is its safe face."""
@@ -134,16 +162,6 @@ class Classifier(nn.Module):
     @property
     def name(self) -> str:
         return self.config.name if hasattr(self, "config") else type(self).__name__
-
-    def _check_has_query(self) -> None:
-        if self.query_dim:
-            return
-        if hasattr(self, "config") and self.config.pruned:
-            raise UsageError(
-                f"the query of this {self.name} was pruned, since its maps cannot depend on one; "
-                "take the model before pruning, or one with compatibility dp or additive"
-            )
-        raise UsageError(f"{self.name} has no query: only attention models have one")
 
     def prepared(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Checks the images' shape and normalises them."""

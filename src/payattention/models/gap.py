@@ -4,18 +4,18 @@ The paper compares its maps with this network's. The authors' definition file is
 the attention trunk's conv1 ... conv13, averaged over the grid that layer 13 has there (8x8 at 32x32 input).
 """
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.errors import UsageError
-from payattention.models.classifier import Classifier, Look
+from payattention.models.class_map import ClassMapped
+from payattention.models.classifier import Look
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
 from payattention.models.vgg import LATE_POOLS, NO_ATTENTION, VGGTrunk, of_layout
 
 
-class GapVGG(Classifier):
-    """Classifies the mean of layer 13, so that each position's share in a class's logit is a map of that class.
+class GapVGG(ClassMapped):
+    """Classifies the mean of layer 13.
 
     Args:
         num_classes: Number of classes.
@@ -43,8 +43,11 @@ class GapVGG(Classifier):
         self.classifier = nn.Linear(self.trunk.local_dims["layer13"], num_classes)
         initialise(self, init)
 
+    def averaged(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d i j"]:
+        return self.trunk(self.prepared(images)).local["layer13"]
+
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
-        local = self.trunk(self.prepared(images)).local["layer13"]
+        local = self.averaged(images)
         mean = local.mean((2, 3))  # (n, d)
         logits = self.classifier(mean)
         scores = self.activation(local, logits.argmax(1))
@@ -55,29 +58,11 @@ class GapVGG(Classifier):
             descriptors={"layer13": mean},
         )
 
-    def class_map(self, images: Float[Tensor, "n 3 h w"], labels: Tensor | None = None) -> Tensor:
-        """Class activation maps (n, h, w): sum_c w_c F_c. Their mean and the bias make the class's logit.
+    def local_layers(self) -> dict[str, nn.Module]:
+        return self.trunk.local_layers()
 
-        Args:
-            images: (n, 3, H, W), values in [0, 1].
-            labels: The class of each image, (n,) whole numbers; by default the predicted one, as in `attend`. The
-                authors' code takes the true one.
-
-        Raises:
-            UsageError: Labels that do not fit the images, or the classes.
-        """
-        if labels is None:
-            return self.look(images, None).scores["layer13"]
-        classes = self.classifier.out_features
-        if labels.shape != images.shape[:1]:
-            raise UsageError(f"labels are one class for each of {len(images)} images; got {tuple(labels.shape)}")
-        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-            raise UsageError(f"labels lie in 0 ... {classes - 1}; got {int(labels.min())} ... {int(labels.max())}")
-        return self.activation(self.trunk(self.prepared(images)).local["layer13"], labels)
-
-    def activation(self, local: Float[Tensor, "n d h w"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n h w"]:
-        """The class activation map of each image's label."""
-        return (local * self.classifier.weight[labels][:, :, None, None]).sum(1)
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.averaged(images).mean((2, 3))
 
 
 register(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from payattention.attention import AttentionLevel
 from payattention.attention.compatibility import create_compatibility
 from payattention.attention.normaliser import create_normaliser
+from payattention.errors import UsageError
 from payattention.heads import create_head
 from payattention.models.classifier import Classifier, Look
 from payattention.models.initialisation import initialise
@@ -83,6 +84,8 @@ class ProgressiveVGG(Classifier):
         dims, query_dim = self.trunk.local_dims, self.trunk.query_dim
         self.lower_query: nn.Module | None = LowerQuery(dims[LOWER], query_dim, dropout)
         self.gate = AttentionLevel(create_compatibility(compatibility, dims[LOWER]), create_normaliser(gate))
+        if not self.gate.normaliser.soft:
+            raise UsageError(f"gate is {gate!r}: the gate multiplies every position; take sigmoid or softmax")
         self.attention = AttentionLevel(create_compatibility(compatibility, dims[UPPER]), create_normaliser(normaliser))
         self.head = create_head("concat", {UPPER: dims[UPPER]}, num_classes, head_norm, 0.5 * dropout)
         self.min_size = self.trunk.min_size
@@ -109,6 +112,12 @@ class ProgressiveVGG(Classifier):
             descriptors={LOWER: gate.descriptor, UPPER: attended.descriptor},
             query=torch.cat(used, dim=1) if used else None,
         )
+
+    def local_layers(self) -> dict[str, nn.Module]:
+        return self.trunk.local_layers()
+
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.head.features([self.look(images, None).descriptors[UPPER]])
 
     def drop_dead(self) -> None:
         for level in (self.gate, self.attention):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from payattention.attention import MultiLevelAttention, branch_point
 from payattention.heads import create_head
 from payattention.models.attentive import AttentiveClassifier, Features, Trunk
-from payattention.models.classifier import Classifier, Look
+from payattention.models.class_map import ClassMapped
+from payattention.models.classifier import Look
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
 from payattention.models.vgg import NO_ATTENTION, scaled
@@ -90,6 +91,9 @@ class ResNetTrunk(Trunk):
                 x = local[name] = self.tap(x)
         return Features(local, None if self.to_query is None else self.to_query(x))
 
+    def local_layers(self) -> dict[str, nn.Module]:
+        return {name: self.stages[name] for name in self.local_dims}
+
     def drop_query(self) -> None:
         self.to_query, self.query_dim = None, 0
 
@@ -113,7 +117,7 @@ def _global_branch(dim: int, dropout: float) -> nn.Module:
     )
 
 
-class PlainResNet(Classifier):
+class PlainResNet(ClassMapped):
     """BN-ReLU-average-linear on stage 3."""
 
     min_size = 4
@@ -127,9 +131,18 @@ class PlainResNet(Classifier):
         self.classifier = nn.Linear(dim, num_classes)
         start(self, init)
 
-    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+    def averaged(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d i j"]:
         stage3 = self.trunk(self.prepared(images)).local["stage3"]
-        return Look(logits=self.classifier(self.norm(stage3).relu().mean((2, 3))))
+        return self.norm(stage3).relu()
+
+    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+        return Look(logits=self.classifier(self.features(images)))
+
+    def local_layers(self) -> dict[str, nn.Module]:
+        return self.trunk.local_layers()
+
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.averaged(images).mean((2, 3))
 
 
 def attentive_resnet(

@@ -88,6 +88,9 @@ class TimmTrunk(Trunk):
         query = None if self.to_query is None else self.to_query(local[self.names[-1]].mean((2, 3)))  # (n, q)
         return Features(local, query)
 
+    def local_layers(self) -> dict[str, nn.Module]:
+        return dict(self.norms.items())
+
     def drop_query(self) -> None:
         self.to_query, self.query_dim = None, 0
 

@@ -140,6 +140,9 @@ class VGGTrunk(Trunk):
             x = self.layers[name](x)
         return self.fc16(x.flatten(1))
 
+    def local_layers(self) -> dict[str, nn.Module]:
+        return {level: self.layers[self.spans[level][-1]] for level in self.local_dims}
+
     def drop_query(self) -> None:
         """Removes, in place, the layers behind the last tap; `min_size` falls with their pools."""
         for name in self.spans["query"]:
@@ -201,6 +204,12 @@ class PlainVGG(Classifier):
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         return Look(logits=self.classifier(self.trunk(self.prepared(images)).query))
+
+    def local_layers(self) -> dict[str, nn.Module]:
+        return {"layer13": self.trunk.layers["conv13"]}
+
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.classifier[:-1](self.trunk(self.prepared(images)).query)
 
 
 def attentive_vgg(

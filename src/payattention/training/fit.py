@@ -11,14 +11,12 @@ from typing import Literal
 
 import torch
 from lightning import Trainer
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 from torch import Tensor, nn
@@ -166,10 +164,7 @@ def _strategy(model: Classifier, processes: Processes) -> Strategy | Literal["au
     if processes.count == 1:
         return "auto"
     attached = isinstance(model, AttentiveClassifier) and isinstance(model.trunk, TimmTrunk)
-    return DDPStrategy(
-        broadcast_buffers=False,  # batch norm's statistics are the same in all processes already
-        find_unused_parameters=attached,  # a timm network may have parts that no tap needs
-    )
+    return DDPStrategy(find_unused_parameters=attached)  # a timm network may have parts that no tap needs
 
 
 def _trainer(

@@ -7,11 +7,13 @@ import torch.nn.functional as F
 from lightning import LightningModule
 from torch import Tensor, nn
 
+from payattention.attention.sampling import draws
 from payattention.processes import ALONE, Processes
 from payattention.training.batches import DeviceSet, Epoch, batches_of
 from payattention.training.features import FeatureEpoch, FeatureSet
 from payattention.training.optimisation import create_optimizer, create_schedule
 from payattention.training.recipe import Recipe
+from payattention.training.reinforce import score_function
 from payattention.training.resuming import BEGINNING, Position
 from payattention.training.synchronised import SynchronisedBatchNorm
 
@@ -19,7 +21,8 @@ from payattention.training.synchronised import SynchronisedBatchNorm
 class TrainingModule(LightningModule):
     """Trains a classifier on a set that lives on its device, or what follows a frozen backbone on its features.
 
-    Cross-entropy of the logits is the exact loss of every head (`payattention.heads`).
+    Cross-entropy of the logits is the exact loss of every head (`payattention.heads`); hard attention adds the term
+    that trains what it draws.
 
     Args:
         model: The classifier, or what follows its frozen backbone.
@@ -58,9 +61,12 @@ class TrainingModule(LightningModule):
 
     def training_step(self, batch: tuple[Any, Tensor], index: int) -> dict[str, Tensor]:
         inputs, labels = batch
-        with self._over_all_processes():
+        with self._over_all_processes(), draws() as drawn:
             logits = self.model(inputs)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        if drawn:
+            losses = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing, reduction="none")
+            loss = loss + score_function(drawn, losses)
         return {"loss": loss, "wrong": (logits.detach().argmax(1) != labels).sum()}
 
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]

@@ -104,13 +104,13 @@ class Snapshots(Callback):
         raise Stopped(f"stopped at step {trainer.global_step}, saved", self.stop.received or Stop.SIGNALS[0])
 
     def _save(self, trainer: Trainer, position: Position) -> None:
-        state = {
+        state: dict[str, Any] = {
             "position": asdict(position),
             "model": live_state(self.model),
             "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
             "schedules": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],
             "random": _random_state(trainer),
-            "callbacks": {c.state_key: c.state_dict() for c in trainer.callbacks if c is not self},
+            "callbacks": {other.state_key: other.state_dict() for other in self._others(trainer)},
         }
         _check_finite(state["model"], trainer)
         if trainer.is_global_zero:
@@ -122,10 +122,13 @@ class Snapshots(Callback):
             optimizer.load_state_dict(saved)
         for config, saved in zip(trainer.lr_scheduler_configs, state["schedules"], strict=True):
             config.scheduler.load_state_dict(saved)
-        for callback in trainer.callbacks:
-            if callback.state_key in state["callbacks"]:
-                callback.load_state_dict(state["callbacks"][callback.state_key])
+        for other in self._others(trainer):
+            if other.state_key in state["callbacks"]:
+                other.load_state_dict(state["callbacks"][other.state_key])
         _set_random_state(trainer, state["random"])
+
+    def _others(self, trainer: Trainer) -> list[Callback]:
+        return [callback for callback in trainer.callbacks if callback is not self]  # type: ignore[attr-defined]
 
     def _tidy(self) -> None:
         """Removes halves of snapshots, which a kill leaves, and damaged ones."""
@@ -136,8 +139,8 @@ class Snapshots(Callback):
 
 def begin_at(trainer: Trainer, position: Position) -> None:
     """Sets Lightning's counters as they would stand after that many epochs and steps."""
-    loop = trainer.fit_loop
-    loop.epoch_progress.current.processed = loop.epoch_progress.current.completed = position.epoch
+    loop, epochs = trainer.fit_loop, trainer.fit_loop.epoch_progress.current
+    epochs.processed = epochs.completed = position.epoch  # type: ignore[attr-defined]
     loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = position.step
     loop.epoch_loop._batches_that_stepped = position.step  # the step that loggers get
 

@@ -97,7 +97,7 @@ def _packed(value: Any, tensors: dict[str, Tensor]) -> Any:
     match value:
         case Tensor():
             name = str(len(tensors))
-            tensors[name] = value.detach().cpu().contiguous()
+            tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)  # it may share memory
             return {"tensor": name, "stride": list(value.stride())}
         case Mapping():
             return {"dict": [[_packed(key, tensors), _packed(item, tensors)] for key, item in value.items()]}
@@ -127,7 +127,7 @@ def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
 def _checksum(tensors: Mapping[str, Tensor]) -> int:
     checksum = 0
     for name in sorted(tensors):
-        checksum = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), checksum)
+        checksum = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, checksum)
     return checksum
 
 

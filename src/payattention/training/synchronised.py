@@ -47,7 +47,7 @@ def batch_norm(
     others = [d for d in range(x.ndim) if d != 1]
     shape = [-1 if d == 1 else 1 for d in range(x.ndim)]
     processes = dist.get_world_size()
-    wide = x.float()
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
     mean = summed(wide.mean(others)) / processes  # (c,)
     centred = wide - mean.view(shape)
     variance = summed(centred.square().mean(others)) / processes
@@ -72,11 +72,11 @@ def summed(x: Tensor) -> Tensor:
 
 class _Summed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         total = x.contiguous().clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return _Summed.forward(ctx, gradient)

@@ -1,0 +1,49 @@
+"""Trained maps against post-hoc ones, and soft against hard attention: `python benchmarks/compare.py RUN`.
+
+Two networks are trained alike on the embedded data, but for the normaliser:
+
+    payattention quickstart --out runs/quickstart
+    payattention train --recipe quickstart --width 0.125 --set normaliser=hard --out runs/hard
+
+The first is measured as `payattention compare` does it, into results/compare.json and docs/compare.png; the second with
+its own maps and the trivial ones, into results/hard.json.
+"""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import payattention as pa
+from payattention.evaluation import Comparison, compare
+from payattention.files import write_json, write_picture
+from payattention.map_sheet import map_sheet
+
+ROOT = Path(__file__).parent.parent
+
+
+def main(run: str) -> None:
+    data, console = pa.load_data("cluttered_digits", "test"), Console(stderr=True)
+    model = pa.load(run)
+    if model.config.options.get("normaliser") == "hard":
+        write_json(ROOT / "results" / "hard.json", result(run, compare(model, data, methods=[], console=console)))
+        return
+    compared = compare(model, data, console=console)
+    write_json(ROOT / "results" / "compare.json", result(run, compared))
+    write_picture(ROOT / "docs" / "compare.png", map_sheet(model, data, compared, pictures=4))
+
+
+def result(run: str, compared: Comparison) -> dict[str, Any]:
+    trained = json.loads(Path(run, "result.json").read_text(encoding="utf-8"))
+    training = {key: trained[key] for key in ("model", "recipe", "seed")}
+    provenance = {**asdict(compared.provenance), "command": "python benchmarks/compare.py RUN"}
+    return {"error": trained["test"]["error"], "training": training, **asdict(compared), "provenance": provenance}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python benchmarks/compare.py RUN")
+    main(sys.argv[1])

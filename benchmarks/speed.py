@@ -1,0 +1,294 @@
+"""Measures our speed against the public PyTorch implementation's, in turn, and writes results/speed.json.
+
+`python benchmarks/speed.py`, on a machine that does nothing else. About six minutes on two CPU cores. Options:
+--trained RUN --data NAME also measures what int8 and Winograd cost a trained network in error, and --rounds how often
+the actions alternate.
+
+Training is `vgg_att3_concat_pc` at full width, batch 64: their network in their loop (`benchmarks/peer.py`), ours by
+`payattention.training.fit`. Inference is their network as it stands, ours as it stands, folded, by Winograd, in int8.
+What a machine lacks is written as "not measured", with the reason.
+"""
+
+import argparse
+import io
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from payattention.checkpoint import load
+from payattention.data import ImageSet, limited, load_data
+from payattention.data.tensors import images_of, slices_of
+from payattention.evaluation.provenance import Stopwatch
+from payattention.evaluation.query import total_variation
+from payattention.files import write_json
+from payattention.machine import best_device, best_precision
+from payattention.models import Classifier, Look, create_model, fold, prune, winograd
+from payattention.speed import Spread, alternated, benchmark, quantised, ratios
+from payattention.speed.arithmetic import matrix_peak
+from payattention.speed.benchmark import inference as inference_of
+from payattention.speed.int8 import CALIBRATION
+from payattention.speed.timing import Action, seconds_of
+from payattention.training.fit import fit, new_model
+from payattention.training.recipe import load_recipe
+from peer import LOG_EVERY, PeerLoop, PeerVGG, Pictures
+
+RESULT = Path(__file__).parent.parent / "results" / "speed.json"
+MODEL, CLASSES, BATCH = "vgg_att3_concat_pc", 100, 64
+CPU = torch.device("cpu")
+SGD = import_module("torch.optim.sgd")
+LIKE_THEIRS: dict[str, Any] = {"flips": "random", "shift": 4, "border": "zero", "dropout": 0.0, "epochs": 1}
+"""What makes our recipe `paper`, SGD at full size, train as their loop does."""
+
+
+def main() -> None:
+    options = _options()
+    watch = Stopwatch()
+    parts: dict[str, Callable[[], Any]] = {
+        "training": lambda: training(options),
+        "inference": lambda: inference(options),
+        "outside_the_network": lambda: outside_the_network(options),
+        "error": lambda: error_of(options),
+        "gpu": gpu,
+    }
+    settings = {"model": MODEL, "classes": CLASSES, "width": options.width, "batch_size": options.batch}
+    results: dict[str, Any] = {"matrix_peak_gflops": round(matrix_peak(CPU, torch.float32) / 1e9, 1)}
+    results |= dict.fromkeys(parts, "not measured: stopped before")
+    for name, measure in parts.items():
+        results[name] = measure()
+        print(name, results[name], file=sys.stderr)
+        provenance = {**asdict(watch.provenance(best_device())), "command": shlex.join(["python", *sys.argv])}
+        load = {"load_average_at_the_end": os.getloadavg()[0]}
+        write_json(options.out, {**settings, **results, **load, "provenance": provenance})
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
+    parser.add_argument("--steps", type=int, default=2, help="training steps in each alternation (default 2)")
+    parser.add_argument("--trained", type=Path, help="run folder of a trained network, for what int8 costs in error")
+    parser.add_argument("--data", default="parquet:cifar10", help="its data set (default parquet:cifar10)")
+    parser.add_argument("--limit", type=int, help="test images at most (default all)")
+    parser.add_argument("--small", action="store_true", help="a smoke test: 1/8 width, batches of 8; no result")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    options = parser.parse_args()
+    options.width, options.batch = (0.125, 8) if options.small else (1.0, BATCH)
+    if options.small and options.out == RESULT:
+        options.out = Path(tempfile.gettempdir()) / "speed.json"
+    return options
+
+
+def noise(count: int, classes: int = CLASSES) -> ImageSet:
+    """Random CIFAR-like images: how fast a network is does not depend on what it sees."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, 32, 32, 3), np.uint8)
+    return ImageSet("noise", "train", images, np.arange(count) % classes, tuple(map(str, range(classes))))
+
+
+def training(options: argparse.Namespace) -> dict[str, Any]:
+    """Their loop and ours; a tenth of their logging pass, which comes every tenth step, counts for each step."""
+    results = {}
+    for name, target in (("float32", 1.15), ("bf16", 2.5)):
+        if name == "bf16" and best_precision(CPU) != "bf16-mixed":
+            results[name] = "not measured: this processor has no bf16 arithmetic"
+            continue
+        results[name] = _training(options, "bf16-mixed" if name == "bf16" else "32-true") | {"target": target}
+    return results
+
+
+def _training(options: argparse.Namespace, precision: str) -> dict[str, Any]:
+    data = noise(options.batch * options.steps)
+    loop = PeerLoop(
+        _peer(), Pictures(noise(32 * options.batch).images, noise(32 * options.batch).labels), options.batch
+    )
+    batch: list[Any] = []
+
+    def their_steps() -> None:
+        for _ in range(options.steps):
+            batch[:] = loop.step()
+
+    times = alternated(
+        {
+            "theirs": lambda: seconds_of(their_steps, CPU),
+            "their log": lambda: seconds_of(lambda: loop.log(*batch), CPU),
+            "ours": lambda: fit_seconds(_ours(options, data), data, options.batch, precision),
+            "ours, Winograd": lambda: fit_seconds(winograd(_ours(options, data)), data, options.batch, precision),
+        },
+        options.rounds,
+    )
+    per_step = {name: [t / options.steps for t in taken] for name, taken in times.items() if name != "their log"}
+    per_step["theirs"] = [
+        step + log / LOG_EVERY for step, log in zip(per_step["theirs"], times["their log"], strict=True)
+    ]
+    return _compared(per_step, "theirs", options.batch)
+
+
+def inference(options: argparse.Namespace) -> dict[str, Any]:
+    images = torch.rand(options.batch, 3, 32, 32)
+    model = create_model(MODEL, CLASSES, options.width).eval()
+    folded = fold(prune(model))
+    channels_last = images.contiguous(memory_format=torch.channels_last)
+    twin = quantised(model, images)
+    networks: dict[str, Action] = {
+        "theirs": inference_of(_peer().eval(), images),
+        "ours": inference_of(model, images),
+        "ours, folded": inference_of(folded, channels_last),
+        "ours, folded, Winograd": inference_of(winograd(folded), channels_last),
+        "ours, int8": lambda: twin(images),
+    }
+    if best_precision(CPU) == "bf16-mixed":
+        networks["ours, folded, bf16"] = inference_of(folded, channels_last, "bf16")
+    times = alternated({n: partial(seconds_of, action, CPU) for n, action in networks.items()}, options.rounds)
+    targets = {"ours, folded": 1.1, "ours, folded, bf16": 2.3, "ours, int8": 3.5}
+    missing = (
+        {} if "ours, folded, bf16" in networks else {"bf16": "not measured: this processor has no bf16 arithmetic"}
+    )
+    return _compared(times, "theirs", options.batch) | {"targets": targets} | missing
+
+
+def outside_the_network(options: argparse.Namespace) -> dict[str, Any]:
+    """The share of training that is not forward pass, backward pass or update: data, augmentation, Lightning, logs.
+
+    Both are measured in the same run, so that what else the machine does falls on both.
+    """
+    width, size, steps = (options.width, options.batch, 2) if options.small else (0.25, 128, 3)
+    data, spent = noise(size * steps), [0.0]
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            spent[0] += time.perf_counter() - start
+            return result
+
+        return call
+
+    recipe = load_recipe("paper", LIKE_THEIRS | {"epochs": 2, "batch_size": size})
+    model = new_model(MODEL, data, recipe, width=width)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch("payattention.training.fit.best_device", return_value=CPU),
+        patch.object(model, "forward", counted(model.forward)),
+        patch("torch.autograd.backward", counted(torch.autograd.backward)),
+        patch.object(SGD, "sgd", counted(SGD.sgd)),
+    ):
+        curve = fit(model, data, recipe, out=Path(folder), console=Console(file=io.StringIO()))
+    whole = sum(line["seconds"] for line in curve)
+    return {
+        "model": MODEL,
+        "width": width,
+        "batch_size": size,
+        "steps": len(curve) * steps,
+        "step_ms": round(1000 * whole / (len(curve) * steps), 1),
+        "percent_outside": round(100 * (whole - spent[0]) / whole, 2),
+        "target": 5.0,
+    }
+
+
+def error_of(options: argparse.Namespace) -> dict[str, Any] | str:
+    """What int8 and Winograd cost a trained network: test error, and how far its maps move."""
+    if options.trained is None:
+        return "not measured: needs a trained network, --trained RUN"
+    model = load(options.trained)
+    test, train = load_data(options.data, "test"), load_data(options.data, "train")
+    test = test if options.limit is None else limited(test, options.limit)
+    calibration = limited(train, CALIBRATION)
+    faces: dict[str, Callable[[torch.Tensor], Look]] = {
+        "float32": model.attend,
+        "folded": fold(model).attend,
+        "Winograd": winograd(fold(model)).attend,
+        "int8": quantised(model, images_of(calibration, slice(None), CPU)).attend,
+    }
+    looks = {name: _looks(face, test) for name, face in faces.items()}
+    wrong = {n: logits.argmax(1).numpy() != test.labels for n, (logits, _) in looks.items()}
+    return {
+        "model": model.name,
+        "width": model.config.width,
+        "data": options.data,
+        "images": len(test),
+        "error": {name: round(100 * float(missed.mean()), 3) for name, missed in wrong.items()},
+        "distance_of_maps": {
+            name: {
+                level: round(float(total_variation(moved, looks["float32"][1][level]).mean()), 6)
+                for level, moved in maps.items()
+            }
+            for name, (_, maps) in looks.items()
+            if name != "float32"
+        },
+    }
+
+
+@torch.inference_mode()
+def _looks(attend: Callable[[torch.Tensor], Look], data: ImageSet) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Logits and maps of a data set."""
+    looks = [attend(images_of(data, chosen, CPU)) for chosen in slices_of(data, CPU)]
+    maps = {name: torch.cat([look.maps[name] for look in looks]) for name in looks[0].maps}
+    return torch.cat([look.logits for look in looks]), maps
+
+
+def gpu() -> dict[str, Any] | str:
+    """Training in bf16 against the GPU's own matrix peak, and an epoch of 50,000 images of 32x32."""
+    if not torch.cuda.is_available():
+        return "not measured: no CUDA GPU here"
+    model = create_model(MODEL, CLASSES)
+    paces = {
+        f"batch {size}{', compiled' if compiled else ''}": asdict(
+            benchmark(model, batch_size=size, precision="bf16", phases=("training",), compiled=compiled)
+        )["phases"]["training"]
+        for size in (512, 1024)
+        for compiled in (False, True)
+    }
+    data = noise(50_000)
+    recipe = load_recipe("paper", LIKE_THEIRS | {"epochs": 3, "batch_size": 512})
+    with tempfile.TemporaryDirectory() as folder:
+        curve = fit(new_model(MODEL, data, recipe), data, recipe, out=Path(folder))
+    return {
+        "training": paces,
+        "target_percent_of_peak": 40.0,
+        "epoch_seconds": curve[-1]["seconds"],
+        "target_epoch_seconds": 4.0,
+    }
+
+
+def fit_seconds(model: Classifier, data: ImageSet, batch_size: int, precision: str) -> float:
+    """Seconds of one epoch on the CPU, as `payattention train` trains."""
+    recipe = load_recipe("paper", LIKE_THEIRS | {"batch_size": batch_size})
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        patch("payattention.training.fit.best_device", return_value=CPU),
+        patch("payattention.training.fit.best_precision", return_value=precision),
+    ):
+        return fit(model, data, recipe, out=Path(folder))[0]["seconds"]
+
+
+def _ours(options: argparse.Namespace, data: ImageSet) -> Classifier:
+    return new_model(MODEL, data, load_recipe("paper", LIKE_THEIRS), width=options.width)
+
+
+def _peer() -> PeerVGG:
+    torch.manual_seed(0)
+    return PeerVGG(CLASSES)
+
+
+def _compared(times: dict[str, list[float]], base: str, batch: int) -> dict[str, Any]:
+    """Images/s by name, and how many times as fast as the base each was, round by round."""
+    return {
+        "images_per_second": {n: asdict(Spread.of([batch / t for t in taken], 2)) for n, taken in times.items()},
+        "times_as_fast": {n: asdict(ratios(times[base], taken)) for n, taken in times.items() if n != base},
+    }
+
+
+if __name__ == "__main__":
+    main()

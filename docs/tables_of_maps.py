@@ -1,0 +1,48 @@
+"""The tables of docs/maps.md, from results/compare.json and results/hard.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from payattention.evaluation.metrics import METRICS
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+
+def compare() -> str:
+    result = _result("compare")
+    origin = result["provenance"]
+    return (
+        f"`{origin['command']}` on {origin['device']}, in {origin['seconds']:.0f} s: {result['count']:,} test images, "
+        f"deletion and insertion on {result['costly']:,} of them; the network's test error is {result['error']:.1f} %."
+        f"\n\n{_table(result['rows'])}\n\n**{result['verdict']}**"
+    )
+
+
+def hard() -> str:
+    if not (RESULTS / "hard.json").is_file():
+        return "Not measured yet: `python benchmarks/compare.py RUN` on that run writes `results/hard.json`."
+    soft, drawn = _result("compare"), _result("hard")
+    errors = f"Test error: {soft['error']:.1f} % soft, {drawn['error']:.1f} % hard, trained alike.\n\n"
+    rows = [
+        {**row, "name": f"{name} {row['name']}"}
+        for name, result in (("soft", soft), ("hard", drawn))
+        for row in result["rows"]
+        if row["kind"] == "trained"
+    ]
+    return errors + _table(rows)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Rows of a comparison as Markdown."""
+    headings = ["map", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture"]
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)]]
+    for row in rows:
+        scores = ["-" if row["scores"][key] is None else f"{row['scores'][key]:.1f}" for key in METRICS]
+        lines.append([row["name"], f"{row['pictures']:,}", *scores, f"{row['milliseconds']:.2f}"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _result(name: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return result

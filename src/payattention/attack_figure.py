@@ -1,0 +1,85 @@
+"""One picture under attacks of growing size, what models see in it, and where they look (paper, figure 5)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from payattention.attacks import PAPER_EPS, Attack, check_eps
+from payattention.captions import captioned
+from payattention.drawing import contact_sheet, overlay
+from payattention.explanation import as_input, check_size
+from payattention.maps import stretched, upsampled
+from payattention.models import Classifier
+
+_CELL = 150  # pixels
+
+
+def attack_figure(
+    models: Mapping[str, Classifier],
+    pictures: Mapping[str, Image.Image],
+    attack: Attack,
+    eps: Sequence[float] = PAPER_EPS,
+    *,
+    size: int | None = None,
+) -> Image.Image:
+    """A sheet: a column for the clean picture and one for each size of the attack.
+
+    For each picture and model there is a row of pictures with the predicted class and its probability under each,
+    and below it, if the model has maps, a row of its combined maps.
+
+    Args:
+        models: By the name to call them.
+        pictures: By the name to call them, RGB; at least one.
+        attack: Leads away from the class predicted for the clean picture.
+        eps: Sizes of the attack, in steps of 8-bit pixels.
+        size: Shorter side of the pictures as the models see them, in pixels; by default that of their training.
+
+    Raises:
+        UsageError: Sizes that an attack or a model cannot take.
+    """
+    check_eps(eps)
+    rows: list[list[Image.Image]] = []
+    labels: list[str] = []
+    for picture_name, picture in pictures.items():
+        for model_name, model in models.items():
+            images = _versions(model, picture, attack, eps, model.image_size if size is None else size)
+            seen, maps = _seen(model, images)
+            shown = [_as_picture(image) for image in images]
+            rows.append([captioned(image, text, _CELL) for image, text in zip(shown, seen, strict=True)])
+            labels.append(f"{picture_name}, attacked as {model_name} sees it")
+            if maps is not None:
+                overlays = [overlay(image, heat.numpy()) for image, heat in zip(shown, maps, strict=True)]
+                rows.append([captioned(image, "", _CELL) for image in overlays])  # as large as those above
+                labels.append(f"where {model_name} looks")
+    return contact_sheet(rows, ["clean", *(f"eps {size:g}" for size in eps)], labels, cell=_CELL)
+
+
+def _versions(model: Classifier, picture: Image.Image, attack: Attack, eps: Sequence[float], size: int) -> Tensor:
+    """The clean picture and its attacked versions, (1 + sizes, 3, h, w)."""
+    check_size(model, size)
+    clean = as_input(picture, size).to(next(model.parameters()).device)
+    with torch.no_grad():
+        label = model.eval()(clean).argmax(1)
+    return torch.cat([clean, *attack.versions(model, clean, label, eps)])
+
+
+@torch.no_grad()
+def _seen(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> tuple[list[str], Tensor | None]:
+    """The predicted class of each image, with its probability, and the combined maps (n, h, w) of a model with maps."""
+    look = model.attend(images)
+    probabilities, labels = look.logits.softmax(1).max(1)
+    names = model.classes or tuple(map(str, range(look.logits.shape[1])))
+    texts = [f"{names[label]} ({p:.0%})" for label, p in zip(labels.tolist(), probabilities.tolist(), strict=True)]
+    if not model.levels:
+        return texts, None
+    height, width = images.shape[2:]
+    return texts, stretched(upsampled(model.combined(look.maps), (height, width))).cpu()
+
+
+def _as_picture(image: Float[Tensor, "3 h w"]) -> Image.Image:
+    pixels = (image.permute(1, 2, 0) * 255).round().cpu().numpy().astype(np.uint8)
+    return Image.fromarray(pixels)

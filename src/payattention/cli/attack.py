@@ -1,0 +1,106 @@
+"""`payattention attack`."""
+
+from typing import Annotated
+
+import typer
+
+from payattention.cli.options import (
+    DataRootOption,
+    JsonOption,
+    LimitOption,
+    OutOption,
+    RunArgument,
+    StrictOption,
+    new_folder,
+    numbers,
+)
+
+EpsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B,...",
+        help="Sizes: the most by which any pixel value changes, of 255 (the paper's are the default).",
+    ),
+]
+StepsOption = Annotated[int, typer.Option(min=1, help="Steps of pgd (Madry et al.: 20).")]
+StepSizeOption = Annotated[
+    float | None,
+    typer.Option(help="Size of a step of pgd, of 255; by default eps/4 (Madry et al.: 2 at 8).", show_default=False),
+]
+RandomStartOption = Annotated[bool, typer.Option(help="Whether pgd starts at a random point, as Madry et al. do.")]
+
+
+def attack(
+    run: RunArgument,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set; by default the one the run was trained on.", show_default=False),
+    ] = None,
+    data_root: DataRootOption = None,
+    split: Annotated[str, typer.Option(help="train or test; some sets have others, too.")] = "test",
+    limit: LimitOption = None,
+    strict: StrictOption = False,
+    eps: EpsOption = "1,2,4,8,16",
+    attacks: Annotated[
+        str,
+        typer.Option(metavar="A,B,...", help="Of noise (no attack, to compare with), fgsm (the paper's) and pgd."),
+    ] = "noise,fgsm",
+    away_from: Annotated[
+        str, typer.Option(help="The class to lead away from: predicted (the paper) or true.")
+    ] = "predicted",
+    steps: StepsOption = 20,
+    step_size: StepSizeOption = None,
+    random_start: RandomStartOption = True,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of noise and random starts.")] = 0,
+    pictures: Annotated[
+        int, typer.Option(min=0, max=24, help="How many images to show under the last attack named.")
+    ] = 4,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how robust a model is to tiny changes of its pictures.
+
+    The fooling rate is the share of predictions that an attack changes. The attacks know the model's weights.
+
+    Writes attack.json, and attack.png: some images at every size, what the model sees in them, and where it looks.
+    """
+    from dataclasses import asdict
+
+    from PIL import Image
+
+    from payattention.attack_figure import attack_figure
+    from payattention.attacks import PGD, check_eps, named_attacks
+    from payattention.checkpoint import load
+    from payattention.cli.output import print_json, print_table, progress_console
+    from payattention.cli.reading import read
+    from payattention.evaluation.attack import attack as measure
+    from payattention.evaluation.attack import check_away_from
+    from payattention.experiment import trained_on
+    from payattention.files import write_json, write_picture
+
+    # everything is checked before any data is read
+    sizes = numbers(eps, "--eps")
+    check_eps(sizes)
+    check_away_from(away_from)
+    chosen = named_attacks([name.strip() for name in attacks.split(",")], PGD(steps, step_size, random_start))
+    model = load(run)
+    name = data or trained_on(run)
+    folder = new_folder(out, f"attack-{run.stem}")
+    images = read(name, split, root=data_root, image_size=model.image_size, strict=strict, limit=limit)
+
+    result = measure(model, images, chosen, sizes, away_from=away_from, seed=seed, console=progress_console())
+    if pictures:
+        shown = {
+            f"{k}, {images.classes[label]}": Image.fromarray(image)
+            for k, (image, label) in enumerate(zip(images.images[:pictures], images.labels, strict=False))
+        }
+        sheet = attack_figure({run.stem: model}, shown, list(chosen.values())[-1], sizes, size=images.image_size)
+        write_picture(folder / "attack.png", sheet)
+    write_json(folder / "attack.json", asdict(result))
+    if as_json:
+        print_json({"out": str(folder), **asdict(result)})
+        return
+    print(f"{name}, {split}: {result.count:,} images, error {result.clean_error} % without an attack")
+    rows = [(row.attack, f"{row.eps:g}", row.fooling_rate, row.error) for row in result.attacks]
+    print_table(("attack", "eps (of 255)", "fooled %", "error %"), rows)
+    print(f"written: {folder}")

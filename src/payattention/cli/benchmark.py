@@ -1,0 +1,113 @@
+"""`payattention benchmark`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from payattention.cli.options import JsonOption, SetOption, assignments
+
+if TYPE_CHECKING:
+    from payattention.models import Classifier
+
+
+def benchmark(
+    model: Annotated[
+        str,
+        typer.Argument(help="Network, of `payattention models`, timm:NAME, or a run folder or .safetensors file."),
+    ] = "vgg_att3_concat_pc",
+    width: Annotated[float, typer.Option(help="Factor on every channel count, 0.0625 to 8; the paper's is 1.")] = 1.0,
+    classes: Annotated[int, typer.Option(min=2, help="Number of classes of a network given by name.")] = 100,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a step (the paper: 128).")] = 64,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Side of the images in pixels; by default the network's own (paper: 32).", show_default=False
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="float32, bf16 (mixed, as in training) or int8 (inference on the CPU; needs the extra `export`); by "
+            "default bf16 where the machine has it, else float32.",
+            show_default=False,
+        ),
+    ] = None,
+    phase: Annotated[
+        str | None, typer.Option(help="training or inference; by default both (int8: inference).", show_default=False)
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0, help="How long each phase is timed; three steps at least.")] = 5.0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; by default PyTorch's own choice.", show_default=False)
+    ] = None,
+    compile_: Annotated[bool, typer.Option("--compile", help="Run through torch.compile.")] = False,
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a network's speed, arithmetic and memory.
+
+    Training steps and inference (as it stands, and with batch norms folded) on random images: images/s, step time,
+    floating-point operations, the share of what this machine reaches in a large matrix product, peak memory.
+    """
+    from payattention.speed.benchmark import PHASES, check
+
+    options = assignments(set_, "--set")
+    phases = ("inference",) if precision == "int8" and phase is None else PHASES if phase is None else (phase,)
+    check(precision, phases, batch_size, compile_)
+    network = _network(model, classes, width, options)
+
+    import torch
+
+    from payattention.cli.output import print_json, print_table
+    from payattention.speed import benchmark
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    result = benchmark(
+        network,
+        batch_size=batch_size,
+        image_size=image_size,
+        precision=precision,
+        phases=phases,
+        seconds=seconds,
+        compiled=compile_,
+    )
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if as_json:
+        print_json(result)
+        return
+    title = (
+        f"{result.model}, width {result.width:g}, {result.parameters:,} parameters: batches of {result.batch_size} at "
+        f"{result.image_size} px in {result.precision}"
+    )
+    columns = ("phase", "images/s", "step ms: min", "median", "max", "GFLOP/image", "TFLOP/s", "% of peak", "MiB")
+    rows = [
+        (
+            name, pace.images_per_second, pace.step_ms.min, pace.step_ms.median, pace.step_ms.max,
+            pace.gflop_per_image, pace.tflops, _or_dash(pace.percent_of_peak), _or_dash(pace.peak_mebibytes),
+        )
+        for name, pace in result.phases.items()
+    ]  # fmt: skip
+    print_table(columns, rows, title)
+    print(f"on {result.provenance.device}; peak of a matrix product: {_or_dash(result.matrix_peak_tflops)} TFLOP/s")
+
+
+def _network(model: str, classes: int, width: float, options: dict[str, object]) -> "Classifier":
+    from payattention.checkpoint import load
+    from payattention.errors import UsageError
+    from payattention.models import check_model, create_model
+
+    if not (Path(model).exists() or model.endswith(".safetensors")):
+        check_model(model, width, **options)
+        return create_model(model, classes, width, **options)
+    if options or width != 1:
+        raise UsageError(
+            f"{model} is a trained network, whose width and options are fixed; leave --width and --set out"
+        )
+    return load(model)
+
+
+def _or_dash(value: float | None) -> float | str:
+    return "-" if value is None else value

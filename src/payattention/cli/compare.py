@@ -1,0 +1,109 @@
+"""`payattention compare`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from payattention.cli.options import (
+    ClassesOption,
+    DataRootOption,
+    JsonOption,
+    LimitOption,
+    OutOption,
+    RunArgument,
+    StrictOption,
+    new_folder,
+)
+
+if TYPE_CHECKING:
+    from payattention.evaluation.comparison import Comparison
+
+
+def compare(
+    run: RunArgument,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set with masks; by default the one the run was trained on.", show_default=False),
+    ] = None,
+    data_root: DataRootOption = None,
+    split: Annotated[str, typer.Option(help="train or test; some sets have others, too.")] = "test",
+    classes: ClassesOption = None,
+    limit: LimitOption = None,
+    costly: Annotated[
+        int,
+        typer.Option(
+            min=2,
+            help="At most so many pictures, evenly from the classes, for what takes many forward passes a picture: "
+            "deletion and insertion of every map (34), Score-CAM (one a channel), integrated gradients (50, and back).",
+        ),
+    ] = 100,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Post-hoc methods, of activation, cam, grad_cam, grad_cam_plus_plus, score_cam, "
+            "integrated_gradients; by default all that the model and the installed extras allow.",
+            show_default=False,
+        ),
+    ] = None,
+    strict: StrictOption = False,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold trained maps against post-hoc ones, by every metric.
+
+    Every map of the model, of post-hoc methods asked for the predicted class, and of trivial baselines: where it peaks,
+    how much of it lies on the object, whether the class goes and comes with its pixels. docs/maps.md explains the
+    columns. Needs a data set with object masks; Score-CAM and integrated gradients need the extra `posthoc`.
+
+    Writes compare.json and compare.png, a sheet of maps.
+    """
+    from dataclasses import asdict
+
+    from payattention.checkpoint import load
+    from payattention.cli.output import print_json, progress_console
+    from payattention.cli.reading import check_has_masks, read
+    from payattention.evaluation.sources import sources
+    from payattention.experiment import trained_on
+    from payattention.files import write_json, write_picture
+
+    model = load(run)
+    name = data or trained_on(run)
+    check_has_masks(name)
+    chosen = None if methods is None else [method.strip() for method in methods.split(",")]
+    sources(model, chosen)  # refuses an unknown method before any data is read
+    folder = new_folder(out, f"compare-{run.stem}")
+    images = read(name, split, root=data_root, image_size=model.image_size, strict=strict, classes=classes, limit=limit)
+
+    from payattention.evaluation.comparison import compare as measure
+    from payattention.map_sheet import map_sheet
+
+    compared = measure(model, images, methods=chosen, costly=costly, console=progress_console())
+    result = {**asdict(compared), "source": images.source}
+    write_json(folder / "compare.json", result)
+    write_picture(folder / "compare.png", map_sheet(model, images, compared))
+    if as_json:
+        print_json({"out": str(folder), **result})
+        return
+    _print(compared)
+    print(f"sheet of maps: {folder / 'compare.png'}")
+
+
+def _print(compared: "Comparison") -> None:
+    from payattention.cli.output import print_table
+    from payattention.evaluation.metrics import METRICS
+
+    columns = ("map", "kind", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture")
+    rows = [
+        (row.name, row.kind, row.pictures, *("-" if s is None else s for s in row.scores.values()), row.milliseconds)
+        for row in compared.rows
+    ]
+    title = f"{compared.model} on {compared.data}, {compared.split}: % (arrows point to the better)"
+    print_table(columns, rows, title)
+    print(f"Deletion and insertion are of {compared.costly:,} pictures.")
+    if compared.without_object:
+        empty = f"{compared.without_object:,} of {compared.count:,} pictures have no object"
+        print(f"{empty}: pointing, energy and pixel AP leave them out.")
+    for line in compared.left_out:
+        print(f"left out: {line}")
+    print(compared.verdict)

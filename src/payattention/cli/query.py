@@ -1,0 +1,64 @@
+"""`payattention query`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from payattention.cli.options import JsonOption, OutOption, RunArgument, new_folder
+
+BLIND = (
+    "no query can change this model's maps: to its scores the query adds the same number at every position, and the "
+    "softmax over positions cancels it (docs/the-query.md); to ask, train with --set compatibility=dp or additive"
+)
+
+
+def query(
+    run: RunArgument,
+    picture: Annotated[Path, typer.Argument(metavar="QUERY", help="The picture that asks.", show_default=False)],
+    targets: Annotated[
+        list[Path],
+        typer.Argument(metavar="TARGET...", help="The pictures that are asked: files, or folders.", show_default=False),
+    ],
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="The pictures' shorter side as the model sees them, in pixels; by default the training size "
+            "(paper: 32).",
+            show_default=False,
+        ),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(help="The level that the sheet shows; by default the last but one (paper: layer10)."),
+    ] = None,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask where in some pictures is what a model sees in another.
+
+    Compares each target's maps under its own query and under that of QUERY. Writes both and their relative change
+    (.npy) for each level, a sheet of one level, and manifest.json.
+    """
+    from payattention.checkpoint import load
+    from payattention.cli.output import print_json, print_table, progress_console
+    from payattention.gallery import picture_files
+    from payattention.query_gallery import query_gallery
+
+    model = load(run)
+    files = picture_files(targets)
+    folder = new_folder(out, f"query-{run.stem}")
+    manifest = query_gallery(model, picture, files, folder, size=size, level=level, console=progress_console())
+    for skipped in manifest["skipped"]:
+        print(f"skipped: {skipped}", file=sys.stderr)
+    if manifest["blind"]:
+        print(f"note: {BLIND}", file=sys.stderr)
+    if as_json:
+        print_json({"out": str(folder), **manifest})
+        return
+    rows = [(p["picture"], p["label"], p["asked_label"], *p["distance"].values()) for p in manifest["pictures"]]
+    rows.append(("mean", "", "", *manifest["distance"].values()))
+    columns = ("picture", "looks like", "asked, like", *(f"{name} moves by" for name in manifest["distance"]))
+    print_table(columns, rows, "total variation between the maps under the two queries, 0 ... 1")
+    print(f"sheet of {manifest['level']}: {folder / manifest['sheet']}")

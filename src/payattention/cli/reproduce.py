@@ -1,0 +1,213 @@
+"""`payattention reproduce`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from payattention.cli.options import DataRootOption, JsonOption
+
+if TYPE_CHECKING:
+    from payattention.reproduce import Planned, Tally, Workplace
+
+
+def reproduce(
+    table: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this table (table1, figure6, ...); may be repeated.", show_default=False),
+    ] = None,
+    cell: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Only cells TABLE/ROW/COLUMN that match, as 'table1/vgg_att*/cifar10'; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[str, typer.Option(metavar="A,B,...", help="Each cell is run once for each of these.")] = "0,1,2",
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Stop after so many minutes; the same command goes on. 0 runs nothing and notes what is missing.",
+            show_default=False,
+        ),
+    ] = None,
+    max_hours: Annotated[
+        float, typer.Option(min=0, help="Leave out what is expected to take longer, in hours on this machine.")
+    ] = 48.0,
+    width: Annotated[
+        float | None,
+        typer.Option(help="A departure: factor on every channel count, instead of the table's.", show_default=False),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="A departure: passes over the data.", show_default=False)
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="A departure: how to train.", show_default=False)] = None,
+    data_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DATA",
+            help="A departure: read a data set elsewhere, as cifar10=parquet:copies/cifar10; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    data_root: DataRootOption = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Also run again what has failed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the queue with its expected cost, and run nothing.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write the page of results and its pictures, and run nothing.")
+    ] = False,
+    results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
+    runs: Annotated[Path, typer.Option(help="Folder of the run folders and logs.")] = Path("runs/cells"),
+    docs: Annotated[Path, typer.Option(help="--report: folder of the page.")] = Path("docs"),
+    as_json: JsonOption = False,
+) -> int:
+    """Run the cells of the paper's tables that have no result yet, or report them.
+
+    One cell at a time, those that tell the most for their cost first; what was stopped goes on next time. Several
+    processes may work on one results folder: none takes a cell that another one is at.
+    """
+    from payattention.errors import UsageError
+    from payattention.reproduce import Departures, Workplace, chosen_cells, plan
+    from payattention.reproduce.jobs import data_map as mapping
+
+    if report:
+        return _report(results, docs, as_json)
+    # everything is checked before anything is run
+    chosen = chosen_cells(table or [], cell or [])
+    departures = Departures(width, epochs, recipe, mapping(data_map or []))
+    wanted = _seeds(seeds)
+    if not wanted:
+        raise UsageError("--seeds: name at least one, as --seeds 0")
+    _check(departures, chosen)
+    place = Workplace(results, runs, data_root)
+
+    from payattention.machine import best_device
+
+    limits: Any = {"departures": departures, "max_hours": max_hours, "retry": retry}
+    queue = plan(chosen, wanted, place, best_device(), **limits)
+    if dry_run:
+        _print_queue(queue, place, as_json)
+        return 0
+    return _run(queue, place, minutes, max_hours, as_json)
+
+
+def _seeds(text: str) -> list[int]:
+    from payattention.errors import UsageError
+
+    try:
+        found = list(dict.fromkeys(int(seed) for seed in text.split(",")))
+    except ValueError:
+        raise UsageError(f"--seeds {text!r}: write whole numbers with commas between, as --seeds 0,1,2") from None
+    if any(not 0 <= seed < 2**31 for seed in found):
+        raise UsageError(f"--seeds {text!r}: a seed lies between 0 and {2**31 - 1}")
+    return found
+
+
+def _check(departures: Any, chosen: Any) -> None:
+    """Fails for a departure that no training could follow."""
+    from payattention.models import check_model
+    from payattention.training.recipe import load_recipe
+
+    if departures.recipe:
+        load_recipe(departures.recipe)
+    if departures.width is not None:
+        check_model(chosen[0].row.model, departures.width)
+
+
+def _run(queue: "list[Planned]", place: "Workplace", minutes: float | None, max_hours: float, as_json: bool) -> int:
+    from collections import Counter
+    from dataclasses import asdict
+
+    from payattention.cli.output import print_json, print_table
+    from payattention.reproduce.runner import run
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    reasons = Counter(planned.obstacle for planned in queue if planned.obstacle)
+    for reason, count in sorted(reasons.items()):
+        say(f"left out: {count} {'job' if count == 1 else 'jobs'}: {reason}")
+    try:
+        tally: Tally = run(queue, place, say, minutes)
+    except KeyboardInterrupt:
+        say("the same command goes on")
+        raise
+    _take_stock(place, max_hours)
+    left = [planned.job.name for planned in queue if planned.obstacle]
+    if as_json:
+        print_json({**asdict(tally), "left_out": left})
+    else:
+        counts = [(what, len(jobs)) for what, jobs in {**asdict(tally), "left out": left}.items()]
+        print_table(("cells' jobs", "number"), [row for row in counts if row[1]] or [("nothing to do", 0)])
+        for name, reason in tally.failed.items():
+            print(f"failed: {name}: {reason}")
+        if tally.stopped or tally.waiting:
+            print("the same command goes on")
+    return 1 if tally.failed else 0
+
+
+def _take_stock(place: "Workplace", max_hours: float) -> None:
+    """Notes for the report why each cell that has no result has none, with the tables' own settings."""
+    from payattention.machine import best_device, describe
+    from payattention.reproduce import chosen_cells, plan
+    from payattention.reproduce.runner import duration
+    from payattention.reproduce.stock import write_stock
+
+    device = best_device()
+    reasons = {}
+    for planned in plan(chosen_cells([], []), (0,), place, device, max_hours=max_hours):
+        cost = duration(planned.hours) if planned.hours > 1 else "minutes"
+        reasons |= dict.fromkeys(planned.cells, planned.obstacle or f"not yet; {cost} on {describe(device)}")
+    write_stock(place.results, describe(device), reasons)
+
+
+def _print_queue(queue: "list[Planned]", place: "Workplace", as_json: bool) -> None:
+    import shlex
+
+    from payattention.cli.output import print_json, print_table
+    from payattention.reproduce.commands import command, resumption
+    from payattention.reproduce.runner import duration
+
+    if as_json:
+        jobs = []
+        for planned in queue:
+            words = resumption(planned.job, place.runs) or command(planned.job, place.runs)
+            jobs.append(
+                {
+                    "job": planned.job.name,
+                    "cells": list(planned.cells),
+                    "hours": round(planned.hours, 4),
+                    "obstacle": planned.obstacle,
+                    "command": shlex.join(["payattention", *words]),
+                }
+            )
+        print_json({"queue": jobs, "hours": round(sum(p.hours for p in queue if not p.obstacle), 4)})
+        return
+    rows = [
+        (p.job.name, ", ".join(p.cells) or "(its weights)", duration(p.hours), p.obstacle or "to be run") for p in queue
+    ]
+    print_table(("job", "cells", "expected", "state"), rows)
+    able = [planned for planned in queue if planned.obstacle is None]
+    print(f"to be run: {len(able)} of {len(queue)}, expected {duration(sum(p.hours for p in able))} in all")
+
+
+def _report(results: Path, docs: Path, as_json: bool) -> int:
+    from payattention.cli.output import print_json
+    from payattention.errors import UsageError
+    from payattention.reproduce.report import PAGE, write_report
+
+    if not results.is_dir():
+        raise UsageError(f"--results {results}: no such folder")
+    problems = write_report(results, docs)
+    for line in problems:
+        print(f"left out: {line}", file=sys.stderr)
+    if as_json:
+        print_json({"page": str(docs / PAGE), "left_out": problems})
+    else:
+        print(f"written: {docs / PAGE}")
+    return 0

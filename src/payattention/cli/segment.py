@@ -1,0 +1,193 @@
+"""`payattention segment`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from payattention.cli.options import (
+    ClassesOption,
+    DataRootOption,
+    JsonOption,
+    LimitOption,
+    OutOption,
+    RunArgument,
+    new_folder,
+)
+
+if TYPE_CHECKING:
+    from payattention.data.masked import MaskedPictures
+    from payattention.evaluation.segment import Segmentation
+
+_TUNE = 200  # pictures
+_LINES = 50  # of pictures that were left out
+_CLASSES = 12  # at most so many are printed
+
+
+def segment(
+    run: RunArgument,
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Data set with object masks: cluttered_digits, object_discovery (the paper's), oxford_pets, "
+            "cub200_whole, folder:PATH; or, with --masks, a folder of pictures.",
+            show_default=False,
+        ),
+    ],
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of masks for a folder of pictures: cat.png for cat.jpg, of its size, 0 where no object is.",
+            show_default=False,
+        ),
+    ] = None,
+    foreground: Annotated[
+        int | None,
+        typer.Option(help="Value of the masks' pixels on the object, with --masks; by default any but 0."),
+    ] = None,
+    data_root: DataRootOption = None,
+    split: Annotated[str, typer.Option(help="train or test; some sets have others, too.")] = "test",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="The picture's shorter side as the model sees it, in pixels; by default the training size "
+            "(paper: 32).",
+            show_default=False,
+        ),
+    ] = None,
+    classes: ClassesOption = None,
+    limit: LimitOption = None,
+    tune: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help=f"How many pictures of the train split choose the best threshold; 0 for none. By default {_TUNE}, "
+            "where there is a train split.",
+            show_default=False,
+        ),
+    ] = None,
+    true_class: Annotated[
+        bool,
+        typer.Option(
+            "--true-class",
+            help="Of vgg_gap: the class map of the true class, as the paper's code has it; else of the predicted.",
+        ),
+    ] = False,
+    crf: Annotated[
+        bool, typer.Option("--crf", help="Also refine the masks by a dense CRF (needs the extra crf).")
+    ] = False,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how well a model's maps find the objects.
+
+    The maps of the last two levels are multiplied and cut at Otsu's threshold, as in the paper. Beside them stand each
+    level's own map and two that never saw the picture.
+
+    Writes masks and overlays, the tables pictures.csv and table.csv, sheet.png and result.json.
+    """
+    from dataclasses import asdict
+
+    from payattention.checkpoint import load
+    from payattention.cli.output import print_json, progress_console
+    from payattention.evaluation.segment import check_can_segment
+    from payattention.segment_gallery import segment_gallery
+
+    _check(data, masks, foreground, split, tune)
+    model = load(run)
+    check_can_segment(model, size=size, true_class=true_class, refine=crf)
+    folder = new_folder(out, f"segment-{run.stem}")
+    pictures = _part(_pictures(data, split, masks, foreground, data_root), classes, limit)
+    tune_on = None if masks else _tuning(data, split, tune, classes, data_root)
+    if pictures.source:
+        print(f"note: {pictures.source}", file=sys.stderr)
+    result = segment_gallery(
+        model,
+        pictures,
+        folder,
+        size=size,
+        tune_on=tune_on,
+        true_class=true_class,
+        refine=crf,
+        console=progress_console(),
+    )
+    for line in result.left_out[:_LINES]:
+        print(f"left out: {line}", file=sys.stderr)
+    if result.left_out:
+        print(f"left out in all: {len(result.left_out):,}", file=sys.stderr)
+    if as_json:
+        print_json({"out": str(folder), **asdict(result)})
+    else:
+        _print(result, folder)
+
+
+def _check(data: str, masks: Path | None, foreground: int | None, split: str, tune: int | None) -> None:
+    from payattention.data import CATALOGUE, check_name
+    from payattention.data.load import check_split
+    from payattention.errors import UsageError
+
+    if masks is None:
+        check_name(data)
+        check_split(data, split)
+        if foreground is not None:
+            raise UsageError("--foreground says how to read a folder of masks: name it with --masks")
+    elif data in CATALOGUE or data.startswith(("folder:", "parquet:")):
+        raise UsageError(f"--masks is for a folder of pictures: {data!r} brings its own, so leave --masks out")
+    if tune and (masks or not _has_train(data, split)):
+        raise UsageError(f"--tune {tune}: {data} has no other split with masks to choose a threshold on")
+
+
+def _has_train(data: str, split: str) -> bool:
+    from payattention.data import CATALOGUE
+
+    return split != "train" and (data not in CATALOGUE or "train" in CATALOGUE[data].counts)
+
+
+def _pictures(data: str, split: str, masks: Path | None, foreground: int | None, root: Path | None) -> "MaskedPictures":
+    from payattention.data.masked import masked_pictures, paired
+
+    return masked_pictures(data, split, root) if masks is None else paired(Path(data), masks, foreground)
+
+
+def _tuning(data: str, split: str, tune: int | None, classes: str | None, root: Path | None) -> "MaskedPictures | None":
+    from payattention.data.masked import masked_pictures
+    from payattention.errors import PayAttentionError
+
+    if tune == 0 or not _has_train(data, split):
+        return None
+    try:
+        return _part(masked_pictures(data, "train", root), classes, tune or _TUNE)
+    except PayAttentionError as error:
+        if tune:
+            raise
+        print(f"no threshold is tuned: {error}", file=sys.stderr)
+        return None
+
+
+def _part(pictures: "MaskedPictures", classes: str | None, limit: int | None) -> "MaskedPictures":
+    if classes is not None:
+        pictures = pictures.of_classes([name.strip() for name in classes.split(",")])
+    return pictures if limit is None else pictures.limited(limit)
+
+
+def _print(result: "Segmentation", folder: Path) -> None:
+    from payattention.cli.output import print_table
+
+    title = (
+        f"{', '.join(filter(None, (result.data, result.split)))}: {result.count:,} pictures seen at {result.size} px, "
+        f"{result.empty:,} without an object; in %"
+    )
+    tuned = ("Jaccard, best threshold", "threshold") if result.tuned_on else ()
+    rows = []
+    for kind, found in result.maps.items():
+        best = ("-" if found.tuned is None else found.tuned, "-" if found.threshold is None else found.threshold)
+        precision = "-" if found.precision is None else found.precision
+        rows.append((kind, found.jaccard, found.pooled, found.area, *best[: len(tuned)], precision))
+    print_table(("map", "Jaccard, Otsu", "pooled", "area", *tuned, "pixel average precision"), rows, title)
+    if 1 < len(result.class_counts) <= _CLASSES:
+        by_class = [(kind, *found.class_jaccard.values()) for kind, found in result.maps.items()]
+        print_table(("map", *result.class_counts), by_class, "Jaccard, Otsu, by class")
+    if result.tuned_on:
+        print(f"the best thresholds were chosen on {result.tuned_on}")
+    print(f"written: {folder}")

@@ -1,0 +1,127 @@
+"""`payattention transfer`."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from payattention.cli.options import (
+    ClassesOption,
+    DataRootOption,
+    JsonOption,
+    LimitOption,
+    RunArgument,
+    StrictOption,
+)
+
+if TYPE_CHECKING:
+    from payattention.evaluation.direct import DirectTransfer
+    from payattention.evaluation.transfer import Transfer
+
+
+def transfer(
+    run: RunArgument,
+    data: Annotated[
+        str,
+        typer.Option(help="Data set, of `payattention data`; or folder:PATH, parquet:PATH.", show_default=False),
+    ],
+    data_root: DataRootOption = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="train, test or another; by default all for the SVM where the set has that, else test.",
+            show_default=False,
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2048,
+            help="Side of the images in pixels; by default that of the model's training (paper: 32).",
+            show_default=False,
+        ),
+    ] = None,
+    classes: ClassesOption = None,
+    limit: LimitOption = None,
+    strict: StrictOption = False,
+    direct: Annotated[
+        bool, typer.Option("--direct", help="No SVM: the model's own prediction, on shared classes (paper: for STL).")
+    ] = False,
+    folds: Annotated[int, typer.Option(min=2, help="Parts of the SVM's cross-validation (paper: 5).")] = 5,
+    standardise: Annotated[
+        bool, typer.Option("--standardise", help="Bring the SVM's features to mean 0 and deviation 1 (paper: no).")
+    ] = False,
+    max_iter: Annotated[int, typer.Option(min=1, help="At most so many iterations of the SVM's solver.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the folds and of the SVM's solver.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what a model's features are worth on another data set.
+
+    A linear SVM (C = 1) is cross-validated on what the model's last classifier sees. The model is not trained further.
+    """
+    from payattention.checkpoint import load
+    from payattention.cli.output import print_json, progress_console
+    from payattention.cli.reading import read
+    from payattention.data import check_name
+    from payattention.data.load import check_split
+    from payattention.evaluation.direct import check_names, direct_transfer
+    from payattention.evaluation.transfer import transfer as cross_validate
+    from payattention.explanation import check_size
+
+    check_name(data)
+    part = split or ("test" if direct else _most_of(data))
+    check_split(data, part)
+    model = load(run)
+    size = image_size or model.image_size
+    check_size(model, size)
+    if direct:
+        check_names(model)
+    images = read(data, part, root=data_root, image_size=size, strict=strict, classes=classes, limit=limit)
+    if direct:
+        matched = direct_transfer(model, images)
+        print_json(matched) if as_json else _print_direct(matched)
+        return
+    result = cross_validate(
+        model, images, folds=folds, standardise=standardise, max_iter=max_iter, seed=seed, console=progress_console()
+    )
+    print_json(result) if as_json else _print_folds(result)
+    if result.unfinished:
+        print(
+            f"note: {result.unfinished} of {folds} SVMs were stopped at {max_iter:,} iterations before they had "
+            "converged, and their accuracies may be off; raise --max-iter, or --standardise",
+            file=sys.stderr,
+        )
+
+
+def _most_of(name: str) -> str:
+    """The split with all images, as the paper cross-validates on; "test" where there is none."""
+    from payattention.data import CATALOGUE
+
+    return "all" if name in CATALOGUE and "all" in CATALOGUE[name].counts else "test"
+
+
+def _print_folds(result: "Transfer") -> None:
+    from payattention.cli.output import print_table
+
+    print(
+        f"{result.data}, {result.split}: {result.count:,} images of {result.classes} classes at {result.image_size} "
+        f"px, linear SVM on {result.dimension} features"
+    )
+    columns = (*(f"fold {k}" for k in range(1, 1 + len(result.folds))), "accuracy %", "deviation")
+    print_table(columns, [(*result.folds, result.accuracy, result.deviation)])
+
+
+def _print_direct(result: "DirectTransfer") -> None:
+    from payattention.cli.output import print_table
+
+    print(f"{result.data}, {result.split} at {result.image_size} px: the model's own prediction")
+    rows = [
+        (f"{len(result.shared)} shared classes", result.shared_count, result.shared_accuracy),
+        ("all", result.count, result.accuracy),
+    ]
+    print_table(("images of", "images", "accuracy %"), rows)
+    classes = [(name, result.shared[name], share) for name, share in result.class_accuracies.items()]
+    print_table(("class", "the model's name", "accuracy %"), classes)
+    if result.unknown:
+        print(f"unknown to the model, so never right: {', '.join(result.unknown)}")

@@ -1,0 +1,166 @@
+"""Pictures with the masks of their objects, each at its own size, read one by one: what segmentation is measured on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from payattention.data.catalogue import CATALOGUE
+from payattention.data.cluttered_digits import cluttered_digits
+from payattention.data.decode import with_mask
+from payattention.data.folder import pictures_in
+from payattention.data.imageset import ImageSet
+from payattention.data.load import check_name, check_split, listing_of, source_of
+from payattention.data.parts import in_turn
+from payattention.data.pictures import quiet, shown
+from payattention.data.samples import Sample
+from payattention.errors import DataError, UsageError, unknown
+
+
+@dataclass(frozen=True)
+class MaskedPictures:
+    """Some pictures that are not decoded yet.
+
+    Attributes:
+        name: What they were asked for by.
+        split: Of which split they are; "" where there are none.
+        classes: Class names.
+        samples: In order.
+        source: What a reader of results ought to know of where they come from.
+        problems: What had to be left out already, a line each.
+    """
+
+    name: str
+    split: str
+    classes: tuple[str, ...]
+    samples: Sequence[Sample]
+    source: str = ""
+    problems: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def limited(self, count: int) -> "MaskedPictures":
+        """At most `count` pictures, as evenly from all classes as they go; always the same ones."""
+        if count < 1:
+            raise UsageError(f"the limit is {count} pictures: it must be at least 1")
+        labels = np.array([sample.label for sample in self.samples])
+        return replace(self, samples=[self.samples[k] for k in sorted(in_turn(labels)[:count])])
+
+    def of_classes(self, names: Sequence[str]) -> "MaskedPictures":
+        """The pictures of some classes.
+
+        Raises:
+            UsageError: An unknown class, or one without pictures.
+        """
+        for name in names:
+            if name not in self.classes:
+                raise unknown(f"class of {self.name}", name, self.classes)
+        samples = [sample for sample in self.samples if self.classes[sample.label] in names]
+        if not samples:
+            raise UsageError(f"{self.name} has no picture of {', '.join(names)} in its {self.split} split")
+        return replace(self, samples=samples)
+
+
+def masked_pictures(name: str, split: str = "test", root: Path | None = None) -> MaskedPictures:
+    """A split of a data set that has object masks.
+
+    Args:
+        name: As for `load_data`.
+        split: As for `load_data`.
+        root: The data root; by default as `payattention.data.root` says.
+
+    Raises:
+        UsageError: An unknown name or split, or a set without masks.
+        DataError: Data that is missing.
+    """
+    check_name(name)
+    check_split(name, split)
+    if name == "cluttered_digits":
+        return of_images(cluttered_digits(split))
+    facts = CATALOGUE.get(name)
+    if facts and not facts.masks:
+        raise _without_masks(name)
+    contents = listing_of(name, split, root).open()
+    if not contents.masks:
+        raise _without_masks(name)
+    source = source_of(facts, split, contents.source, contents.count) if facts else contents.source
+    return MaskedPictures(name, split, contents.classes, list(contents.samples), source, tuple(contents.problems))
+
+
+def of_images(data: ImageSet) -> MaskedPictures:
+    """The images of a loaded set, at the size that they have there.
+
+    Raises:
+        UsageError: A set without masks.
+    """
+    if data.masks is None:
+        raise _without_masks(data.name)
+    samples = [
+        Sample(image, f"{data.name}, image {number}", int(label), mask)
+        for number, (image, label, mask) in enumerate(zip(data.images, data.labels, data.masks, strict=True))
+    ]
+    return MaskedPictures(data.name, data.split, data.classes, samples, data.source)
+
+
+def paired(pictures: Path, masks: Path, foreground: int | None = None) -> MaskedPictures:
+    """A folder of pictures and a folder of their masks: `cat.png` is the mask of `cat.jpg`.
+
+    The pictures lie in the folder itself, or in folders of their classes; the masks lie alike, or all in one folder.
+
+    Args:
+        pictures: The folder of pictures.
+        masks: The folder of masks, each as large as its upright picture.
+        foreground: The value of the masks' pixels on the object; by default any but 0.
+
+    Raises:
+        DataError: A folder that is missing, or without a picture, or without a mask for any of them.
+    """
+    for folder in (pictures, masks):
+        if not folder.is_dir():
+            raise DataError(f"{shown(folder)}: no such folder")
+    inside = sorted(entry for entry in pictures.iterdir() if entry.is_dir() and entry.resolve() != masks.resolve())
+    folders = [folder for folder in (pictures, *inside) if pictures_in(folder)]
+    samples = [
+        Sample(picture, shown(picture), label, _mask_of(picture, folder.relative_to(pictures), masks), foreground)
+        for label, folder in enumerate(folders)
+        for picture in pictures_in(folder)
+    ]
+    if not samples:
+        raise DataError(f"{shown(pictures)}: no pictures in this folder or in the folders in it")
+    if not any(isinstance(sample.mask, Path) and sample.mask.is_file() for sample in samples):
+        wanted = samples[0].mask
+        assert isinstance(wanted, Path)
+        raise DataError(
+            f"{shown(masks)}: holds no mask for any of the {len(samples)} pictures; "
+            f"that of {samples[0].name} would be {shown(wanted)}"
+        )
+    return MaskedPictures(shown(pictures), "", tuple(shown(Path(folder.name)) for folder in folders), samples)
+
+
+def read_masked(sample: Sample) -> tuple[Image.Image, NDArray[np.bool_]]:
+    """A picture, RGB and upright, and its object's mask, bool (H, W), which is empty where there is no object.
+
+    Raises:
+        DataError: A picture or mask that is missing, damaged, or not of the other's size.
+    """
+    with quiet():
+        return with_mask(sample)
+
+
+def _mask_of(picture: Path, inside: Path, masks: Path) -> Path:
+    """A picture's mask; where there is none, the file that it would be."""
+    for folder in (masks / inside, masks):
+        if folder.is_dir():
+            for mask in pictures_in(folder):
+                if mask.stem == picture.stem:
+                    return mask
+    return masks / inside / f"{picture.stem}.png"
+
+
+def _without_masks(name: str) -> UsageError:
+    known = ", ".join(facts.name for facts in CATALOGUE.values() if facts.masks)
+    return UsageError(f"{name} has no object masks to measure a segmentation by; these have: {known}")

@@ -1,0 +1,143 @@
+"""Robustness: how many of a model's predictions an attack changes (paper, section 5.2 and figure 6).
+
+The fooling rate is the share of images whose predicted class the attack changes, right or wrong as it was; lower is
+more robust. The error is what remains of the accuracy: it counts images that were wrong from the start.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from payattention.attacks import PAPER_EPS, Attack, check_eps
+from payattention.data import ImageSet
+from payattention.data.tensors import images_of, slices_of
+from payattention.errors import unknown
+from payattention.evaluation.classify import check_classes
+from payattention.evaluation.provenance import Provenance, Stopwatch
+from payattention.machine import best_device
+from payattention.models import Classifier
+
+AWAY_FROM = ("predicted", "true")
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """One attack at one size: fooling rate and error, in per cent of all images."""
+
+    attack: str
+    eps: float
+    fooling_rate: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """What attacks did to a model.
+
+    Attributes:
+        data: The data set.
+        split: Its split.
+        source: Where its pixels come from, if not from the set as published.
+        count: How many images.
+        away_from: Whose class's cross-entropy was raised: the "predicted" or the "true" one's.
+        clean_error: The error on the images as they are, in per cent.
+        settings: Of each attack, by its name.
+        attacks: One for each attack and size (eps, in steps of 8-bit pixels).
+        provenance: Where the numbers come from.
+    """
+
+    data: str
+    split: str
+    source: str
+    count: int
+    away_from: str
+    clean_error: float
+    settings: Mapping[str, Mapping[str, Any]]
+    attacks: tuple[Attacked, ...]
+    provenance: Provenance
+
+
+def attack(
+    model: Classifier,
+    data: ImageSet,
+    attacks: Mapping[str, Attack],
+    eps: Sequence[float] = PAPER_EPS,
+    *,
+    away_from: str = "predicted",
+    seed: int = 0,
+    console: Console | None = None,
+) -> Robustness:
+    """Attacks every image of a set, by each attack and at each size.
+
+    Args:
+        model: The model, which the attacks know to the last weight.
+        data: A set with the model's classes.
+        attacks: By the name that the result calls them.
+        eps: The sizes.
+        away_from: Whose class's cross-entropy an attack raises: the "predicted" or the "true" one's.
+        seed: Of the attacks' random numbers.
+        console: Where a progress bar is shown.
+
+    Raises:
+        UsageError: Sizes out of range, an unknown `away_from`, or a set with other classes.
+    """
+    check_away_from(away_from)
+    check_eps(eps)
+    check_classes(model, data)
+    watch, device = Stopwatch(), best_device()
+    model.eval().to(device)
+    clean = np.empty(len(data), np.int64)
+    found = {(name, size): np.empty(len(data), np.int64) for name in attacks for size in eps}
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        for chosen in track(_slices(data, device), "attacking", console=console, disable=console is None):
+            images = images_of(data, chosen, device)
+            predictions = predicted(model, images)
+            clean[chosen] = predictions.cpu()
+            labels = predictions if away_from == "predicted" else torch.from_numpy(data.labels[chosen]).to(device)
+            for name, method in attacks.items():
+                for size, attacked in zip(eps, method.versions(model, images, labels, eps), strict=True):
+                    found[name, size][chosen] = predicted(model, attacked).cpu()
+    return Robustness(
+        data=data.name,
+        split=data.split,
+        source=data.source,
+        count=len(data),
+        away_from=away_from,
+        clean_error=_percent(clean != data.labels),
+        settings={name: asdict(method) for name, method in attacks.items()},
+        attacks=tuple(
+            Attacked(name, size, _percent(labels != clean), _percent(labels != data.labels))
+            for (name, size), labels in found.items()
+        ),
+        provenance=watch.provenance(device, seed),
+    )
+
+
+def check_away_from(away_from: str) -> None:
+    """Raises UsageError for an unknown choice of the class to lead away from."""
+    if away_from not in AWAY_FROM:
+        raise unknown("class to lead away from", away_from, AWAY_FROM)
+
+
+@torch.no_grad()
+def predicted(model: Classifier, images: Tensor) -> Int[Tensor, "n"]:
+    """The class that a model sees in each image."""
+    return model(images).argmax(1)
+
+
+def _slices(data: ImageSet, device: torch.device) -> list[slice]:
+    """A gradient keeps what every layer gave: an eighth of the usual batch."""
+    size = -(-slices_of(data, device)[0].stop // 8)
+    return [slice(start, start + size) for start in range(0, len(data), size)]
+
+
+def _percent(which: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
+    return round(100 * float(which.mean()), 3)

@@ -1,0 +1,172 @@
+"""Trained against post-hoc: every kind of map and every metric in one table, on one model and one data set.
+
+Post-hoc methods ask for the predicted class, since a map is wanted where the label is not known. Maps are brought to
+the masks' grid bilinearly and scored there, picture by picture; a cell of the table is the mean over pictures. What
+takes many forward passes a picture (some methods; deletion and insertion of every map) is measured on a part of the
+set, evenly from its classes; two rows are compared on the pictures that both have.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from payattention.data import ImageSet
+from payattention.data.parts import divided
+from payattention.data.tensors import images_of, slices_of
+from payattention.errors import DataError, PayAttentionError, UsageError
+from payattention.evaluation.measuring import Scores, measured
+from payattention.evaluation.metrics import METRICS
+from payattention.evaluation.provenance import Provenance, Stopwatch
+from payattention.evaluation.sources import Kind, sources
+from payattention.evaluation.verdict import Margin, margins, verdict
+from payattention.machine import best_device
+from payattention.models import Classifier
+from payattention.posthoc.watching import evaluating
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of map.
+
+    Attributes:
+        name: What it is.
+        method: The title of what made it, which may have made others, too.
+        kind: "trained", "post-hoc" or "trivial".
+        pictures: How many it was measured on; deletion and insertion on `Comparison.costly` of them.
+        scores: By metric, the mean in per cent over the pictures for which it is defined, None where it is for none.
+        milliseconds: A picture, for all maps of its method together, the forward pass among them.
+    """
+
+    name: str
+    method: str
+    kind: Kind
+    pictures: int
+    scores: Mapping[str, float | None]
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The table and what it says.
+
+    Attributes:
+        model: The network's name.
+        data: The data set's name.
+        split: Its split.
+        count: Pictures of the set.
+        without_object: How many of them have an empty mask.
+        costly: Pictures of what takes many forward passes.
+        rows: The table.
+        margins: By post-hoc row, how far the trained combined map lies above it in pixel average precision.
+        verdict: That in words.
+        left_out: A line for each method that could not be measured.
+        provenance: Where the numbers come from.
+    """
+
+    model: str
+    data: str
+    split: str
+    count: int
+    without_object: int
+    costly: int
+    rows: tuple[Row, ...]
+    margins: Mapping[str, Margin]
+    verdict: str
+    left_out: tuple[str, ...]
+    provenance: Provenance
+
+
+def compare(
+    model: Classifier,
+    data: ImageSet,
+    *,
+    methods: Sequence[str] | None = None,
+    costly: int = 100,
+    tolerance: int = 2,
+    seed: int = 0,
+    console: Console | None = None,
+) -> Comparison:
+    """Measures the maps of a model and what can be set against them.
+
+    Args:
+        model: Any classifier; it comes back on the best device, in the mode it had.
+        data: A set with masks.
+        methods: Names of `payattention.posthoc.METHODS`; by default all that the model and the machine allow.
+        costly: At most so many pictures for what takes many forward passes.
+        tolerance: Of the pointing game, in pixels.
+        seed: Of the random maps.
+        console: Told what is being measured.
+
+    Raises:
+        UsageError: A set without masks, or a method that is unknown or impossible here.
+        DataError: A set whose masks are all empty.
+    """
+    empty = check_has_objects(data)
+    found, left_out = sources(model, methods, seed)
+    watch, device = Stopwatch(), best_device()
+    parts, columns = divided(data, costly), list[Scores]()
+    with evaluating(model.to(device)):
+        _warm_up(model, data, device)
+        for source in found:
+            if console is not None:
+                console.print(f"measuring {source.title}")
+            try:
+                columns += measured(source, model, parts, device, tolerance)
+            except PayAttentionError as error:  # maps that are not finite: the others are still worth knowing
+                left_out = (*left_out, f"{source.title}: {error}")
+    precision = {scores.name: scores.of("average_precision") for scores in columns}
+    above = margins(precision, {scores.name: scores.source.kind for scores in columns})
+    return Comparison(
+        model=model.name,
+        data=data.name,
+        split=data.split,
+        count=len(data),
+        without_object=empty,
+        costly=len(parts[0]),
+        rows=tuple(_row(scores) for scores in columns),
+        margins=above,
+        verdict=verdict(above, precision),
+        left_out=left_out,
+        provenance=watch.provenance(device, seed),
+    )
+
+
+def check_has_objects(data: ImageSet) -> int:
+    """How many pictures of a set have an empty mask.
+
+    Raises:
+        UsageError: A set without masks.
+        DataError: All masks are empty.
+    """
+    if data.masks is None:
+        raise UsageError(f"{data.name} has no object masks, so there is nothing to measure maps by")
+    empty = int((~data.masks.any((1, 2))).sum())
+    if empty == len(data):
+        raise DataError(f"{data.name}: the masks of all {empty} pictures of the {data.split} split are empty")
+    return empty
+
+
+def _row(scores: Scores) -> Row:
+    return Row(
+        name=scores.name,
+        method=scores.source.title,
+        kind=scores.source.kind,
+        pictures=scores.pictures,
+        scores={metric: _per_cent(scores.of(metric)) for metric in METRICS},
+        milliseconds=round(1000 * scores.seconds / scores.pictures, 3),
+    )
+
+
+def _per_cent(scores: Tensor) -> float | None:
+    mean = 100 * scores.double().nanmean().item()
+    return None if math.isnan(mean) else round(mean, 2)
+
+
+@torch.no_grad()
+def _warm_up(model: Classifier, data: ImageSet, device: torch.device) -> None:
+    """The first pass is slow for reasons that are none of the first map's."""
+    model(images_of(data, slices_of(data, device)[0], device))

@@ -1,0 +1,114 @@
+"""Direct transfer: a model's own prediction on another data set that shares classes with its own (paper, table 3).
+
+CIFAR-10 and STL-10 share nine classes under slightly different names; STL-10's monkey is none of CIFAR-10's classes,
+and CIFAR-10's frog none of STL-10's. The paper counts the two sets of classes as one. Here both readings are given:
+over the images of shared classes, and over all images, where a class that the model does not know is never right.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from payattention.data import ImageSet
+from payattention.data.class_names import same_class
+from payattention.errors import UsageError
+from payattention.evaluation.batches import looks
+from payattention.evaluation.provenance import Provenance, Stopwatch
+from payattention.machine import best_device
+from payattention.models import Classifier
+
+
+@dataclass(frozen=True)
+class DirectTransfer:
+    """Accuracy in per cent of a model's own prediction, among all the classes that it knows, on another data set.
+
+    Attributes:
+        data: The data set.
+        split: Its split.
+        source: Where its pixels come from, if not from the set as published.
+        count: How many images.
+        image_size: Their side in pixels.
+        shared: The set's classes that the model knows, by the set's names, each with the model's.
+        unknown: The set's classes that it does not know.
+        shared_count: How many images the shared classes have.
+        accuracy: Over all images; those of an unknown class are never right.
+        shared_accuracy: Over the images of shared classes.
+        class_accuracies: Of each shared class.
+        provenance: Where the numbers come from.
+    """
+
+    data: str
+    split: str
+    source: str
+    count: int
+    image_size: int
+    shared: Mapping[str, str]
+    unknown: tuple[str, ...]
+    shared_count: int
+    accuracy: float
+    shared_accuracy: float
+    class_accuracies: Mapping[str, float]
+    provenance: Provenance
+
+
+def direct_transfer(model: Classifier, data: ImageSet) -> DirectTransfer:
+    """Measures a model on another set's images, whose classes are matched to its own by name.
+
+    Raises:
+        UsageError: A model that does not know its classes' names, or no shared class.
+    """
+    shared = shared_classes(model, data)
+    watch, device = Stopwatch(), best_device()
+    numbers = np.array([model.classes.index(shared[name]) if name in shared else -1 for name in data.classes])
+    wanted = numbers[data.labels]  # the right answer in the model's numbers, -1 where it has none
+    right = np.zeros(len(data), np.bool_)
+    for chosen, look in looks(model, data, device):
+        right[chosen] = look.logits.argmax(1).cpu().numpy() == wanted[chosen]
+    known = wanted >= 0
+    return DirectTransfer(
+        data=data.name,
+        split=data.split,
+        source=data.source,
+        count=len(data),
+        image_size=data.image_size,
+        shared=shared,
+        unknown=tuple(name for name in data.classes if name not in shared),
+        shared_count=int(known.sum()),
+        accuracy=_percent(right),
+        shared_accuracy=_percent(right[known]),
+        class_accuracies={
+            name: _percent(right[data.labels == label])
+            for label, name in enumerate(data.classes)
+            if name in shared and (data.labels == label).any()
+        },
+        provenance=watch.provenance(device),
+    )
+
+
+def check_names(model: Classifier) -> None:
+    """Raises UsageError for a model that does not know what its classes are called."""
+    if not model.classes:
+        raise UsageError("the model does not know the names of its classes, by which another set's could be found")
+
+
+def shared_classes(model: Classifier, data: ImageSet) -> dict[str, str]:
+    """The set's classes that the model knows, each with the model's name for it; capitals do not matter.
+
+    Raises:
+        UsageError: There are none, or none with an image.
+    """
+    check_names(model)
+    numbers = {name: same_class(name, model.classes) for name in data.classes}
+    shared = {name: model.classes[number] for name, number in numbers.items() if number is not None}
+    there = [data.classes[label] for label in np.flatnonzero(data.class_counts)]
+    if not any(name in shared for name in there):
+        raise UsageError(
+            f"the images of {data.name} are of no class that the model knows (it knows {', '.join(model.classes[:10])}"
+            f"{', ...' if len(model.classes) > 10 else ''}): leave out --direct to train a linear SVM on its features"
+        )
+    return shared
+
+
+def _percent(right: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
+    return round(100 * float(right.mean()), 3)

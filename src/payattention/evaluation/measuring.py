@@ -1,0 +1,106 @@
+"""Scoring the maps of one source on a data set, batch by batch."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from payattention.data import ImageSet
+from payattention.data.tensors import images_of, slices_of
+from payattention.evaluation.metrics import (
+    METRICS,
+    energy_inside,
+    entropy,
+    jaccard,
+    otsu_masks,
+    perturbation_areas,
+    pixel_average_precision,
+    pointing_hits,
+)
+from payattention.evaluation.sources import Source
+from payattention.maps import upsampled
+from payattention.models import Classifier
+
+STEPS = 16
+"""Parts that a picture's pixels are divided into for deletion and insertion."""
+
+
+class Scores:
+    """The scores of one kind of map as they come."""
+
+    def __init__(self, name: str, source: Source) -> None:
+        self.name, self.source = name, source
+        self.seconds = 0.0
+        """Time to make all maps of the source."""
+        self._batches: dict[str, list[Tensor]] = {metric: [] for metric in METRICS}
+
+    def add(self, scores: Mapping[str, Tensor], seconds: float) -> None:
+        """Takes a batch: by metric, (n,)."""
+        for metric, values in scores.items():
+            self._batches[metric].append(values.cpu())
+        self.seconds += seconds
+
+    def of(self, metric: str) -> Tensor:
+        """The scores of all pictures so far, (n,)."""
+        return torch.cat(self._batches[metric])
+
+    @property
+    def pictures(self) -> int:
+        return len(self.of("entropy"))
+
+
+def measured(
+    source: Source, model: Classifier, parts: Sequence[ImageSet], device: torch.device, tolerance: int
+) -> list[Scores]:
+    """The scores of each map of a source.
+
+    Args:
+        source: What makes the maps.
+        model: In evaluation mode, on the device.
+        parts: The data set; its first part is for what takes many forward passes.
+        device: Where maps are made.
+        tolerance: Of the pointing game, in pixels.
+
+    Raises:
+        PayAttentionError: Maps that are not finite.
+    """
+    found: dict[str, Scores] = {}
+    for part in parts[:1] if source.costly else parts:
+        for chosen in slices_of(part, device):
+            images = images_of(part, chosen, device)
+            truth = torch.from_numpy(part.masks[chosen])  # type: ignore[index]
+            start = _clock(device)
+            made = source.maps(images)
+            seconds = _clock(device) - start
+            for name, maps in made.items():
+                maps = upsampled(maps.float(), (truth.shape[1], truth.shape[2]))
+                scores = _on_objects(maps.cpu(), truth, tolerance)
+                if part is parts[0]:
+                    scores |= _on_the_network(model, images, maps.to(device))
+                found.setdefault(name, Scores(name, source)).add(scores, seconds)
+    return list(found.values())
+
+
+def _on_objects(maps: Tensor, truth: Tensor, tolerance: int) -> dict[str, Tensor]:
+    return {
+        "pointing": pointing_hits(maps, truth, tolerance),
+        "energy": energy_inside(maps, truth),
+        "jaccard": jaccard(otsu_masks(maps), truth),
+        "average_precision": pixel_average_precision(maps, truth),
+        "entropy": entropy(maps),
+    }
+
+
+@torch.no_grad()
+def _on_the_network(model: Classifier, images: Tensor, maps: Tensor) -> dict[str, Tensor]:
+    """Deletion and insertion, of the predicted class."""
+    areas = perturbation_areas(lambda x: model(x).softmax(1), images, model(images).argmax(1), maps, STEPS)
+    return areas._asdict()
+
+
+def _clock(device: torch.device) -> float:
+    """Seconds, when all that was asked of the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,0 +1,64 @@
+"""How far a map's high pixels are the object's pixels: Jaccard index at a threshold, average precision without one.
+
+Higher is better; both lie in 0 ... 1. Several objects in one mask count as one: their union.
+
+- Jaccard index (intersection over union) of Otsu's mask, as in the paper's segmentation experiment (section A.4). Where
+  neither mask nor object has a pixel it is 1, where only one of them has, 0.
+- Pixel average precision: the area under precision over recall as the threshold falls through all values of the map
+  (Everingham et al., 2010; over pixels: Choe et al., 2020, who pool the pixels of all pictures; here each picture
+  counts alike, and the scale of its map plays no part). Equal values pass the threshold together, so a constant map
+  scores the object's share of the picture. Without an object pixel it is undefined: NaN.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from payattention.evaluation.metrics.finite import check_finite
+from payattention.maps import otsu_mask
+
+
+def jaccard(masks: Bool[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, "n"]:
+    """Intersection over union of each pair of masks; 1 if both are empty, 0 if one is."""
+    intersection = (masks & truth).sum((1, 2))
+    union = (masks | truth).sum((1, 2))
+    return torch.where(union == 0, 1.0, intersection / union.clamp_min(1))
+
+
+def otsu_masks(maps: Float[Tensor, "n h w"]) -> Bool[Tensor, "n h w"]:
+    """Where each map lies above Otsu's threshold (256 bins, scikit-image).
+
+    A constant map prefers no pixel to another and gives the whole picture, as it does at any threshold that leaves a
+    pixel at all; so `all_ones` is the baseline "everything is object". (An `Explanation` shows no mask for it.)
+
+    Raises:
+        PayAttentionError: Maps that are not finite.
+    """
+    check_finite(maps)
+    masks = torch.stack([otsu_mask(heat) for heat in maps.detach().cpu()]) if len(maps) else maps.bool()
+    constant = maps.amin((1, 2)) == maps.amax((1, 2))  # (n,)
+    return masks.to(maps.device) | constant[:, None, None]
+
+
+def pixel_average_precision(maps: Float[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, "n"]:
+    """Average precision of each map as a ranking of the picture's pixels; NaN where there is no object pixel.
+
+    Raises:
+        PayAttentionError: Maps that are not finite.
+    """
+    check_finite(maps)
+    values, order = maps.flatten(1).sort(dim=1, descending=True)  # (n, h*w)
+    hits = truth.flatten(1).gather(1, order).double()  # 1 where the pixel is the object's
+    rank = torch.arange(1, hits.shape[1] + 1, device=hits.device)
+    precision = hits.cumsum(1) / rank
+    # the area is the mean over object pixels of the precision at the threshold that lets them pass
+    return ((hits * precision.gather(1, _ends_of_ties(values))).sum(1) / hits.sum(1)).to(maps.dtype)
+
+
+def _ends_of_ties(values: Float[Tensor, "n p"]) -> Tensor:
+    """For each of the sorted values, the index (n, p) of the last one that equals it."""
+    places = torch.arange(values.shape[1], device=values.device).expand_as(values)
+    last = torch.ones_like(values, dtype=torch.bool)
+    last[:, :-1] = values[:, :-1] != values[:, 1:]
+    ends = torch.where(last, places, values.shape[1])
+    return ends.flip(1).cummin(1).values.flip(1)

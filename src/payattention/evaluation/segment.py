@@ -1,0 +1,351 @@
+"""Weakly supervised segmentation: do a classifier's maps find the objects, which nobody showed it? (paper, 5.4, A.4)
+
+Each picture is seen whole, its shorter side scaled to `size`. The maps of the last two levels become one
+(`payattention.maps.combined`), which is enlarged to the picture's own size, brought to 0 ... 1, and cut into object and
+background. All results are in per cent, and higher is better:
+
+- the Jaccard index at Otsu's threshold, the paper's measure: the mean over pictures, by class and of all; and *pooled*,
+  the intersections of all pictures over their unions, where large objects weigh more;
+- the Jaccard index at the best threshold, which is chosen on other pictures (`tune_on`);
+- the pixel average precision, which needs no threshold. Pictures without an object do not count in it.
+
+Several objects in a picture count as one. Where there is none, an empty mask scores 100 and any other 0. Beside the
+model's maps stand two that never saw the picture: everything, and a Gaussian about the centre.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from payattention.data import ImageSet
+from payattention.data.class_names import same_class
+from payattention.data.masked import MaskedPictures, of_images, read_masked
+from payattention.data.samples import Sample
+from payattention.errors import DataError, UsageError
+from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
+from payattention.evaluation.provenance import Provenance, Stopwatch
+from payattention.evaluation.threshold import STEPS, best_threshold, jaccard_curve
+from payattention.evaluation.trivial import all_ones, centred_gaussian
+from payattention.explanation import as_input, check_can_explain
+from payattention.machine import best_device
+from payattention.maps import stretched, upsampled
+from payattention.models import Classifier
+from payattention.models.class_map import ClassMapped
+from payattention.refinement import check_installed, refined
+
+COMBINED, REFINED = "combined", "combined, refined"
+TRIVIAL = ("all ones", "centred Gaussian")
+
+
+@dataclass(frozen=True)
+class Found:
+    """How well one kind of map finds the objects, in per cent.
+
+    Attributes:
+        jaccard: Mean Jaccard index at Otsu's threshold.
+        class_jaccard: The same by class.
+        pooled: Intersection over union of all pictures' pixels together, at Otsu's threshold.
+        class_pooled: The same by class.
+        area: Mean share of the picture that Otsu's mask takes; the objects' is the all-ones map's `jaccard`, where
+            every picture has one.
+        threshold: Of a map in 0 ... 1, the best on other pictures; None if none were given.
+        tuned: Mean Jaccard index at that threshold.
+        precision: Mean pixel average precision; None for masks without a map, and without any object.
+    """
+
+    jaccard: float
+    class_jaccard: Mapping[str, float]
+    pooled: float
+    class_pooled: Mapping[str, float]
+    area: float
+    threshold: float | None
+    tuned: float | None
+    precision: float | None
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What `segment` measures.
+
+    Attributes:
+        model: The network's name.
+        data: The data set's.
+        split: Its split.
+        source: What a reader ought to know of where the pictures come from.
+        size: The shorter side of the pictures as the model saw them, in pixels.
+        count: How many pictures were measured.
+        class_counts: Of each class.
+        empty: How many of them hold no object.
+        class_map: Of which class a class activation map was: "predicted" or "true".
+        tuned_on: On which pictures the thresholds were chosen; "" for none.
+        maps: The results by kind of map; the last two kinds are trivial.
+        left_out: Pictures that could not be measured, a line each.
+        provenance: Where the numbers come from.
+    """
+
+    model: str
+    data: str
+    split: str
+    source: str
+    size: int
+    count: int
+    class_counts: Mapping[str, int]
+    empty: int
+    class_map: str
+    tuned_on: str
+    maps: Mapping[str, Found]
+    left_out: tuple[str, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Score:
+    """One mask beside one object: `area` is the mask's share of the picture; intersection and union are in pixels."""
+
+    jaccard: float
+    intersection: int
+    union: int
+    area: float
+    precision: float | None
+    curve: NDArray[np.float64] | None
+    """Jaccard index at every threshold (`payattention.evaluation.threshold`); None for a mask without a map."""
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """One picture.
+
+    Attributes:
+        name: What it is called in messages.
+        class_name: Its class.
+        picture: RGB, at its own size.
+        truth: Its object, bool (H, W).
+        heat: The combined map, float32 (H, W) in 0 ... 1.
+        masks: By kind of map, bool (H, W): where it lies above Otsu's threshold.
+        scores: By kind of map.
+    """
+
+    name: str
+    class_name: str
+    picture: Image.Image
+    truth: NDArray[np.bool_]
+    heat: NDArray[np.float32]
+    masks: Mapping[str, NDArray[np.bool_]]
+    scores: Mapping[str, Score]
+
+
+def segment(
+    model: Classifier,
+    data: MaskedPictures | ImageSet,
+    *,
+    size: int | None = None,
+    tune_on: MaskedPictures | ImageSet | None = None,
+    true_class: bool = False,
+    refine: bool = False,
+    each: Callable[[Segmented], None] | None = None,
+    console: Console | None = None,
+) -> Segmentation:
+    """Measures how well a model's maps find the objects of a data set.
+
+    Args:
+        model: A model with maps.
+        data: Pictures with masks, at their own sizes; or a loaded set, whose pictures are squares of one size.
+        size: Shorter side of the pictures as the model sees them, in pixels; by default that of its training. The
+            paper's is 32.
+        tune_on: Other pictures, on which the best threshold of each kind of map is chosen.
+        true_class: For a network with class activation maps (`vgg_gap`): the map of the true class, as the authors
+            took it, in place of the predicted one's.
+        refine: Also refine the combined map's mask by a conditional random field (`payattention.refinement`).
+        each: Called with every picture, when it is measured.
+        console: Where a progress bar is shown.
+
+    Raises:
+        UsageError: A model without maps, a set without masks, or an option that does not fit the model.
+        DataError: Not one picture can be measured.
+    """
+    data = _as_masked(data)
+    tune_on = None if tune_on is None else _as_masked(tune_on)
+    shown = {own.classes[sample.label] for own in (data, tune_on) if own is not None for sample in own.samples}
+    check_can_segment(model, sorted(shown), size=size, true_class=true_class, refine=refine)
+    watch, device = Stopwatch(), best_device()
+    look = _Look(model.eval().to(device), size or model.image_size, true_class)
+    tuned = [] if tune_on is None else [done.scores for done in _through(look, tune_on, [], console, "tuning")]
+    thresholds = _thresholds(tuned)
+    left_out, empty = list(data.problems), 0
+    scores: list[Mapping[str, Score]] = []
+    classes: list[str] = []
+    for done in _through(replace(look, refine=refine), data, left_out, console, "measuring"):
+        scores.append(done.scores)
+        classes.append(done.class_name)
+        empty += not done.truth.any()
+        if each is not None:
+            each(done)
+    return Segmentation(
+        model=model.name,
+        data=data.name,
+        split=data.split,
+        source=data.source,
+        size=look.size,
+        count=len(classes),
+        class_counts={name: classes.count(name) for name in data.classes if name in classes},
+        empty=empty,
+        class_map="true" if true_class else "predicted",
+        tuned_on="" if tune_on is None else f"{len(tuned)} pictures of {tune_on.name}, {tune_on.split}",
+        maps={
+            kind: _found([score[kind] for score in scores], np.array(classes), thresholds.get(kind))
+            for kind in scores[0]
+        },
+        left_out=tuple(left_out),
+        provenance=watch.provenance(device),
+    )
+
+
+def check_can_segment(
+    model: Classifier,
+    classes: Iterable[str] = (),
+    *,
+    size: int | None = None,
+    true_class: bool = False,
+    refine: bool = False,
+) -> None:
+    """Raises UsageError for what a model cannot do, with pictures of some classes if they are known already."""
+    check_can_explain(model, size)
+    if refine:
+        check_installed()
+    if not true_class:
+        return
+    if not isinstance(model, ClassMapped):
+        raise UsageError(f"{model.name} has one map whatever the class: only vgg_gap has one of the true class")
+    for name in classes:
+        if same_class(name, model.classes) is None:
+            raise UsageError(f"the model has no class {name!r}, so no map of it; take that of the predicted class")
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How a model looks at pictures."""
+
+    model: Classifier
+    size: int
+    true_class: bool
+    refine: bool = False
+
+    @torch.inference_mode()
+    def maps(self, picture: Image.Image, class_name: str) -> dict[str, Float[Tensor, "1 h w"]]:
+        """The combined map and, where there are several, each level's; on their own grids."""
+        images = as_input(picture, self.size).to(next(self.model.parameters()).device)
+        maps = self._of_true_class(images, class_name) if self.true_class else self.model.attend(images).maps
+        levels = {name: maps[name] for name in self.model.levels}
+        return {COMBINED: self.model.combined(levels), **(levels if len(levels) > 1 else {})}
+
+    def _of_true_class(self, images: Tensor, class_name: str) -> dict[str, Tensor]:
+        assert isinstance(self.model, ClassMapped)  # check_can_segment
+        label = torch.tensor([same_class(class_name, self.model.classes)], device=images.device)
+        return {self.model.levels[0]: self.model.class_map(images, label).relu()}
+
+
+def _through(
+    look: _Look, data: MaskedPictures, left_out: list[str], console: Console | None, what: str
+) -> Iterator[Segmented]:
+    """Measures picture by picture; what cannot be measured goes to `left_out`.
+
+    Raises:
+        DataError: At the end, if that was every picture.
+    """
+    measured = 0
+    for sample in track(data.samples, what, console=console, disable=console is None):
+        try:
+            done = _segmented(look, sample, data.classes[sample.label])
+        except DataError as error:
+            left_out.append(str(error))
+            continue
+        measured += 1
+        yield done
+    if not measured:
+        reason = left_out[0] if left_out else "there are none"
+        raise DataError(f"{data.name}: none of its {len(data)} pictures can be measured ({reason})")
+
+
+def _segmented(look: _Look, sample: Sample, class_name: str) -> Segmented:
+    picture, truth = read_masked(sample)
+    heats = _heats(look, picture, class_name, sample.name)
+    masks = {kind: otsu_masks(heat[None])[0].numpy() for kind, heat in heats.items()}
+    maps = {kind: heat.numpy() for kind, heat in heats.items()}
+    if look.refine:
+        masks[REFINED] = refined(picture, masks[COMBINED])
+    scores = {kind: _score(mask, truth, maps.get(kind)) for kind, mask in masks.items()}
+    return Segmented(sample.name, class_name, picture, truth, maps[COMBINED], masks, scores)
+
+
+def _heats(look: _Look, picture: Image.Image, class_name: str, name: str) -> dict[str, Float[Tensor, "H W"]]:
+    """Every kind of map at the picture's size, in 0 ... 1."""
+    own = (picture.height, picture.width)
+    heats = {}
+    for kind, level in look.maps(picture, class_name).items():
+        if not level.isfinite().all():
+            raise DataError(f"{name}: the model's {kind} map of it holds NaN or infinite values")
+        heats[kind] = stretched(upsampled(level.float().cpu(), own))[0]
+    everything, centre = TRIVIAL
+    return {**heats, everything: all_ones(1, *own)[0], centre: stretched(centred_gaussian(1, *own))[0]}
+
+
+def _score(mask: NDArray[np.bool_], truth: NDArray[np.bool_], heat: NDArray[np.float32] | None) -> Score:
+    masks, truths = (torch.from_numpy(one)[None] for one in (mask, truth))
+    return Score(
+        jaccard=jaccard(masks, truths).item(),
+        intersection=int((mask & truth).sum()),
+        union=int((mask | truth).sum()),
+        area=float(mask.mean()),
+        precision=None if heat is None else pixel_average_precision(torch.from_numpy(heat)[None], truths).item(),
+        curve=None if heat is None else jaccard_curve(heat, truth),
+    )
+
+
+def _thresholds(scores: Sequence[Mapping[str, Score]]) -> dict[str, int]:
+    """The best threshold of each kind of map, in hundredths."""
+    curves: dict[str, list[NDArray[np.float64]]] = {}
+    for own in scores:
+        for kind, score in own.items():
+            if score.curve is not None:
+                curves.setdefault(kind, []).append(score.curve)
+    return {kind: best_threshold(own) for kind, own in curves.items()}
+
+
+def _found(scores: Sequence[Score], classes: NDArray[np.str_], threshold: int | None) -> Found:
+    jaccards, intersections, unions = (
+        np.array([getattr(score, name) for score in scores]) for name in ("jaccard", "intersection", "union")
+    )
+    curves = [score.curve for score in scores if score.curve is not None]
+    precisions = [score.precision for score in scores if score.precision is not None and not np.isnan(score.precision)]
+    by_class = {str(name): classes == name for name in dict.fromkeys(classes)}
+    return Found(
+        jaccard=_percent(jaccards.mean()),
+        class_jaccard={name: _percent(jaccards[own].mean()) for name, own in by_class.items()},
+        pooled=_pooled(intersections, unions),
+        class_pooled={name: _pooled(intersections[own], unions[own]) for name, own in by_class.items()},
+        area=_percent(fmean(score.area for score in scores)),
+        threshold=None if threshold is None else threshold / STEPS,
+        tuned=None if threshold is None else _percent(fmean(float(curve[threshold]) for curve in curves)),
+        precision=_percent(fmean(precisions)) if precisions else None,
+    )
+
+
+def _pooled(intersections: NDArray[np.int64], unions: NDArray[np.int64]) -> float:
+    return _percent(intersections.sum() / unions.sum()) if unions.sum() else 100.0
+
+
+def _as_masked(data: MaskedPictures | ImageSet) -> MaskedPictures:
+    return of_images(data) if isinstance(data, ImageSet) else data
+
+
+def _percent(share: float) -> float:
+    return round(100 * share, 2)

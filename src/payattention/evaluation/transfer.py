@@ -1,0 +1,173 @@
+"""Transfer: a linear SVM on a trained model's features, by cross-validation on another data set (paper, table 3).
+
+The features are those at the input of the last classifier (`Classifier.features`); the network is not trained any
+further, and normalises the new images as it did those that it was trained on.
+"""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from payattention.data import ImageSet
+from payattention.data.tensors import images_of, slices_of
+from payattention.errors import DataError, UsageError
+from payattention.evaluation.provenance import Provenance, Stopwatch
+from payattention.machine import best_device
+from payattention.models import Classifier
+
+C = 1.0
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Accuracy of a linear SVM on a model's features.
+
+    Attributes:
+        data: The data set.
+        split: Its split.
+        source: Where its pixels come from, if not from the set as published.
+        count: How many images.
+        image_size: Their side in pixels.
+        classes: How many classes they have.
+        dimension: Of the features.
+        standardised: Whether each feature was brought to mean 0 and deviation 1 over the training folds.
+        folds: Accuracy on each fold in turn, in per cent.
+        accuracy: Their mean.
+        deviation: Their standard deviation (n - 1).
+        unfinished: How many of the SVMs had not converged when they were stopped.
+        provenance: Where the numbers come from.
+    """
+
+    data: str
+    split: str
+    source: str
+    count: int
+    image_size: int
+    classes: int
+    dimension: int
+    standardised: bool
+    folds: tuple[float, ...]
+    accuracy: float
+    deviation: float
+    unfinished: int
+    provenance: Provenance
+
+
+def transfer(
+    model: Classifier,
+    data: ImageSet,
+    *,
+    folds: int = 5,
+    standardise: bool = False,
+    max_iter: int = 10_000,
+    seed: int = 0,
+    console: Console | None = None,
+) -> Transfer:
+    """Cross-validates a linear SVM (C = 1, one class against the rest, squared hinge loss) on a model's features.
+
+    Args:
+        model: The model.
+        data: Any labelled set.
+        folds: How many parts, each with its share of every class; the paper's are 5.
+        standardise: Whether to bring each feature to mean 0 and deviation 1 over the training folds.
+        max_iter: At most so many iterations of the SVM's solver.
+        seed: Of the folds and of the solver.
+        console: Where progress bars are shown.
+
+    Raises:
+        UsageError: Folds that the set's classes cannot fill; nothing was computed.
+    """
+    check_folds(data, folds)
+    watch, device = Stopwatch(), best_device()
+    features = features_of(model, data, device, console)
+    scores, unfinished = [], 0
+    for train, test in track(
+        _parts(data.labels, folds, seed), "folds", folds, console=console, disable=console is None
+    ):
+        svm = _svm(standardise, max_iter, seed)
+        unfinished += not _converges(svm, features[train], data.labels[train])
+        scores.append(round(100 * float(svm.score(features[test], data.labels[test])), 3))
+    return Transfer(
+        data=data.name,
+        split=data.split,
+        source=data.source,
+        count=len(data),
+        image_size=data.image_size,
+        classes=int((data.class_counts > 0).sum()),
+        dimension=features.shape[1],
+        standardised=standardise,
+        folds=tuple(scores),
+        accuracy=round(float(np.mean(scores)), 3),
+        deviation=round(float(np.std(scores, ddof=1)), 3),
+        unfinished=unfinished,
+        provenance=watch.provenance(device, seed),
+    )
+
+
+def check_folds(data: ImageSet, folds: int) -> None:
+    """Raises UsageError unless a set's images can be divided into folds, each class among all of them."""
+    if folds < 2:
+        raise UsageError(f"folds is {folds}: one fold is for testing, and at least one for training")
+    counts = data.class_counts
+    there = np.flatnonzero(counts)
+    if len(there) < 2:
+        raise UsageError(
+            f"all images of {data.name} ({data.split}) are of the class {data.classes[there[0]]!r}: "
+            "a classifier needs at least 2 classes"
+        )
+    rarest = there[counts[there].argmin()]
+    if counts[rarest] < folds:
+        raise UsageError(
+            f"{data.name} ({data.split}): the class {data.classes[rarest]!r} has {counts[rarest]} images, too few for "
+            f"{folds} folds; take fewer folds (--folds), more images (--limit) or other classes (--classes)"
+        )
+
+
+@torch.inference_mode()
+def features_of(
+    model: Classifier, data: ImageSet, device: torch.device, console: Console | None = None
+) -> NDArray[np.float32]:
+    """What the model's last classifier would see of each image: (N, k).
+
+    Raises:
+        DataError: Features that are no numbers.
+    """
+    model.eval().to(device)
+    slices = track(slices_of(data, device), "features", console=console, disable=console is None)
+    found = [model.features(images_of(data, chosen, device)).float().cpu().numpy() for chosen in slices]
+    features = np.concatenate(found)
+    if not np.isfinite(features).all():
+        raise DataError(f"the features of this {model.name} are not finite: has its training diverged?")
+    return features
+
+
+def _parts(labels: NDArray[np.int64], folds: int, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    from sklearn.model_selection import StratifiedKFold
+
+    return StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels)
+
+
+def _svm(standardise: bool, max_iter: int, seed: int) -> Any:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    scaler = [StandardScaler()] if standardise else []
+    return make_pipeline(*scaler, LinearSVC(C=C, dual="auto", max_iter=max_iter, random_state=seed))
+
+
+def _converges(svm: Any, features: NDArray[np.float32], labels: NDArray[np.int64]) -> bool:
+    """Fits an SVM; false if its solver was stopped before it was done."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is counted, and said once
+        svm.fit(features, labels)
+    return bool(svm[-1].n_iter_ < svm[-1].max_iter)

@@ -1,0 +1,69 @@
+"""A sheet of maps: a few pictures, a column for each method, to be looked at beside `payattention compare`'s table."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from payattention.data import ImageSet, limited
+from payattention.data.tensors import images_of
+from payattention.drawing import contact_sheet, overlay
+from payattention.evaluation.comparison import Comparison, Row
+from payattention.evaluation.sources import sources
+from payattention.machine import best_device
+from payattention.maps import stretched, upsampled
+from payattention.models import Classifier
+from payattention.posthoc.watching import evaluating
+
+PICTURES = 6
+_CELL = 136  # pixels: the longest title fits over it
+
+
+def map_sheet(model: Classifier, data: ImageSet, compared: Comparison, pictures: int = PICTURES) -> Image.Image:
+    """Pictures, their objects, and maps: every trained one, and of each other method the best in pixel AP."""
+    few, shown = limited(data, pictures), _shown(compared.rows)
+    methods, names = {row.method for row in shown}, {row.name for row in shown}
+    images = images_of(few, slice(len(few)), best_device())
+    with evaluating(model.to(images.device)):
+        guesses = _guesses(model, images)
+        maps = {
+            name: values
+            for source in sources(model)[0]
+            if source.title in methods
+            for name, values in source.maps(images).items()
+            if name in names
+        }
+    originals = [Image.fromarray(image) for image in few.images]
+    columns = {
+        "picture": originals,
+        "object": [Image.fromarray(mask).convert("RGB") for mask in few.masks],  # type: ignore[union-attr]
+        **{name: _overlays(originals, values) for name, values in maps.items()},
+    }
+    known = model.classes or data.classes
+    labels = [f"{data.classes[k]}, seen as {known[guess]}" for k, guess in zip(few.labels, guesses, strict=True)]
+    return contact_sheet(list(zip(*columns.values(), strict=True)), list(columns), labels, cell=_CELL)
+
+
+def _shown(rows: Sequence[Row]) -> list[Row]:
+    best: dict[str, Row] = {}
+    for row in rows:
+        if row.method not in best or _precision(row) > _precision(best[row.method]):
+            best[row.method] = row
+    return [row for row in rows if row.kind == "trained" or row is best[row.method]]
+
+
+def _precision(row: Row) -> float:
+    return row.scores["average_precision"] or 0.0
+
+
+@torch.no_grad()
+def _guesses(model: Classifier, images: Tensor) -> list[int]:
+    """The predicted classes."""
+    return [int(label) for label in model(images).argmax(1)]
+
+
+def _overlays(pictures: Sequence[Image.Image], maps: Tensor) -> list[Image.Image]:
+    size = (pictures[0].height, pictures[0].width)
+    heats = stretched(upsampled(maps.float(), size)).cpu().numpy()
+    return [overlay(picture, heat) for picture, heat in zip(pictures, heats, strict=True)]

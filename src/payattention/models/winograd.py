@@ -1,0 +1,208 @@
+"""3x3 convolutions with a quarter of the multiplications: Winograd's minimal filtering, F(4x4, 3x3).
+
+Lavin & Gray (2016), "Fast Algorithms for Convolutional Neural Networks". The output is made in tiles of 4x4, each from
+6x6 inputs d: Y = A^T [(G w G^T) * (B^T d B)] A, where * multiplies element by element. Summed over channels, that is 36
+matrix products, 36 multiplications for what takes 16 * 9 = 144. For PyTorch on a CPU in float32, whose direct
+convolutions run at the processor's peak and so cannot become any faster.
+
+The price is rounding, about four times that of a direct convolution, and weights that take four times their memory
+while they are used.
+"""
+
+import copy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from payattention.errors import UsageError
+from payattention.models.classifier import Classifier
+
+TILE = 4
+_PATCH = TILE + 2
+_CACHE = 16 * 2**20
+"""Bytes of transformed input at a time: more falls out of a processor's cache."""
+_MIN_CHANNELS = 64
+"""Below, the transforms cost more than the products save."""
+
+# B^T, G and A^T
+_B = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0),
+      (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1))  # fmt: skip
+_G = ((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6),
+      (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1))  # fmt: skip
+_A = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
+
+
+def _squared(matrix: tuple[tuple[int | float, ...], ...]) -> Tensor:
+    """The matrix of X -> M X M^T on flattened X."""
+    m = torch.tensor(matrix, dtype=torch.float64)
+    return torch.kron(m, m).float()
+
+
+_B2, _G2, _A2 = _squared(_B), _squared(_G), _squared(_A)  # (36, 36), (36, 9), (16, 36)
+
+
+def winograd(model: Classifier) -> Classifier:
+    """A copy of a model whose 3x3 convolutions run by Winograd's algorithm wherever that is faster: CPU, float32.
+
+    Same parameters, so it is saved, loaded and trained like the model; the same logits and maps but for rounding. On
+    other devices, in other precisions and under autocast it computes as the model does. Of a folded model, take
+    `winograd(fold(model))`.
+
+    Raises:
+        UsageError: No convolution that it could do.
+    """
+    fast = copy.deepcopy(model)
+    names = suitable(fast)
+    if not names:
+        raise UsageError(f"{model.name} has no 3x3 convolution of stride 1 that Winograd's algorithm could do faster")
+    for name in names:
+        fast.set_submodule(name, WinogradConv2d.of(fast.get_submodule(name)))
+    return fast
+
+
+def suitable(model: nn.Module) -> list[str]:
+    """Names of the convolutions that it is faster for."""
+    return [name for name, module in model.named_modules() if _suits(module)]
+
+
+def _suits(module: nn.Module) -> bool:
+    return (
+        type(module) is nn.Conv2d
+        and module.kernel_size == (3, 3)
+        and module.stride == module.dilation == (1, 1)
+        and module.padding in ((1, 1), "same")
+        and module.padding_mode == "zeros"
+        and module.groups == 1
+        and min(module.in_channels, module.out_channels) >= _MIN_CHANNELS
+    )
+
+
+class WinogradConv2d(nn.Conv2d):
+    """A 3x3 convolution of stride 1 and padding 1; its parameters are a direct convolution's."""
+
+    _kept: tuple[tuple[int, int], Tensor] | None = None
+
+    @classmethod
+    def of(cls, conv: nn.Module) -> "WinogradConv2d":
+        """The same convolution; shares its parameters."""
+        assert isinstance(conv, nn.Conv2d)
+        with torch.device("meta"):
+            fast = cls(conv.in_channels, conv.out_channels, 3, padding=1, bias=conv.bias is not None)
+        fast.weight, fast.bias = conv.weight, conv.bias
+        return fast.train(conv.training)
+
+    def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
+        if not self._pays(images):
+            return super().forward(images)
+        if torch.is_grad_enabled():
+            y: Tensor = _Winograd.apply(images, self.weight, self.bias)
+            return y
+        return convolved(images, self._transformed(), self.bias)
+
+    @staticmethod
+    def _pays(images: Tensor) -> bool:
+        plain = images.device.type == "cpu" and images.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        return plain and min(images.shape[2:]) >= TILE and not torch.compiler.is_compiling()
+
+    def _transformed(self) -> Float[Tensor, "36 c d"]:
+        """The transformed weights, kept until the weights change."""
+        state = (self.weight.data_ptr(), self.weight._version)
+        if self._kept is None or self._kept[0] != state:
+            self._kept = (state, transformed(self.weight))
+        return self._kept[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_kept"}  # type: ignore[misc]
+
+
+class _Winograd(torch.autograd.Function):
+    """Both passes: the input's gradient is a convolution, too, the weights' a sum over the tiles."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(images, weight)
+        return convolved(images, transformed(weight), bias)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        images, weight = ctx.saved_tensors
+        need_images, need_weight, need_bias = ctx.needs_input_grad
+        turned = weight.flip(2, 3).transpose(0, 1)
+        return (
+            convolved(grad, transformed(turned), None) if need_images else None,
+            weight_gradient(images, grad).to(memory_format=_format(weight)) if need_weight else None,
+            grad.sum((0, 2, 3)) if need_bias else None,
+        )
+
+
+def transformed(weight: Float[Tensor, "d c 3 3"]) -> Float[Tensor, "36 c d"]:
+    """G w G^T."""
+    out_channels, in_channels = weight.shape[:2]
+    return (_G2 @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(_PATCH**2, in_channels, out_channels)
+
+
+def convolved(
+    images: Float[Tensor, "n c h w"], weight: Float[Tensor, "36 c d"], bias: Float[Tensor, "d"] | None
+) -> Float[Tensor, "n d h w"]:
+    """The convolution, in channels-last memory, a few images at a time."""
+    (count, _, height, width), channels = images.shape, weight.shape[2]
+    rows, columns = -(-height // TILE), -(-width // TILE)
+    shape = (count, channels, rows * TILE, columns * TILE)
+    output = torch.empty(shape, dtype=images.dtype, device=images.device, memory_format=torch.channels_last)
+    tiled = output.permute(0, 2, 3, 1).view(count, rows, TILE, columns, TILE, channels)
+    for some, made in zip(_chunks(images), _chunks(tiled, images), strict=True):
+        products = torch.bmm(_patches(some), weight)  # (36, tiles, d)
+        tiles = (_A2 @ products.view(_PATCH**2, -1)).view(TILE, TILE, len(some), rows, columns, channels)
+        made.copy_(tiles.permute(2, 3, 0, 4, 1, 5))
+        if bias is not None:
+            made.add_(bias)
+    if shape[2:] == (height, width):
+        return output
+    return output[:, :, :height, :width].contiguous(memory_format=torch.channels_last)
+
+
+def weight_gradient(images: Float[Tensor, "n c h w"], grad: Float[Tensor, "n d h w"]) -> Float[Tensor, "d c 3 3"]:
+    """G^T [sum over tiles of (B^T d B) * (A dY A^T)] G."""
+    in_channels, out_channels = images.shape[1], grad.shape[1]
+    total = images.new_zeros(_PATCH**2, in_channels, out_channels)
+    for some, theirs in zip(_chunks(images), _chunks(grad, images), strict=True):
+        tiles = _tiles(theirs)  # (16, tiles * d)
+        products = (_A2.T @ tiles).view(_PATCH**2, -1, out_channels)  # (36, tiles, d)
+        total.baddbmm_(_patches(some).transpose(1, 2), products)
+    return (_G2.T @ total.view(_PATCH**2, -1)).view(3, 3, in_channels, out_channels).permute(3, 2, 0, 1)
+
+
+def _patches(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "36 t c"]:
+    """B^T d B of the overlapping 6x6 patches, one for each tile of the output."""
+    count, channels, height, width = images.shape
+    rows, columns = -(-height // TILE), -(-width // TILE)
+    padded = F.pad(images.permute(0, 2, 3, 1), (0, 0, 1, columns * TILE - width + 1, 1, rows * TILE - height + 1))
+    n, y, x, c = padded.stride()
+    shape = (_PATCH, _PATCH, count, rows, columns, channels)
+    patches = padded.as_strided(shape, (y, x, n, TILE * y, TILE * x, c))
+    return (_B2 @ patches.reshape(_PATCH**2, -1)).view(_PATCH**2, -1, channels)
+
+
+def _tiles(grad: Float[Tensor, "n d h w"]) -> Float[Tensor, "16 k"]:
+    """The 4x4 tiles of an output's gradient, zero beyond its edge."""
+    count, channels, height, width = grad.shape
+    rows, columns = -(-height // TILE), -(-width // TILE)
+    padded = F.pad(grad.permute(0, 2, 3, 1), (0, 0, 0, columns * TILE - width, 0, rows * TILE - height))
+    tiles = padded.reshape(count, rows, TILE, columns, TILE, channels).permute(2, 4, 0, 1, 3, 5)
+    return tiles.reshape(TILE**2, -1)
+
+
+def _chunks(tensor: Tensor, like: Tensor | None = None) -> tuple[Tensor, ...]:
+    """A batch in parts whose transformed input (of `like`, if given) fits into the cache."""
+    _, channels, height, width = (tensor if like is None else like).shape
+    tiles = -(-height // TILE) * -(-width // TILE)
+    return tensor.split(max(1, _CACHE // (4 * _PATCH**2 * tiles * channels)))
+
+
+def _format(tensor: Tensor) -> torch.memory_format:
+    last = tensor.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format

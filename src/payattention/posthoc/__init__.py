@@ -1,0 +1,68 @@
+"""Post-hoc maps: what is read out of a trained classifier afterwards, to be compared with attention that was trained.
+
+Each method is a function `(model, images, labels=None) -> {name: maps}`: images are raw pixels (n, 3, H, W) in [0, 1],
+which pass through the model's own preprocessing; `labels` (n,) are the classes asked for, by default the predicted
+ones; maps are (n, h, w), >= 0, one for each layer that the method looked at. A model comes back as it was: its modes,
+hooks and gradients.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from payattention.errors import unknown
+from payattention.models import Classifier
+from payattention.posthoc.activation import activation
+from payattention.posthoc.cam import cam
+from payattention.posthoc.grad_cam import grad_cam, grad_cam_plus_plus
+from payattention.posthoc.integrated_gradients import integrated_gradients
+from payattention.posthoc.requirements import Requirement, captum, class_maps, layers, torchcam
+from payattention.posthoc.score_cam import score_cam
+
+
+class Method(NamedTuple):
+    """A method: its function, its title in tables, what it asks for, and whether it takes many forward passes."""
+
+    maps: Callable[[Classifier, Tensor], Mapping[str, Tensor]]
+    title: str
+    requirements: tuple[Requirement, ...]
+    costly: bool = False
+
+    def missing(self, model: Classifier) -> str | None:
+        """Why it cannot run here on that model, in a line; None if it can."""
+        return next((line for line in (asks(model) for asks in self.requirements) if line is not None), None)
+
+
+METHODS: dict[str, Method] = {
+    "activation": Method(activation, "activation", (layers,)),
+    "cam": Method(cam, "CAM", (class_maps,)),
+    "grad_cam": Method(grad_cam, "Grad-CAM", (layers,)),
+    "grad_cam_plus_plus": Method(grad_cam_plus_plus, "Grad-CAM++", (layers,)),
+    "score_cam": Method(score_cam, "Score-CAM", (layers, torchcam), costly=True),
+    "integrated_gradients": Method(integrated_gradients, "integrated gradients", (captum,), costly=True),
+}
+
+
+def method(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        UsageError: An unknown name.
+    """
+    if name not in METHODS:
+        raise unknown("post-hoc method", name, METHODS)
+    return METHODS[name]
+
+
+__all__ = [
+    "METHODS",
+    "Method",
+    "activation",
+    "cam",
+    "grad_cam",
+    "grad_cam_plus_plus",
+    "integrated_gradients",
+    "method",
+    "score_cam",
+]

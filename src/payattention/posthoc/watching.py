@@ -1,0 +1,61 @@
+"""Running a model as a post-hoc method must: in evaluation mode, its local features in view, and then as it was."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from payattention.models import Classifier
+from payattention.posthoc.requirements import layers, need
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; then every module has the mode that it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def local_features(model: Classifier) -> Iterator[dict[str, Tensor]]:
+    """A dictionary that a forward pass inside fills with the local features (n, d, h, w) by layer.
+
+    Gradients reach them, even behind a frozen backbone.
+
+    Raises:
+        UsageError: A model that does not name its layers.
+    """
+    need(model, layers)
+    seen: dict[str, Tensor] = {}
+    hooks = [layer.register_forward_hook(_Keeper(name, seen)) for name, layer in model.local_layers().items()]
+    try:
+        with evaluating(model):
+            yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Keeper:
+    """A hook that keeps a module's output under a name, as something to differentiate by."""
+
+    def __init__(self, name: str, seen: dict[str, Tensor]) -> None:
+        self.name, self.seen = name, seen
+
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if torch.is_grad_enabled() and not output.requires_grad:
+            output.requires_grad_()
+        self.seen[self.name] = output
+
+
+def of_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, "n"]:
+    """Each image's logit of its label, by default of its predicted class."""
+    chosen = logits.argmax(1) if labels is None else labels.to(logits.device)
+    return logits.gather(1, chosen[:, None]).squeeze(1)

@@ -1,0 +1,204 @@
+"""One picture asks many: a folder of maps under either query, a sheet like the paper's figure 10, and a manifest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from payattention.data.pictures import read_picture
+from payattention.drawing import CHANGE_MAP, contact_sheet, overlay
+from payattention.errors import DataError, unknown
+from payattention.evaluation.ask import Answer, ask, check_can_ask, is_blind
+from payattention.evaluation.provenance import Stopwatch
+from payattention.files import write_array, write_json, write_picture
+from payattention.gallery import unique_names, unreadable
+from payattention.maps import upsampled
+from payattention.models import Classifier
+
+# the change that the deepest colour stands for: from 1 %, so that rounding errors stay grey, to 100 %, so that what was
+# next to nothing before does not outshine the rest
+_LEAST_SCALE, _MOST_SCALE = 0.01, 1.0
+_MOST = 24  # rows of a sheet
+
+
+def query_gallery(
+    model: Classifier,
+    query: Path,
+    targets: dict[Path, bool],
+    out: Path,
+    *,
+    size: int | None = None,
+    level: str | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Asks every target and writes its maps (.npy) by level, `sheet.png` of one level, and `manifest.json`.
+
+    A damaged picture that was named itself is an error before anything is written; one that a folder holds is skipped
+    and listed.
+
+    Args:
+        model: A model with a query.
+        query: The picture that asks.
+        targets: The pictures that answer, each with whether it was named itself (`gallery.picture_files`).
+        out: A folder.
+        size: Shorter side of the pictures as the model sees them, in pixels; by default that of its training.
+        level: The level that the sheet shows; by default the last but one, as in the paper.
+        console: Where a progress bar is shown.
+
+    Returns:
+        The manifest: `distance` by level is the mean total variation between the maps under the two queries, `changed`
+        the share of predictions, in per cent, that the other query changes.
+    """
+    watch = Stopwatch()
+    check_can_ask(model, size)
+    level = shown_level([model], level)
+    asking = read_picture(query)
+    skipped = unreadable(targets)
+    answers: dict[Path, Answer] = {}
+    for target in track([*targets], "asking", console=console, disable=console is None):
+        if target not in skipped:
+            try:
+                answers[target] = ask(model, asking, read_picture(target), size=size)
+            except DataError as error:
+                skipped[target] = f"{target}: {error}"
+    if not answers:
+        raise DataError(f"none of the pictures can be asked: {next(iter(skipped.values()))}")
+    names = unique_names([*answers])
+    shown = {names[target]: read_picture(target) for target in [*answers][:_MOST]}
+    sheet = query_sheet(asking, shown, {"": [*answers.values()][:_MOST]}, level)
+    distances = {name: fmean(answer.distance[name] for answer in answers.values()) for name in model.levels}
+    changed = [answer.label != answer.asked_label for answer in answers.values()]
+    manifest = {
+        "model": model.name,
+        "query": str(query),
+        "blind": is_blind(model),
+        "distance": _rounded(distances),
+        "changed": round(100 * float(np.mean(changed)), 3),
+        "level": level,
+        "pictures": [
+            {
+                "picture": str(target),
+                "label": answer.label,
+                "asked_label": answer.asked_label,
+                "distance": _rounded(answer.distance),
+                "files": _save(answer, out, names[target]),
+            }
+            for target, answer in answers.items()
+        ],
+        "skipped": [*skipped.values()],
+        "sheet": write_picture(out / "sheet.png", sheet),
+        "provenance": asdict(watch.provenance(next(model.parameters()).device)),
+    }
+    write_json(out / "manifest.json", manifest)
+    return manifest
+
+
+def query_figure(
+    models: Mapping[str, Classifier],
+    query: Image.Image,
+    targets: Mapping[str, Image.Image],
+    *,
+    size: int | None = None,
+) -> Image.Image:
+    """`query_sheet` of several models, at the last but one level of the first.
+
+    Args:
+        models: By the name to call them.
+        query: The picture that asks, RGB.
+        targets: The pictures that answer, RGB, by the name to call them.
+        size: Shorter side of the pictures as the models see them, in pixels; by default that of their training.
+
+    Raises:
+        UsageError: A model without a query or without that level, or a size that it cannot take.
+    """
+    for model in models.values():
+        check_can_ask(model, size)
+    level = shown_level(list(models.values()))
+    answers = {
+        name: [ask(model, query, target, size=size) for target in targets.values()] for name, model in models.items()
+    }
+    return query_sheet(query, targets, answers, level)
+
+
+def query_sheet(
+    query: Image.Image,
+    targets: Mapping[str, Image.Image],
+    answers: Mapping[str, Sequence[Answer]],
+    level: str,
+) -> Image.Image:
+    """A row for each target; for each model the map under its own query, under the other's, and the change.
+
+    A picture's two maps share one scale. The change is red where the map grew, blue where it shrank; the label says
+    how much the deepest colour stands for.
+
+    Args:
+        query: The picture that asks.
+        targets: The pictures that answer, by the name to call them.
+        answers: By the name to call the model, an answer for each target.
+        level: The level to show.
+    """
+    rows, labels = [], []
+    for row, (name, target) in enumerate(targets.items()):
+        panels, facts = {"query": query, "target": target}, []
+        for model_name, own in answers.items():
+            prefix = f"{model_name}: " if model_name else ""
+            drawn, most = _drawn(own[row], target, level)
+            panels |= {f"{prefix}{what}": picture for what, picture in drawn.items()}
+            facts.append(f"{prefix}{_fact(own[row], level)} (deepest colour: ±{most:.0%})")
+        rows.append(list(panels.values()))
+        labels.append(f"{name}  {'; '.join(facts)}")
+    return contact_sheet(rows, list(panels), labels)
+
+
+def shown_level(models: Sequence[Classifier], level: str | None = None) -> str:
+    """The level to show of models that may have others: the last but one of the first model, or the one asked for.
+
+    Raises:
+        UsageError: A level that one of them lacks.
+    """
+    level = level or models[0].levels[-2:][0]
+    for model in models:
+        if level not in model.levels:
+            raise unknown(f"level of {model.name}", level, model.levels)
+    return level
+
+
+def _drawn(answer: Answer, target: Image.Image, level: str) -> tuple[dict[str, Image.Image], float]:
+    own, asked, change = (_enlarged(maps[level], target) for maps in (answer.own, answer.asked, answer.change))
+    brightest = max(own.max(), asked.max(), np.finfo(np.float32).tiny)
+    most = float(np.abs(answer.change[level]).max().clip(_LEAST_SCALE, _MOST_SCALE))
+    return {
+        "own query": overlay(target, own / brightest),
+        "asked": overlay(target, asked / brightest),
+        "change": overlay(target, ((change / most + 1) / 2).clip(0, 1).astype(np.float32), colours=CHANGE_MAP),
+    }, most
+
+
+def _fact(answer: Answer, level: str) -> str:
+    said = answer.label if answer.label == answer.asked_label else f"{answer.label}, asked: {answer.asked_label}"
+    return f"{said}, moved by {answer.distance[level]:.3f}"
+
+
+def _enlarged(values: NDArray[np.float32], picture: Image.Image) -> NDArray[np.float32]:
+    return upsampled(torch.from_numpy(values)[None], (picture.height, picture.width))[0].numpy()
+
+
+def _save(answer: Answer, out: Path, name: str) -> dict[str, str]:
+    kinds = {"own": answer.own, "asked": answer.asked, "change": answer.change}
+    return {
+        f"{level} {kind}": write_array(out / f"{name}.{level}.{kind}.npy", values)
+        for kind, maps in kinds.items()
+        for level, values in maps.items()
+    }
+
+
+def _rounded(distances: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(distance, 6) for name, distance in distances.items()}

@@ -1,0 +1,23 @@
+"""The paper's experiments as commands: its tables as data, a runner that fills them, a report that shows them."""
+
+from payattention.reproduce.jobs import Departures
+from payattention.reproduce.plan import Planned, chosen_cells, plan
+from payattention.reproduce.report import write_report
+from payattention.reproduce.runner import Tally, run
+from payattention.reproduce.tables import Cell, Table, all_cells, load_tables
+from payattention.reproduce.workplace import Workplace
+
+__all__ = [
+    "Cell",
+    "Departures",
+    "Planned",
+    "Table",
+    "Tally",
+    "Workplace",
+    "all_cells",
+    "chosen_cells",
+    "load_tables",
+    "plan",
+    "run",
+    "write_report",
+]

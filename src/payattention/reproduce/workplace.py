@@ -1,0 +1,65 @@
+"""Where the work lies: results, run folders, data; and what is done, missing or broken there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from payattention.checkpoint import WEIGHTS
+from payattention.data import CATALOGUE
+from payattention.data.load import state
+from payattention.data.root import located
+from payattention.errors import DataError
+from payattention.reproduce.jobs import Job, Training
+from payattention.reproduce.results import CELLS, read_cell
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The folders that `payattention reproduce` works with.
+
+    Attributes:
+        results: The results folder; the cells' lie in `cells/` there.
+        runs: Of the run folders, the logs and the claims.
+        data_root: Where data sets lie; None for the program's default.
+    """
+
+    results: Path
+    runs: Path
+    data_root: Path | None = None
+
+    def result(self, job: Job) -> Path:
+        return self.results / CELLS / f"{job.name}.json"
+
+    def log(self, job: Job) -> Path:
+        return self.runs / f"{job.name}.log"
+
+    def times(self, job: Job) -> Path:
+        """The seconds that a job's command has run, a line a slice."""
+        return self.runs / f"{job.name}.times"
+
+    def failure(self, job: Job) -> Path:
+        """The note that a failed job leaves, so that it is not tried again and again."""
+        return self.runs / f"{job.name}.failed"
+
+    def has_result(self, job: Job) -> bool:
+        return self.result(job).exists()
+
+    def has_weights(self, training: Training) -> bool:
+        return (self.runs / training.name / WEIGHTS).is_file()
+
+    def broken(self, job: Job) -> str | None:
+        """What is wrong with a job's result; None if it has none or a good one."""
+        try:
+            if self.has_result(job):
+                read_cell(self.result(job))
+        except DataError as error:
+            return str(error)
+        return None
+
+    def missing_data(self, job: Job) -> str | None:
+        """The data set that a job needs and this machine lacks."""
+        if job.read_as:
+            path = located(Path(job.read_as.partition(":")[2]), self.data_root)
+            there = job.read_as in CATALOGUE or path.exists()
+        else:
+            there = state(CATALOGUE[job.data], self.data_root).startswith("ready")
+        return None if there else job.read_as or job.data

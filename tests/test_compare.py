@@ -1,0 +1,274 @@
+"""`compare`: the table, what it says, and what it says when it cannot."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import payattention as pa
+from payattention.cli.app import run
+from payattention.data import ImageSet, limited
+from payattention.data.parts import divided
+from payattention.errors import DataError, UsageError
+from payattention.evaluation import pointing
+from payattention.evaluation.comparison import Comparison, compare
+from payattention.evaluation.metrics import METRICS
+from payattention.evaluation.sources import COMBINED
+from payattention.evaluation.verdict import Margin, margins, verdict
+from payattention.map_sheet import map_sheet
+from payattention.models import Classifier, Look
+from payattention.posthoc import METHODS
+from settling import settled
+
+SMALL = 0.0625
+QUICK = ["activation", "grad_cam"]
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("payattention.evaluation.measuring.STEPS", 2)
+
+
+@pytest.fixture
+def attentive() -> Classifier:
+    model = settled(pa.create_model("vgg_att2_concat_pc", 2, SMALL))
+    model.classes = ("dark", "bright")
+    return model
+
+
+@pytest.fixture
+def compared(attentive: Classifier, image_set: ImageSet) -> Comparison:
+    return compare(attentive.train(), image_set, methods=QUICK, costly=6)
+
+
+def rows_of(compared: Comparison) -> list[str]:
+    return [row.name for row in compared.rows]
+
+
+def test_the_table_has_every_row_and_cell(compared: Comparison) -> None:
+    assert rows_of(compared) == [
+        *("layer10", "layer13", "combined"),
+        *("activation layer10", "activation layer13", "activation combined"),
+        *("Grad-CAM layer10", "Grad-CAM layer13", "Grad-CAM combined"),
+        *("random", "all ones", "centred Gaussian"),
+    ]
+    assert (compared.count, compared.costly, compared.left_out) == (32, 6, ())
+    for row in compared.rows:
+        assert row.pictures == 32
+        assert list(row.scores) == list(METRICS)
+        assert all(0 <= score <= 100 for score in row.scores.values())
+        assert row.milliseconds >= 0
+
+
+def test_a_comparison_is_json_and_repeats(compared: Comparison, attentive: Classifier, image_set: ImageSet) -> None:
+    again = compare(attentive, image_set, methods=QUICK, costly=6)
+    assert [row.scores for row in again.rows] == [row.scores for row in compared.rows]
+    json.dumps(asdict(compared), allow_nan=False)
+
+
+def test_the_model_keeps_its_mode(compared: Comparison, attentive: Classifier) -> None:
+    assert attentive.training
+
+
+def test_known_rows(compared: Comparison, attentive: Classifier, image_set: ImageSet) -> None:
+    """The object is an upper left 8x8 of 32x32, a share of 1/16; 10x10 with the pointing game's tolerance."""
+    scores = {row.name: row.scores for row in compared.rows}
+    ones = scores["all ones"]
+    share = pytest.approx(100 / 16, abs=0.01)
+    assert (ones["energy"], ones["jaccard"], ones["average_precision"], ones["entropy"]) == (share, share, share, 100)
+    assert ones["pointing"] == pytest.approx(100 * 100 / 1024, abs=0.01)
+    assert scores["random"]["average_precision"] == pytest.approx(100 / 16, abs=3)
+    hits = pointing(attentive, image_set).hits
+    assert {name: scores[name]["pointing"] for name in ("layer10", "layer13", "combined")} == {
+        name: hits[name] for name in ("layer10", "layer13", "combined")
+    }
+
+
+def test_margins_are_paired(compared: Comparison) -> None:
+    scores = {row.name: row.scores["average_precision"] for row in compared.rows}
+    assert list(compared.margins) == sorted(compared.margins, key=lambda name: compared.margins[name].points)
+    for name, margin in compared.margins.items():
+        assert margin.points == pytest.approx(scores[COMBINED] - scores[name], abs=0.02)
+        assert margin.pictures == 32
+
+
+def test_margins_by_hand() -> None:
+    nan = float("nan")
+    precision = {
+        COMBINED: torch.tensor([0.5, 0.7, nan, 0.9]),
+        "weak": torch.tensor([0.4, 0.4, nan]),  # the first pictures only: 0.1 and 0.3 below
+        "strong": torch.tensor([0.6, 0.8, nan, 1.0]),
+        "random": torch.tensor([0.9, 0.9, 0.9, 0.9]),
+    }
+    kinds = {COMBINED: "trained", "weak": "post-hoc", "strong": "post-hoc", "random": "trivial"}
+    above = margins(precision, kinds)
+    assert above == {"strong": Margin(-10.0, 0.0, 3), "weak": Margin(20.0, 10.0, 2)}
+    assert verdict(above, precision) == (
+        "The trained combined map (70.0 %) does not beat every post-hoc row in pixel average precision. "
+        "Above it: strong by 10.0 ± 0.0 points (3 pictures)."
+    )
+    assert verdict({"weak": above["weak"]}, precision) == (
+        "The trained combined map (70.0 %) beats every post-hoc row in pixel average precision; "
+        "the nearest, weak, lies 20.0 ± 10.0 points (2 pictures) below it."
+    )
+    assert verdict({}, {}).startswith("No trained map was measured")
+    assert verdict({}, precision) == "No post-hoc map was measured."
+
+
+def test_a_costly_method_sees_fewer_pictures(attentive: Classifier, image_set: ImageSet) -> None:
+    pytest.importorskip("captum")
+    result = compare(attentive, image_set.first(8), methods=["grad_cam", "integrated_gradients"], costly=4)
+    pictures = {row.name: row.pictures for row in result.rows}
+    assert pictures["integrated gradients"] == 4
+    assert pictures["Grad-CAM layer13"] == 8
+    assert result.margins["integrated gradients"].pictures == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "own"), [("vgg", []), ("vgg_gap", ["CAM"]), ("vgg_pan", ["layer10", "layer13", "combined"])]
+)
+def test_other_networks(name: str, own: list[str], image_set: ImageSet) -> None:
+    methods = ["cam"] if own == ["CAM"] else ["activation"]
+    result = compare(settled(pa.create_model(name, 2, SMALL)), image_set.first(4), methods=methods, costly=2)
+    assert [row for row in rows_of(result) if not row.startswith("activation")] == [
+        *own,
+        *("random", "all ones", "centred Gaussian"),
+    ]
+    assert bool(result.margins) == (name == "vgg_pan")
+
+
+def test_an_impossible_method_is_left_out_unless_it_was_asked_for(attentive: Classifier, image_set: ImageSet) -> None:
+    few = image_set.first(2)
+    with pytest.raises(UsageError, match="CAM is for networks that classify the mean"):
+        compare(attentive, few, methods=["cam"])
+    with pytest.raises(UsageError, match="unknown post-hoc method 'grad_can'; did you mean 'grad_cam'"):
+        compare(attentive, few, methods=["grad_can"])
+
+
+class Broken(Classifier):
+    """Maps of NaN at one level."""
+
+    levels = ("layer",)
+
+    def look(self, images: torch.Tensor, query: torch.Tensor | None) -> Look:
+        maps = torch.rand(len(images), 4, 4)
+        maps[0] = torch.nan
+        return Look(torch.zeros(len(images), 2), {"layer": maps})
+
+
+def test_maps_of_nan_are_told_and_the_rest_goes_on(image_set: ImageSet) -> None:
+    result = compare(Broken(), image_set.first(4), methods=[])
+    assert rows_of(result) == ["random", "all ones", "centred Gaussian"]
+    assert result.left_out[0].startswith("trained attention: 1 of 4 maps hold NaN or infinite values")
+    assert "No trained map was measured" in result.verdict
+
+
+def test_pictures_without_an_object_are_counted(attentive: Classifier, image_set: ImageSet) -> None:
+    masks = image_set.masks.copy()
+    masks[:10] = False
+    result = compare(attentive, replace(image_set, masks=masks), methods=["activation"], costly=4)
+    assert result.without_object == 10
+    assert result.margins["activation layer13"].pictures == 22
+    ones = next(row for row in result.rows if row.name == "all ones").scores
+    assert ones["average_precision"] == pytest.approx(100 / 16, abs=0.01)
+    assert ones["jaccard"] == pytest.approx(100 / 16 * 22 / 32, abs=0.01)
+
+
+def test_a_set_that_cannot_measure_maps(attentive: Classifier, image_set: ImageSet) -> None:
+    with pytest.raises(UsageError, match="noise has no object masks"):
+        compare(attentive, replace(image_set, masks=None))
+    with pytest.raises(DataError, match="the masks of all 32 pictures of the train split are empty"):
+        compare(attentive, replace(image_set, masks=np.zeros_like(image_set.masks)))
+
+
+def test_the_sheet_shows_the_best_of_each_method(
+    compared: Comparison, attentive: Classifier, image_set: ImageSet
+) -> None:
+    sheet = map_sheet(attentive, image_set, compared, pictures=2)
+    columns = 2 + 3 + 2 + 3  # picture and object, trained, one each of two methods, trivial
+    assert sheet.width == 8 + columns * (136 + 8)
+
+
+def test_a_set_is_divided_evenly_and_whole(image_set: ImageSet) -> None:
+    few, rest = divided(image_set, 6)
+    assert np.array_equal(few.images, limited(image_set, 6).images)
+    assert (few.class_counts == 3).all()
+    both = np.concatenate([few.images, rest.images]).reshape(32, -1)
+    assert len(np.unique(both, axis=0)) == 32
+    assert len(divided(image_set, 32)) == 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path, image_set: ImageSet) -> Path:
+    """`folder:` data with masks: ten pictures of each class."""
+    for k in range(20):
+        for root, pixels in ((tmp_path / "data", image_set.images[k]), (tmp_path / "data/masks", image_set.masks[k])):
+            place = root / image_set.classes[image_set.labels[k]] / f"{k}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(place)
+    return tmp_path / "data"
+
+
+def test_the_verb(attentive: Classifier, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved, out = pa.save(attentive, tmp_path / "run"), tmp_path / "out"
+    command = [
+        "compare",
+        str(saved),
+        "--data",
+        f"folder:{folder}",
+        "--costly",
+        "2",
+        "--methods",
+        "activation, grad_cam",
+    ]
+    assert run([*command, "--out", str(out), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    written = json.loads((out / "compare.json").read_text())
+    assert printed == {"out": str(out), **written}
+    assert written["count"] == 4
+    assert written["rows"][2]["name"] == "combined"
+    with Image.open(out / "compare.png") as sheet:
+        assert sheet.width > 500
+    assert run([*command, "--out", str(tmp_path / "again")]) == 0
+    text = capsys.readouterr().out
+    assert "Grad-CAM layer13" in text
+    assert "pixel AP ↑" in text
+    assert written["verdict"] in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "cifar10"], "cifar10 has no object masks; these have: cluttered_digits"),
+        (["--data", "cluttered_digit"], "did you mean 'cluttered_digits'"),
+        (["--data", "cluttered_digits", "--methods", "gradcam"], "did you mean 'grad_cam'"),
+        (["--data", "cluttered_digits", "--costly", "1"], "'--costly'"),
+    ],
+)
+def test_a_wrong_call_fails_before_any_data_is_read(
+    arguments: list[str], message: str, attentive: Classifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = pa.save(attentive, tmp_path / "run")
+    assert run(["compare", str(saved), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "reading" not in captured.err
+    assert captured.out == ""
+
+
+def test_every_method_of_the_help_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["compare", "--help"]) == 0
+    text = "".join(capsys.readouterr().out.split())
+    assert all(name in text for name in METHODS)
+
+
+def test_the_page_explains_every_row_and_column() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "maps.md").read_text(encoding="utf-8")
+    for metric in METRICS.values():
+        assert f"| {metric.title} | {metric.better or 'neither'} |" in text
+        assert f"{metric.source} |" in text
+    assert all(f"| {method.title} |" in text for method in METHODS.values())

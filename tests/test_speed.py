@@ -1,0 +1,207 @@
+"""Measuring speed: what is counted is right, what cannot be is said, and int8 is the same network."""
+
+import json
+from importlib import import_module
+from typing import Any
+
+import pytest
+import torch
+
+import payattention as pa
+from payattention.cli.app import run
+from payattention.errors import PayAttentionError, UsageError
+from payattention.evaluation.query import total_variation
+from payattention.models import create_model
+from payattention.models.winograd import suitable
+from payattention.speed import Spread, alternated, benchmark, quantised, ratios
+from payattention.speed.arithmetic import flops_per_image
+from payattention.speed.memory import check_fits, needed_bytes, peak_mebibytes
+from settling import settled
+
+SMALL = 0.0625
+MODULE = import_module("payattention.speed.benchmark")  # whose name a function has, too
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "multiply_adds"),
+    [  # convolutions and linear layers of the authors' networks; the weighted sums come on top
+        ("vgg", 100, 313_509_888),
+        ("vgg_gap", 10, 3_738_899_456),
+        ("vgg_att3_concat_pc", 100, 3_787_027_456),
+        ("resnet164", 10, 244_500_992),
+        ("saoyan_vgg_att3", 100, 3_921_401_856),
+    ],
+)
+def test_operations_are_those_counted_by_hand(name: str, classes: int, multiply_adds: int) -> None:
+    with torch.device("meta"):
+        model = create_model(name, classes)
+    counted = flops_per_image(model, 32, training=False)
+    assert counted == pytest.approx(2 * multiply_adds, rel=3e-4)
+    trained = flops_per_image(model, 32, training=True)
+    assert 2.9 * counted < trained <= 3 * counted  # the first layer's input needs no gradient
+
+
+def test_spreads_and_ratios() -> None:
+    assert Spread.of([3.0, 1.0, 2.0]) == Spread(1.0, 2.0, 3.0)
+    assert ratios([4.0, 9.0, 8.0], [2.0, 3.0, 8.0]) == Spread(1.0, 2.0, 3.0)
+
+
+def test_measures_alternate_after_a_round_that_is_forgotten() -> None:
+    calls: list[str] = []
+
+    def named(name: str) -> float:
+        calls.append(name)
+        return float(len(calls))
+
+    found = alternated({"a": lambda: named("a"), "b": lambda: named("b")}, 2)
+    assert calls == ["a", "b"] * 3
+    assert found == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
+
+
+def test_needed_memory_is_what_autograd_keeps() -> None:
+    """A linear layer keeps its input; the forward pass's largest layer and gradients and momentum come on top."""
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = torch.nn.Linear(3 * 8 * 8, 5, bias=False)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.linear(images.flatten(1))
+
+    inputs, outputs = 4 * 192, 4 * 5
+    assert needed_bytes(Net(), 10, 8, training=True) == 10 * (inputs + inputs + outputs) + 2 * 5 * inputs
+    assert needed_bytes(Net(), 10, 8, training=False) == 10 * (inputs + outputs)
+
+
+def test_a_batch_that_cannot_fit_is_refused_before_it_is_made() -> None:
+    with pytest.raises(
+        UsageError, match=r"a batch of 100,000,000 does not fit into memory in training: it needs about"
+    ):
+        benchmark(create_model("vgg_att_pc", 3, SMALL), batch_size=100_000_000)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_memory_that_runs_out_is_explained(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(MODULE, "_action", full)
+    with pytest.raises(UsageError, match=r"a batch of 8 does not fit into memory in training: .* memory"):
+        benchmark(create_model("vgg_att_pc", 3, SMALL), batch_size=8, precision="float32")
+
+
+def test_peak_memory_is_of_the_action_alone() -> None:
+    cpu = torch.device("cpu")
+    before = peak_mebibytes(lambda: None, cpu)
+    if before is None:
+        pytest.skip("this system does not tell")
+    during = peak_mebibytes(lambda: torch.ones(2**26), cpu)  # 256 MiB
+    after = peak_mebibytes(lambda: None, cpu)
+    assert during is not None
+    assert after is not None
+    assert during - before > 200
+    assert during - after > 200
+
+
+@pytest.mark.parametrize("name", pa.list_models())
+def test_every_network_is_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "matrix_peak", lambda *_: 1e9)
+    model = create_model(name, 3, 0.125)  # PyTorch's CPU convolutions of a single channel crash in channels-last memory
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    result = benchmark(model, batch_size=2, precision="float32", seconds=0)
+    wide = ["inference, Winograd"] if suitable(model) else []  # of enough channels, even at this width
+    assert list(result.phases) == ["training", "inference", "inference, folded", *wide]
+    for phase, pace in result.phases.items():
+        assert pace.images_per_second == pytest.approx(2000 / pace.step_ms.median, rel=1e-2)
+        assert pace.step_ms.min <= pace.step_ms.median <= pace.step_ms.max
+        assert pace.percent_of_peak == pytest.approx(1e5 * pace.tflops, abs=10)
+        assert pace.gflop_per_image == pytest.approx(
+            flops_per_image(model, 32, training=phase == "training") / 1e9, abs=1e-3
+        )
+    assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())  # it is left as it was
+
+
+def test_the_verb_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--width", "0.125", "--batch-size", "2", "--seconds", "0", "--phase", "inference", "--json"]
+    assert run(["benchmark", "vgg_att_pc", *arguments]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["provenance"]["command"].startswith("payattention benchmark vgg_att_pc")
+    assert set(result["phases"]) == {"inference", "inference, folded", "inference, Winograd"}
+
+
+def test_the_verb_takes_backbones_and_runs(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["--batch-size", "2", "--seconds", "0", "--precision", "float32"]
+    assert run(["benchmark", "timm:resnet18", "--image-size", "32", *common]) == 0
+    assert "timm:resnet18" in capsys.readouterr().out
+    pa.save(create_model("vgg_att_pc", 3, SMALL), tmp_path / "run")
+    assert run(["benchmark", str(tmp_path / "run"), *common]) == 0
+    assert "vgg_att_pc, width 0.0625" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--precision", "fp16"], "unknown precision 'fp16'"),
+        (["--phase", "train"], "unknown phase 'train'; did you mean 'training'?"),
+        (["--precision", "int8", "--phase", "training"], "int8 is for inference"),
+        (["--precision", "int8", "--compile"], "nothing for torch.compile to compile"),
+        (["--batch-size", "1"], "a batch of 1 cannot be trained on"),
+        (["vgg_at_pc"], "unknown model 'vgg_at_pc'"),
+        (["--image-size", "8"], "images of 8 pixels are too small"),
+        (["timm:resnet18", "--width", "0.5"], "no width scales"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["benchmark", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_emulated_bf16_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "best_precision", lambda _: "32-true")
+    model = create_model("vgg_att_pc", 3, SMALL)
+    result = benchmark(model, batch_size=2, precision="bf16", phases=("inference",), seconds=0)
+    assert "emulated" in result.notes[0]
+
+
+@pytest.mark.parametrize("name", ["vgg_att3_concat_pc", "vgg_pan", "resnet164_att2_concat_pc", "vgg"])
+def test_int8_is_the_same_network(name: str) -> None:
+    pytest.importorskip("onnxruntime")
+    model = settled(create_model(name, 3, 0.125))
+    images = torch.rand(24, 3, 32, 32)
+    twin = quantised(model, images[:16])
+    look = twin.attend(images)  # of another number than it was made with
+    with torch.no_grad():
+        truth = model.attend(images)
+    spread = (truth.logits - truth.logits.mean(0)).std()
+    assert (look.logits - truth.logits).abs().mean() < 0.5 * spread
+    torch.testing.assert_close(twin(images), look.logits)
+    assert tuple(look.maps) == model.levels
+    for level in model.levels:
+        assert total_variation(look.maps[level], truth.maps[level]).mean() < 0.05
+
+
+def test_int8_weights_are_bytes(tmp_path: Any) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = settled(create_model("vgg_att_pc", 3, 0.125))
+    twin = quantised(model, torch.rand(4, 3, 32, 32))
+    network = onnx.load(twin.save(tmp_path / "twin.onnx"))
+    kinds = [tensor.data_type for tensor in network.graph.initializer if len(tensor.dims) == 4]
+    assert kinds.count(onnx.TensorProto.INT8) == 12  # conv2 ... conv13; the dead global branch is gone
+    assert kinds.count(onnx.TensorProto.FLOAT) == 2  # conv1 and u
+
+
+def test_int8_without_its_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(PayAttentionError, match=r"pip install 'payattention\[export\]'"):
+        quantised(create_model("vgg_att_pc", 3, SMALL), torch.rand(2, 3, 32, 32))
+
+
+def test_what_fits_is_not_refused() -> None:
+    check_fits(create_model("vgg_att_pc", 3, SMALL), 4, 32, training=True, device=torch.device("cpu"))
