@@ -74,9 +74,14 @@ def kills() -> str:
 
 
 def speed() -> str:
+    if not (ROOT / "results" / "speed.json").is_file():
+        return "Not measured yet."
     result = _result("speed")
     training, inference = result["training"], result["inference"]
     outside, error = result["outside_the_network"], result["error"]
+    for part in (training, inference, outside):
+        if isinstance(part, str):
+            return f"The run was stopped early; part of it was {part} (`results/speed.json`)."
     note = (
         f"On {result['provenance']['device']} (`{result['provenance']['command']}`, `results/speed.json`; a large "
         f"float32 matrix product reaches {result['matrix_peak_gflops']:.0f} GFLOP/s). Median of the rounds, minimum to "

@@ -106,10 +106,10 @@ def test_peak_memory_is_of_the_action_alone() -> None:
     assert during - after > 200
 
 
-@pytest.mark.parametrize("name", pa.list_models())
-def test_every_network_is_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["vgg", "vgg_gap", "vgg_pan", "vgg_att3_concat_pc", "saoyan_vgg_att3"])
+def test_networks_are_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MODULE, "matrix_peak", lambda *_: 1e9)
-    model = create_model(name, 3, 0.125)  # PyTorch's CPU convolutions of a single channel crash in channels-last memory
+    model = create_model(name, 3, SMALL)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     result = benchmark(model, batch_size=2, precision="float32", seconds=0)
     wide = ["inference, Winograd"] if suitable(model) else []  # of enough channels, even at this width
@@ -179,8 +179,7 @@ def test_int8_is_the_same_network(name: str) -> None:
     look = twin.attend(images)  # of another number than it was made with
     with torch.no_grad():
         truth = model.attend(images)
-    spread = (truth.logits - truth.logits.mean(0)).std()
-    assert (look.logits - truth.logits).abs().mean() < 0.5 * spread
+    assert (look.logits - truth.logits).abs().mean() < 0.15 * truth.logits.std()
     torch.testing.assert_close(twin(images), look.logits)
     assert tuple(look.maps) == model.levels
     for level in model.levels:

@@ -159,7 +159,7 @@ def _take_stock(place: "Workplace", max_hours: float) -> None:
     from payattention.reproduce.stock import write_stock
 
     device = best_device()
-    reasons = {}
+    reasons: dict[str, str] = {}
     for planned in plan(chosen_cells([], []), (0,), place, device, max_hours=max_hours):
         cost = duration(planned.hours) if planned.hours > 1 else "minutes"
         reasons |= dict.fromkeys(planned.cells, planned.obstacle or f"not yet; {cost} on {describe(device)}")

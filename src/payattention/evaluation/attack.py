@@ -96,7 +96,7 @@ def attack(
     clean = np.empty(len(data), np.int64)
     found = {(name, size): np.empty(len(data), np.int64) for name in attacks for size in eps}
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
         for chosen in track(_slices(data, device), "attacking", console=console, disable=console is None):
             images = images_of(data, chosen, device)
             predictions = predicted(model, images)

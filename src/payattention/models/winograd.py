@@ -115,7 +115,7 @@ class WinogradConv2d(nn.Conv2d):
         return self._kept[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_kept"}  # type: ignore[misc]
+        return {name: value for name, value in super().__getstate__().items() if name != "_kept"}
 
 
 class _Winograd(torch.autograd.Function):

@@ -94,8 +94,9 @@ def _in_time(planned: Planned, place: Workplace, end: float | None) -> bool:
 
 def _finished(planned: Planned, place: Workplace) -> bool:
     """Whether a job has its result, and its weights where it is there for those."""
-    wanted = isinstance(planned.job, Training) and not planned.cells
-    return place.has_result(planned.job) and (not wanted or place.has_weights(planned.job))
+    job = planned.job
+    weightless = isinstance(job, Training) and not planned.cells and not place.has_weights(job)
+    return place.has_result(job) and not weightless
 
 
 def _run(job: Job, place: Workplace, claimed: int, end: float | None) -> str:

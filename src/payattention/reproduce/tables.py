@@ -208,11 +208,11 @@ def _table(name: str) -> Table:
 
 
 def _column(name: str, fields: dict[str, Any]) -> Column:
-    lists = {key: tuple(fields.pop(key)) for key in ("arguments", "value") if key in fields}
+    lists: dict[str, Any] = {key: tuple(fields.pop(key)) for key in ("arguments", "value") if key in fields}
     return Column(name, **fields, **lists)
 
 
 def _row(fields: dict[str, Any], columns: Mapping[str, Column]) -> Row:
     published = {key: Published.of(fields.pop(key)) for key in columns if key in fields}
-    lists = {key: tuple(fields.pop(key)) for key in ("arguments", "columns") if key in fields}
+    lists: dict[str, Any] = {key: tuple(fields.pop(key)) for key in ("arguments", "columns") if key in fields}
     return Row(**fields, **lists, published=published)

@@ -144,7 +144,7 @@ def _delicate(network: "ModelProto") -> list[str]:
 def _reader(images: Tensor, batch_size: int = 16) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self.batches: Iterator[Tensor] = iter(images.detach().cpu().float().contiguous().split(batch_size))
 
