@@ -8,6 +8,7 @@ import timm
 import torch
 
 import payattention as pa
+from payattention.cli.app import run
 from payattention.errors import CheckpointError, UsageError
 from payattention.models import check_model, native_size
 
@@ -110,6 +111,19 @@ def test_output_stride_gives_finer_maps(stride: int | None, side: int) -> None:
     assert model.attend(torch.rand(1, 3, 64, 64)).maps["layer4"].shape == (1, side, side)
 
 
+@pytest.mark.parametrize("levels", [1, 2])
+def test_the_final_level_is_what_timms_classifier_averages(levels: int, tmp_path: Path) -> None:
+    network = timm.create_model("tf_efficientnet_lite0").eval()
+    images = torch.rand(2, 3, 64, 96)
+    expected = network.forward_features(images)
+    model = pa.attach(network, 3, levels=levels, deepest="final", compatibility="dp").eval()
+    assert model.levels == ("blocks_4", "final")[-levels:]
+    features = model.trunk.features(images)
+    torch.testing.assert_close(features["final"], expected)
+    assert [values.shape[1] for values in features.values()] == [112, 1280][-levels:]
+    torch.testing.assert_close(pa.load(pa.save(model, tmp_path))(images), model(images))
+
+
 def test_a_picture_of_odd_size_is_scaled_to_whole_strides() -> None:
     model = pa.attach("resnet10t", 2).eval()
     assert model.attend(torch.rand(1, 3, 65, 97)).maps["layer4"].shape == (1, 3, 4)
@@ -194,6 +208,15 @@ class TestMistakes:
         with pytest.raises(UsageError, match="side by side"):
             pa.attach(network, 2)
 
+    @pytest.mark.parametrize("name", ["resnet10t", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "vgg11_bn"])
+    def test_a_backbone_whose_classifier_averages_its_last_stage(self, name: str) -> None:
+        with torch.device("meta"), pytest.raises(UsageError, match=r"no layer of its own .* take deepest='stage'"):
+            pa.attach(name, 2, deepest="final")
+
+    def test_an_unknown_deepest_level(self) -> None:
+        with pytest.raises(UsageError, match="unknown deepest level 'finale'; did you mean 'final'"):
+            pa.attach("resnet10t", 2, deepest="finale")
+
     def test_a_family_without_output_stride(self) -> None:
         with pytest.raises(UsageError, match="output_stride=8"):
             pa.attach("vit_tiny_patch16_224", 2, output_stride=8)
@@ -223,6 +246,27 @@ class TestMistakes:
         monkeypatch.setattr("timm.models._builder.load_state_dict_from_url", unreachable)
         with pytest.raises(CheckpointError, match=r"resnet10t.*\(Name or service.*\).*payattention\[imagenet\]"):
             pa.attach("resnet10t", 2, pretrained=True)
+
+    def test_pretrained_weights_are_fetched_before_the_data_is_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def unreachable(*_: object, **__: object) -> None:
+            raise OSError("no network")
+
+        monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", unreachable)
+        monkeypatch.setattr("timm.models._builder.load_state_dict_from_url", unreachable)
+        monkeypatch.setattr("payattention.cli.reading.read", lambda *_, **__: pytest.fail("read data first"))
+        assert run(["train", "--model", "timm:resnet10t", "--pretrained", "--out", str(tmp_path / "run")]) == 1
+        assert "resnet10t are not on this machine" in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize("name", ["inception_v3", "inception_v4", "inception_resnet_v2"])
+    def test_a_picture_that_unpadded_convolutions_use_up(self, name: str) -> None:
+        with torch.device("meta"):
+            model = pa.attach(name, 2).eval()
+            with pytest.raises(UsageError, match="at least 75x75"):
+                model(torch.rand(1, 3, 74, 80))
+            assert model(torch.rand(1, 3, 75, 80)).shape == (1, 2)
 
 
 def test_native_size() -> None:

@@ -164,6 +164,14 @@ def test_from_the_command_line(image_set: ImageSet, tmp_path: Path, capsys: pyte
     assert '"freeze": true' in capsys.readouterr().out
     assert run(["evaluate", out, "--json"]) == 0
 
+    assert run([*common, "--out", out + "-tuned", "--json", "--set", "levels=1"]) == 0  # by finetune: nothing frozen
+    assert run(["evaluate", out + "-tuned", "--json"]) == 0
+    torch.manual_seed(0)
+    fresh = pa.create_model(NAME, 2, levels=1).trunk.backbone.state_dict()
+    tuned = pa.load(out + "-tuned").trunk.backbone.state_dict()
+    moved = {name for name, values in tuned.items() if not torch.equal(values, fresh[name])}
+    assert {"conv1.0.weight", "layer4.0.conv1.weight"} <= moved  # from the first layer to the last
+
     assert run([*common, "--freeze", "--recipe", "modern", "--out", out + "2"]) == 2
     assert "recipe 'probe'" in capsys.readouterr().err
     assert run(["train", "--freeze", "--out", out + "2"]) == 2

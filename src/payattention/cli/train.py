@@ -138,7 +138,7 @@ def train(
     from payattention.cli.resuming import check_alone, go_on
     from payattention.data import check_name
     from payattention.data.parts import check_share
-    from payattention.models import check_model, native_size
+    from payattention.models import check_model, fetch_pretrained, native_size
     from payattention.preprocessing import check_sizes
     from payattention.training.model_options import model_options
     from payattention.training.recipe import default_recipe, load_recipe
@@ -170,6 +170,8 @@ def train(
     image_size = image_size or native_size(model)
     if frozen:
         chosen.check_frozen()
+    if options.get("pretrained"):
+        fetch_pretrained(model)
     folder = new_folder(out, f"{model.replace(':', '-')}-{data.partition(':')[0]}")
 
     from payattention.evaluation.provenance import Stopwatch

@@ -5,7 +5,7 @@ from payattention.models import pan as _pan  # noqa: F401
 from payattention.models import resnet as _resnet  # noqa: F401
 from payattention.models import saoyan as _saoyan  # noqa: F401
 from payattention.models import vgg as _vgg  # noqa: F401
-from payattention.models.attach import attach, native_size
+from payattention.models.attach import attach, fetch_pretrained, native_size
 from payattention.models.classifier import Classifier, Look, ModelConfig
 from payattention.models.fold import fold
 from payattention.models.prune import prune
@@ -21,6 +21,7 @@ __all__ = [
     "check_model",
     "create_model",
     "entry",
+    "fetch_pretrained",
     "fold",
     "list_models",
     "native_size",

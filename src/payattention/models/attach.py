@@ -11,6 +11,7 @@ from payattention.heads import create_head
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.backbone import any_size, build_backbone, check_backbone, pretrained_cfg
 from payattention.models.classifier import ModelConfig
+from payattention.models.pretrained import create_pretrained
 from payattention.models.registry import Entry, check_num_classes, register_family
 from payattention.models.timm_trunk import TimmTrunk
 from payattention.preprocessing import GivenMeanStd
@@ -40,6 +41,7 @@ def attach(
     dropout: float = 1.0,
     pretrained: bool = False,
     freeze: bool = False,
+    deepest: str = "stage",
     output_stride: int | None = None,
 ) -> AttentiveClassifier:
     """A classifier of `num_classes` classes that attends to a timm backbone's features.
@@ -60,6 +62,8 @@ def attach(
         dropout: Factor on the dropout rates, which are 0.5; 0 switches dropout off.
         pretrained: Whether to start from pre-trained weights (see `payattention.models.pretrained`).
         freeze: Whether the backbone's weights stay as they are.
+        deepest: A name of `payattention.models.timm_trunk.DEEPEST`: "stage", or "final" for the layer that a
+            backbone's own classifier averages, where it has one behind its last stage.
         output_stride: 8 or 16 for finer maps, where the family can dilate its last stages instead of striding.
 
     Raises:
@@ -77,6 +81,7 @@ def attach(
         "dropout": dropout,
         "pretrained": pretrained,
         "freeze": freeze,
+        "deepest": deepest,
         "output_stride": output_stride,
     }
     if isinstance(backbone, str):
@@ -90,7 +95,7 @@ def attach(
     else:
         name, network = _name_of(backbone), backbone
 
-    trunk = TimmTrunk(network, levels, freeze)
+    trunk = TimmTrunk(network, levels, freeze, deepest)
     attention = MultiLevelAttention(
         trunk.local_dims,
         trunk.query_dim,
@@ -116,6 +121,16 @@ def native_size(name: str) -> int | None:
 
     cfg = timm.get_pretrained_cfg(name.removeprefix(PREFIX))
     return int(cfg.input_size[-1]) if cfg else None
+
+
+def fetch_pretrained(name: str) -> None:
+    """Fetches the pre-trained weights of a `timm:NAME`, unless they are on this machine already.
+
+    Raises:
+        UsageError: timm has none for this network.
+        CheckpointError: They cannot be had here.
+    """
+    create_pretrained(name.removeprefix(PREFIX), {})
 
 
 def _name_of(network: nn.Module) -> str:

@@ -5,7 +5,7 @@ Everything here rests on timm's own interface: `create_model`, `feature_info`, `
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,6 +16,8 @@ from payattention.errors import UsageError
 from payattention.models.pretrained import create_pretrained
 
 MAX_LEVELS = 4
+_SMALLEST = {"InceptionV3": 75, "InceptionV4": 75, "InceptionResnetV2": 75}
+"""Pixels below which convolutions without padding leave nothing, where that is more than the last stride."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ def any_size(backbone: nn.Module) -> bool:
     return not pretrained_cfg(backbone).get("fixed_input_size", False)
 
 
+def smallest_size(backbone: nn.Module, stride: int) -> int:
+    """The least height and width in pixels that a network with this last stride takes."""
+    return max(stride, _SMALLEST.get(type(backbone).__name__, 1))
+
+
 def pretrained_cfg(backbone: nn.Module) -> Mapping[str, Any]:
     """timm's configuration of a network: input size, mean, deviation, where its weights are."""
     cfg: Mapping[str, Any] | None = getattr(backbone, "pretrained_cfg", None)
@@ -134,6 +141,26 @@ def taps_of(backbone: nn.Module, levels: int) -> tuple[Tap, ...]:
     if len({tap.name for tap in taps}) < levels:
         raise UsageError(f"{name} gives its features side by side, not one after the other; take levels=1")
     return taps
+
+
+def final_tap(backbone: nn.Module, tap: Tap) -> Tap:
+    """The last stage's tap, moved behind the layer that widens it for the network's own classifier.
+
+    Raises:
+        UsageError: A network whose classifier averages its last stage itself.
+    """
+    cfg, start = pretrained_cfg(backbone), next(backbone.parameters())
+    size = (2 * smallest_size(backbone, tap.stride),) * 2 if any_size(backbone) else cfg["input_size"][1:]
+    with torch.no_grad():
+        final = backbone.eval().forward_features(start.new_zeros(1, 3, *size))  # type: ignore[operator]
+    channels = int(final.shape[1])
+    tokens = final.ndim != 4 or channels == final.shape[2]  # also on a grid, but with the channels last
+    if tokens or channels == tap.channels:
+        raise UsageError(
+            f"{type(backbone).__name__} has no layer of its own between its last stage and its classifier that keeps "
+            "the grid; take deepest='stage'"
+        )
+    return replace(tap, name="final", channels=channels)
 
 
 def is_plain(backbone: nn.Module) -> bool:

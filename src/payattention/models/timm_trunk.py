@@ -4,8 +4,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from payattention.errors import unknown
 from payattention.models.attentive import Features, Trunk
-from payattention.models.backbone import any_size, is_plain, pretrained_cfg, taps_of
+from payattention.models.backbone import any_size, final_tap, is_plain, pretrained_cfg, smallest_size, taps_of
+
+DEEPEST = {
+    "stage": "the last stage's features, as timm lists them",
+    "final": "what a last layer makes of them for the network's own classifier (EfficientNet: 320 to 1,280 channels)",
+}
+"""What the deepest level may be."""
 
 
 class TimmTrunk(Trunk):
@@ -25,21 +32,31 @@ class TimmTrunk(Trunk):
         backbone: A bare timm network; it becomes part of this module, its classifier removed.
         levels: How many depths to tap, the deepest last.
         freeze: Whether the backbone's weights stay as they are.
+        deepest: A name of `DEEPEST`.
     """
 
-    def __init__(self, backbone: nn.Module, levels: int = 2, freeze: bool = False) -> None:
+    def __init__(self, backbone: nn.Module, levels: int = 2, freeze: bool = False, deepest: str = "stage") -> None:
         super().__init__()
+        if deepest not in DEEPEST:
+            raise unknown("deepest level", deepest, DEEPEST)
         taps = taps_of(backbone, levels)
+        self.final = deepest == "final"
+        if self.final:
+            taps = (*taps[:-1], final_tap(backbone, taps[-1]))
         self.names = tuple(tap.name for tap in taps)
         self.indices = [tap.index for tap in taps]
         self.plain = is_plain(backbone)
         self.frozen = freeze
-        self.min_size = max(tap.stride for tap in taps)
+        self.stride = max(tap.stride for tap in taps)
+        self.min_size = smallest_size(backbone, self.stride)
         self.local_dims = {tap.name: tap.channels for tap in taps}
         self.query_dim = taps[-1].channels
         self.only_size = None if any_size(backbone) else tuple(pretrained_cfg(backbone)["input_size"][1:])
 
-        backbone.prune_intermediate_layers(self.indices, prune_norm=not self.plain)  # type: ignore[operator]
+        behind = self.plain or self.final  # what lies behind the last stage is needed, except the classifier
+        backbone.prune_intermediate_layers(self.indices, prune_norm=not behind, prune_head=not self.final)  # type: ignore[operator]
+        if self.final:
+            backbone.reset_classifier(0, "")  # type: ignore[operator]
         self.backbone = backbone.requires_grad_(not freeze)
         self.norms = nn.ModuleDict({name: nn.BatchNorm2d(dim) for name, dim in self.local_dims.items()})
         self.to_query: nn.Module | None = nn.Linear(self.query_dim, self.query_dim)
@@ -58,8 +75,11 @@ class TimmTrunk(Trunk):
             indices=self.indices,
             norm=self.plain,
             output_fmt="NCHW",
-            intermediates_only=True,
+            intermediates_only=not self.final,
         )
+        if self.final:
+            last, found = found
+            found[-1] = last
         return dict(zip(self.names, found, strict=True))
 
     def complete(self, features: dict[str, Tensor]) -> Features:
@@ -79,7 +99,7 @@ class TimmTrunk(Trunk):
 
     def _fitted(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 H W"]:
         height, width = images.shape[2:]
-        size = self.only_size or tuple(-(-side // self.min_size) * self.min_size for side in (height, width))
+        size = self.only_size or tuple(-(-side // self.stride) * self.stride for side in (height, width))
         if size == (height, width):
             return images
         return F.interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
