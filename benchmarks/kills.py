@@ -59,6 +59,8 @@ def begin(out: Path, data: ImageSet) -> None:
 
 
 def begin_or_resume(out: Path, data: ImageSet) -> None:
+    if (out / "result.json").exists():
+        return  # killed while it tidied up: there is nothing left to do
     if (out / "config.json").exists():
         resume(out, data, data)
     else:  # killed before there was a run
@@ -113,11 +115,11 @@ def place_of(out: Path) -> str:
     return "between two snapshots" if any(snapshots.glob("step-*")) else "before the first snapshot"
 
 
-def outcome(out: Path) -> tuple[list[str], bytes, list[tuple[float, ...]]]:
-    """The files' names, the weights' file, and the metrics but for the times."""
+def outcome(out: Path) -> tuple[bytes, list[tuple[float, ...]]]:
+    """The weights' file, and the metrics but for the times."""
     curve = json.loads((out / "result.json").read_text())["curve"]
     metrics = [tuple(line[name] for name in ("epoch", "step", "loss", "train_error", "lr")) for line in curve]
-    return sorted(file.name for file in out.iterdir()), (out / "model.safetensors").read_bytes(), metrics
+    return (out / "model.safetensors").read_bytes(), metrics
 
 
 def main() -> None:
