@@ -130,6 +130,7 @@ PAGES = {
     DOCS / "attacks.md": {"attacks": attacks},
     DOCS / "data.md": {"data": data},
     DOCS / "maps.md": {"compare": compare, "hard": hard},
+    DOCS / "resuming.md": {"kills": kills},
     DOCS / "segmentation.md": {"segment": segment},
     DOCS / "speed.md": {"speed": speed},
 }

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from payattention.speed.timing import repeated
 
 _COUNTED = 2  # images; a batch norm of a single one has no deviation
-_SIDES = {"cpu": 2048, "cuda": 8192}
+_SIDES = {"cpu": 1024, "cuda": 8192}
 
 
 def flops_per_image(model: nn.Module, image_size: int, *, training: bool) -> float:
