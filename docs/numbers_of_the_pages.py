@@ -64,6 +64,8 @@ def attacks() -> str:
 
 
 def kills() -> str:
+    if not (ROOT / "results" / "kills.json").is_file():
+        return "Not measured yet."
     result = _result("kills")
     writing = result["killed"].get("while a snapshot was written", 0)
     return (
