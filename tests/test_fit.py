@@ -54,3 +54,10 @@ def test_a_compiled_network_trains_alike_and_keeps_the_names_of_its_state(
     assert states[0].keys() == states[1].keys()
     for name in states[0]:
         torch.testing.assert_close(states[0][name], states[1][name], msg=name)
+
+
+def test_the_narrowest_resnet_trains(image_set: ImageSet, tmp_path: Path) -> None:
+    """Its blocks have a single channel, where PyTorch 2.15 dies of a bus error in channels-last memory."""
+    chosen = Recipe(summary="test", epochs=1, batch_size=16)
+    model = new_model("resnet164", image_set, chosen, width=0.0625)
+    assert len(fit(model, image_set, chosen, out=tmp_path)) == 1

@@ -218,12 +218,18 @@ def _ready(
 ) -> tuple[nn.Module, DeviceSet | FeatureSet]:
     """What is trained, and on what: the model on images, or what follows a frozen backbone on its features."""
     if not is_frozen(model):
-        return model.to(memory_format=torch.channels_last), DeviceSet.of(data, device)
+        return model.to(memory_format=_memory_format(model)), DeviceSet.of(data, device)
     if console is not None:
         console.print("running the frozen backbone over the pictures, once")
     mirrored = recipe.mirror and data.mirror
     features = FeatureSet.of(model, data, device, kept, mirrored=mirrored)
     return FeatureClassifier(model), features
+
+
+def _memory_format(model: nn.Module) -> torch.memory_format:
+    """Channels-last, the faster one; but there PyTorch's convolution of a single channel can crash the process."""
+    single = any(isinstance(m, nn.Conv2d) and m.in_channels == 1 for m in model.modules())
+    return torch.contiguous_format if single else torch.channels_last
 
 
 @contextmanager
