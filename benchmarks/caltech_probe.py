@@ -45,7 +45,6 @@ VARIANTS = {
     "additive": ["compatibility=additive", "head_norm=false"],
     "dp": ["compatibility=dp", "head_norm=false"],
     "pc, sigmoid": ["compatibility=pc", "normaliser=sigmoid"],
-    "additive, sigmoid": ["compatibility=additive", "normaliser=sigmoid"],
 }
 """Options of the network by what the table calls them; the rest is as the recipe `probe` has it."""
 _Mask = NDArray[np.bool_]
