@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from payattention.data import ImageSet
+from payattention.models.modes import evaluating
 from payattention.training.averaging import Averaging, settle
 from payattention.training.fit import fit, new_model
-from payattention.training.modes import evaluating
 from payattention.training.recipe import Recipe
 
 

@@ -14,7 +14,7 @@ from payattention.evaluation.sources import sources
 from payattention.machine import best_device
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
-from payattention.posthoc.watching import evaluating
+from payattention.models.modes import evaluating
 
 PICTURES = 6
 _CELL = 136  # pixels: the longest title fits over it

@@ -25,7 +25,7 @@ from payattention.evaluation.sources import Kind, sources
 from payattention.evaluation.verdict import Margin, margins, verdict
 from payattention.machine import best_device
 from payattention.models import Classifier
-from payattention.posthoc.watching import evaluating
+from payattention.models.modes import evaluating
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
+from payattention.models.modes import evaluating
 from payattention.posthoc.requirements import class_maps, need
-from payattention.posthoc.watching import evaluating
 
 
 @torch.no_grad()

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from payattention.models import Classifier
+from payattention.models.modes import evaluating
 from payattention.posthoc.requirements import captum, need
-from payattention.posthoc.watching import evaluating
 
 
 @torch.enable_grad()

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from payattention.models import Classifier
+from payattention.models.modes import evaluating
 from payattention.posthoc.requirements import layers, need, torchcam
-from payattention.posthoc.watching import evaluating
 
 
 @torch.no_grad()

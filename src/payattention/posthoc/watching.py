@@ -8,19 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from payattention.models import Classifier
+from payattention.models.modes import evaluating
 from payattention.posthoc.requirements import layers, need
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; then every module has the mode that it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from payattention.training.modes import evaluating
+from payattention.models.modes import evaluating
 
 
 class Averaging(Callback):

@@ -16,8 +16,8 @@ from payattention.drawing import contact_sheet, overlay
 from payattention.files import write_picture
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier, Look
+from payattention.models.modes import evaluating
 from payattention.training.board import Board
-from payattention.training.modes import evaluating
 
 FOLDER = "sheets"
 _PICTURES = 8

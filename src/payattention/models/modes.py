@@ -1,4 +1,4 @@
-"""A look in evaluation mode that training does not notice."""
+"""A look in evaluation mode that whoever is training does not notice."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
