@@ -10,6 +10,8 @@ from payattention.cli.options import (
     LimitOption,
     OutOption,
     RunArgument,
+    RunDataOption,
+    SplitOption,
     StrictOption,
     new_folder,
     numbers,
@@ -32,12 +34,9 @@ RandomStartOption = Annotated[bool, typer.Option(help="Whether pgd starts at a r
 
 def attack(
     run: RunArgument,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Data set; by default the one the run was trained on.", show_default=False),
-    ] = None,
+    data: RunDataOption = None,
     data_root: DataRootOption = None,
-    split: Annotated[str, typer.Option(help="train or test; some sets have others, too.")] = "test",
+    split: SplitOption = "test",
     limit: LimitOption = None,
     strict: StrictOption = False,
     eps: EpsOption = "1,2,4,8,16",

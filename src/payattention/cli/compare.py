@@ -11,6 +11,7 @@ from payattention.cli.options import (
     LimitOption,
     OutOption,
     RunArgument,
+    SplitOption,
     StrictOption,
     new_folder,
 )
@@ -26,7 +27,7 @@ def compare(
         typer.Option(help="Data set with masks; by default the one the run was trained on.", show_default=False),
     ] = None,
     data_root: DataRootOption = None,
-    split: Annotated[str, typer.Option(help="train or test; some sets have others, too.")] = "test",
+    split: SplitOption = "test",
     classes: ClassesOption = None,
     limit: LimitOption = None,
     costly: Annotated[

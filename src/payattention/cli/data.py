@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from payattention.cli.options import DataRootOption, JsonOption, StrictOption, picture_file
+from payattention.cli.options import DataRootOption, JsonOption, SplitOption, StrictOption, picture_file
 
 
 def data(
@@ -13,7 +13,7 @@ def data(
         str | None,
         typer.Argument(metavar="[NAME]", help="A data set; without it, all are listed.", show_default=False),
     ] = None,
-    split: Annotated[str, typer.Option(help="train or test; some sets have others, too.")] = "train",
+    split: SplitOption = "train",
     image_size: Annotated[
         int | None, typer.Option(help="Side of the images in pixels; by default the data's own.")
     ] = None,

@@ -10,18 +10,17 @@ from payattention.cli.options import (
     JsonOption,
     LimitOption,
     RunArgument,
+    RunDataOption,
+    SplitOption,
     StrictOption,
 )
 
 
 def evaluate(
     run: RunArgument,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Data set; by default the one the run was trained on.", show_default=False),
-    ] = None,
+    data: RunDataOption = None,
     data_root: DataRootOption = None,
-    split: Annotated[str, typer.Option(help="train or test; some sets have others, too.")] = "test",
+    split: SplitOption = "test",
     classes: ClassesOption = None,
     limit: LimitOption = None,
     balance: Annotated[

@@ -15,6 +15,10 @@ RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder or .safetensors file.", show_default=False)
 ]
 DataOption = Annotated[str, typer.Option(help="Data set, of `payattention data`; or folder:PATH, parquet:PATH.")]
+RunDataOption = Annotated[
+    str | None, typer.Option(help="Data set; by default the one the run was trained on.", show_default=False)
+]
+SplitOption = Annotated[str, typer.Option(help="train or test; some sets have others, too.")]
 DataRootOption = Annotated[
     Path | None,
     typer.Option(

@@ -13,6 +13,7 @@ from payattention.cli.options import (
     LimitOption,
     OutOption,
     RunArgument,
+    SplitOption,
     new_folder,
 )
 
@@ -28,13 +29,14 @@ _CLASSES = 12  # at most so many are printed
 def segment(
     run: RunArgument,
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Data set with object masks: cluttered_digits, object_discovery (the paper's), oxford_pets, "
-            "cub200_whole, folder:PATH; or, with --masks, a folder of pictures.",
+            "cub200_whole, folder:PATH; or, with --masks, a folder of pictures. By default the one the run was "
+            "trained on.",
             show_default=False,
         ),
-    ],
+    ] = None,
     masks: Annotated[
         Path | None,
         typer.Option(
@@ -47,7 +49,7 @@ def segment(
         typer.Option(help="Value of the masks' pixels on the object, with --masks; by default any but 0."),
     ] = None,
     data_root: DataRootOption = None,
-    split: Annotated[str, typer.Option(help="train or test; some sets have others, too.")] = "test",
+    split: SplitOption = "test",
     size: Annotated[
         int | None,
         typer.Option(
@@ -92,8 +94,10 @@ def segment(
     from payattention.checkpoint import load
     from payattention.cli.output import print_json, progress_console
     from payattention.evaluation.segment import check_can_segment
+    from payattention.experiment import trained_on
     from payattention.segment_gallery import segment_gallery
 
+    data = data or trained_on(run)
     _check(data, masks, foreground, split, tune)
     model = load(run)
     check_can_segment(model, size=size, true_class=true_class, refine=crf)
