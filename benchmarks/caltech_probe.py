@@ -33,9 +33,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import payattention as pa
+from payattention.evaluation.metrics import jaccard, otsu_masks
 from payattention.evaluation.provenance import Stopwatch
+from payattention.evaluation.trivial import centred_gaussian
 from payattention.files import replacing, write_json
-from payattention.maps import otsu_mask
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "probe.md"
@@ -90,14 +91,10 @@ def pets(archive: Path, part: str) -> list[tuple[Image.Image, _Mask]]:
         return found
 
 
-def jaccard(mask: _Mask, truth: _Mask) -> float:
-    """Intersection over union of two masks, not both empty."""
-    return float((mask & truth).sum() / (mask | truth).sum())
-
-
 def mean_jaccard(mask_of: Callable[[Image.Image], _Mask], pictures: list[tuple[Image.Image, _Mask]]) -> float:
     """Mean Jaccard index over pictures, in per cent."""
-    return round(100 * float(np.mean([jaccard(mask_of(picture), truth) for picture, truth in pictures])), 2)
+    pairs = [(torch.from_numpy(mask_of(picture))[None], torch.from_numpy(truth)[None]) for picture, truth in pictures]
+    return round(100 * float(np.mean([jaccard(*pair).item() for pair in pairs])), 2)
 
 
 def mask_by(model: pa.Classifier, picture: Image.Image) -> _Mask:
@@ -109,9 +106,8 @@ def whole(picture: Image.Image) -> _Mask:
 
 
 def centred(picture: Image.Image) -> _Mask:
-    """Otsu's mask of a Gaussian about the centre, its deviation a quarter of each side."""
-    rows, columns = (torch.linspace(-2, 2, 2 * side + 1)[1::2] for side in (picture.height, picture.width))
-    return otsu_mask(torch.exp(-(rows[:, None] ** 2 + columns**2) / 2)).numpy()
+    """Otsu's mask of a Gaussian about the centre."""
+    return otsu_masks(centred_gaussian(1, picture.height, picture.width))[0].numpy()
 
 
 def page(result: dict[str, Any]) -> str:

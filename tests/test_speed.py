@@ -170,9 +170,13 @@ def test_emulated_bf16_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "emulated" in result.notes[0]
 
 
-@pytest.mark.parametrize("name", ["vgg_att3_concat_pc", "vgg_pan", "vgg"])
+DEEP = pytest.mark.xfail(strict=True, reason="164 untrained layers multiply int8's rounding (docs/speed.md)")
+
+
+@pytest.mark.parametrize(
+    "name", ["vgg_att3_concat_pc", "vgg_pan", pytest.param("resnet164_att2_concat_pc", marks=DEEP), "vgg"]
+)
 def test_int8_is_the_same_network(name: str) -> None:
-    """Not so an untrained ResNet-164, whose 164 random layers multiply int8's rounding."""
     pytest.importorskip("onnxruntime")
     model = settled(create_model(name, 3, 0.125))
     images = torch.rand(24, 3, 32, 32)
