@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ from payattention.errors import CheckpointError, DataError, PayAttentionError, U
 from payattention.experiment import resume, train_and_test
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe, load_recipe
-from payattention.training.resuming import EVERY
+from payattention.training.resuming import EVERY, _set_random_state
 from payattention.training.snapshot import written
 from payattention.training.stopping import Stopped
 
@@ -328,6 +329,14 @@ def test_the_benchmark_of_kills(tmp_path: Path) -> None:
     result = json.loads(out.read_text())
     assert result["kills"] == result["bit_equal"] == 3
     assert sum(result["killed"].values()) == 3
+
+
+def test_each_of_several_processes_gets_its_own_random_numbers_back() -> None:
+    states = [torch.manual_seed(seed).get_state() for seed in (1, 2)]
+    torch.manual_seed(3)
+    second = SimpleNamespace(global_rank=1, strategy=SimpleNamespace(root_device=torch.device("cpu")))
+    _set_random_state(second, {"cpu": torch.stack(states)})
+    assert torch.equal(torch.get_rng_state(), states[1])
 
 
 def test_only_runs_can_be_resumed_from_python(tmp_path: Path, image_set: ImageSet) -> None:

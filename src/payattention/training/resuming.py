@@ -189,6 +189,6 @@ def _of_all(trainer: Trainer, state: Tensor) -> Tensor:
 def _set_random_state(trainer: Trainer, states: Mapping[str, Tensor]) -> None:
     if trainer.global_rank >= len(states["cpu"]):
         return  # there are more processes than there were: this one's stream is new
-    torch.set_rng_state(states["cpu"][trainer.global_rank])
+    torch.set_rng_state(states["cpu"][trainer.global_rank].clone())  # given a view of a row, PyTorch dies
     if "cuda" in states and trainer.strategy.root_device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"][trainer.global_rank])
+        torch.cuda.set_rng_state(states["cuda"][trainer.global_rank].clone())
