@@ -123,8 +123,8 @@ def _training(options: argparse.Namespace, precision: str) -> dict[str, Any]:
         {
             "theirs": lambda: seconds_of(their_steps, CPU),
             "their log": lambda: seconds_of(lambda: loop.log(*batch), CPU),
-            "ours": lambda: fit_seconds(_ours(options, data), data, options.batch, precision),
-            "ours, Winograd": lambda: fit_seconds(winograd(_ours(options, data)), data, options.batch, precision),
+            "ours": lambda: fit_seconds(_ours(options, data), data, options.batch, precision, False),
+            "ours, Winograd": lambda: fit_seconds(_ours(options, data), data, options.batch, precision, True),
         },
         options.rounds,
     )
@@ -262,7 +262,7 @@ def gpu() -> dict[str, Any] | str:
     }
 
 
-def fit_seconds(model: Classifier, data: ImageSet, batch_size: int, precision: str) -> float:
+def fit_seconds(model: Classifier, data: ImageSet, batch_size: int, precision: str, by_winograd: bool) -> float:
     """Seconds of one epoch on the CPU, as `payattention train` trains."""
     recipe = load_recipe("paper", LIKE_THEIRS | {"batch_size": batch_size})
     with (
@@ -270,7 +270,7 @@ def fit_seconds(model: Classifier, data: ImageSet, batch_size: int, precision: s
         patch("payattention.training.fit.best_device", return_value=CPU),
         patch("payattention.training.fit.best_precision", return_value=precision),
     ):
-        return fit(model, data, recipe, out=Path(folder))[0]["seconds"]
+        return fit(model, data, recipe, out=Path(folder), winograd=by_winograd)[0]["seconds"]
 
 
 def _ours(options: argparse.Namespace, data: ImageSet) -> Classifier:

@@ -28,7 +28,7 @@ from payattention.invocation import program
 from payattention.machine import best_device, best_precision
 from payattention.models import Classifier
 from payattention.processes import Processes, here
-from payattention.training.fit import METRICS, check_compiled, fit, new_model
+from payattention.training.fit import METRICS, check_compiled, convolutions_of, fit, new_model
 from payattention.training.recipe import Recipe
 from payattention.training.resuming import EVERY, FOLDER, Snapshots
 from payattention.training.snapshot import SnapshotError, written
@@ -53,6 +53,7 @@ def train_and_test(
     reading: Mapping[str, Any] | None = None,
     save_every: int = EVERY,
     compiled: bool = False,
+    winograd: bool = True,
     init_from: Path | None = None,
     tensorboard: bool = False,
     sheet_every: int = 0,
@@ -77,6 +78,7 @@ def train_and_test(
         reading: How to read the two sets again; kept in `config.json` for whoever resumes the run.
         save_every: Steps between two snapshots within an epoch.
         compiled: Whether to compile the network for training.
+        winograd: Whether Winograd's algorithm may do the convolutions where it is faster: CPU, float32, not compiled.
         init_from: A saved model whose weights it begins with, where they fit (`payattention.warm_start`).
         tensorboard: Whether to write for TensorBoard.
         sheet_every: Epochs from one sheet of attention maps to the next, of the same few pictures of the test split,
@@ -110,6 +112,7 @@ def train_and_test(
         "processes": here().count,
         "save_every": save_every,
         "compiled": compiled,
+        "convolutions": convolutions_of(network, winograd=winograd, compiled=compiled),
         "tensorboard": tensorboard,
         "sheet_every": sheet_every,
     }
@@ -215,6 +218,7 @@ def _trained(
             console=console,
             snapshots=snapshots,
             compiled=config["compiled"],
+            winograd=config.get("convolutions") == "winograd",  # runs from before there was a choice did without
             views=Views(config.get("tensorboard", False), config.get("sheet_every", 0), test),
         )
         if here().first:

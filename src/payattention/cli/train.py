@@ -115,6 +115,14 @@ def train(
             "--compile", help="Compile the network first (minutes): for long runs on a GPU, or with a C++ compiler."
         ),
     ] = False,
+    no_winograd: Annotated[
+        bool,
+        typer.Option(
+            "--no-winograd",
+            help="Leave all convolutions to PyTorch. By default Winograd's algorithm does those that it makes faster: "
+            "on a CPU in float32, the same to rounding.",
+        ),
+    ] = False,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -198,6 +206,7 @@ def train(
         reading=wanted.anywhere(),
         save_every=save_every,
         compiled=compile_,
+        winograd=not no_winograd,
         init_from=init_from,
         tensorboard=tensorboard,
         sheet_every=sheet_every,

@@ -10,7 +10,9 @@ while they are used.
 """
 
 import copy
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +28,8 @@ _CACHE = 16 * 2**20
 """Bytes of transformed input at a time: more falls out of a processor's cache."""
 _MIN_CHANNELS = 64
 """Below, the transforms cost more than the products save."""
+_PRODUCTS, _TRANSFORMS, _WEIGHTS = 42, 6500, 10
+"""Measured costs in training: see `faster_in_training`."""
 
 # B^T, G and A^T
 _B = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0),
@@ -63,12 +67,39 @@ def winograd(model: Classifier) -> Classifier:
     return fast
 
 
+@contextmanager
+def by_winograd(model: nn.Module) -> Iterator[None]:
+    """While it is entered, a model's own convolutions are trained by Winograd's algorithm wherever that is faster.
+
+    In place: the modules, their parameters and the names of both stay what they are, so whatever holds them, an
+    optimizer or a hook, needs no telling.
+    """
+    convolutions = [model.get_submodule(name) for name in suitable_in_training(model)]
+    for convolution in convolutions:
+        convolution.__class__ = WinogradConv2d
+    try:
+        yield
+    finally:
+        for convolution in convolutions:
+            convolution.__class__ = nn.Conv2d
+            convolution.__dict__.pop("_kept", None)
+
+
 def suitable(model: nn.Module) -> list[str]:
     """Names of the convolutions that it is faster for."""
     return [name for name, module in model.named_modules() if _suits(module)]
 
 
-def _suits(module: nn.Module) -> bool:
+def suitable_in_training(model: nn.Module) -> list[str]:
+    """Names of the convolutions that it trains faster, given pictures enough."""
+    return [name for name, module in model.named_modules() if _suits(module) and _may_pay(module)]
+
+
+def _may_pay(conv: nn.Conv2d) -> bool:
+    return faster_in_training((2**20, conv.in_channels, TILE, TILE), conv.out_channels)
+
+
+def _suits(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     return (
         type(module) is nn.Conv2d
         and module.kernel_size == (3, 3)
@@ -78,6 +109,22 @@ def _suits(module: nn.Module) -> bool:
         and module.groups == 1
         and min(module.in_channels, module.out_channels) >= _MIN_CHANNELS
     )
+
+
+def faster_in_training(shape: Sequence[int], out_channels: int) -> bool:
+    """Whether both passes over images of a shape (n, c, h, w) cost a tenth less than those of a direct convolution.
+
+    Counted in multiplications for each pair of an input and an output channel. The direct way takes 9 for each pixel,
+    Winograd's 36 for each tile; besides, it transforms the tiles of each channel, and the weights once a batch. The
+    figures were fitted to times measured on one core with AVX2, from 4x4 to 32x32 pixels, 16 to 512 channels and 4 to
+    64 images. They do not depend on the machine or its load, so that a run which goes on elsewhere computes what it
+    would have.
+    """
+    count, in_channels, height, width = shape
+    tiles = count * -(-height // TILE) * -(-width // TILE)
+    channels = 2 / (1 / in_channels + 1 / out_channels)
+    cost = tiles * (_PRODUCTS + _TRANSFORMS / channels) + _WEIGHTS * channels
+    return cost < 0.9 * 9 * count * height * width
 
 
 class WinogradConv2d(nn.Conv2d):
@@ -102,10 +149,11 @@ class WinogradConv2d(nn.Conv2d):
             return y
         return convolved(images, self._transformed(), self.bias)
 
-    @staticmethod
-    def _pays(images: Tensor) -> bool:
+    def _pays(self, images: Tensor) -> bool:
         plain = images.device.type == "cpu" and images.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        return plain and min(images.shape[2:]) >= TILE and not torch.compiler.is_compiling()
+        if not plain or min(images.shape[2:]) < TILE or torch.compiler.is_compiling():
+            return False
+        return not torch.is_grad_enabled() or faster_in_training(images.shape, self.out_channels)
 
     def _transformed(self) -> Float[Tensor, "36 c d"]:
         """The transformed weights, kept until the weights change."""

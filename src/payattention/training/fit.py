@@ -4,7 +4,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,7 @@ from payattention.machine import best_device, best_precision
 from payattention.models import Classifier, create_model
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.timm_trunk import TimmTrunk
+from payattention.models.winograd import by_winograd, suitable_in_training
 from payattention.preprocessing import Preprocessing, check_sizes
 from payattention.processes import Processes, here
 from payattention.training.averaging import Averaging, settle
@@ -73,6 +74,7 @@ def fit(
     console: Console | None = None,
     snapshots: Snapshots | None = None,
     compiled: bool = False,
+    winograd: bool = True,
     views: Views = NO_VIEWS,
 ) -> list[dict[str, float]]:
     """Trains a model in place, in the machine's best precision, and leaves it in evaluation mode.
@@ -92,6 +94,7 @@ def fit(
         console: Where the progress bar goes.
         snapshots: Saves the run on its way, and begins where it was saved.
         compiled: Whether to compile the network (`torch.compile`).
+        winograd: Whether Winograd's algorithm may do the convolutions where it is faster (see `convolutions_of`).
         views: What else to show of the run.
 
     Returns:
@@ -103,6 +106,7 @@ def fit(
         PayAttentionError: The loss is no longer finite.
     """
     device, processes = best_device(), here()
+    how = convolutions_of(model, winograd=winograd, compiled=compiled)
     processes.check_batch(min(recipe.batch_size, len(data)))
     if device.type == "cuda":
         torch.cuda.set_device(processes.local_rank)
@@ -124,13 +128,14 @@ def fit(
     module = TrainingModule(network, resident, recipe, seed, start, processes)
     module.train()  # Lightning leaves the mode as it finds it
     try:
-        with _quiet_lightning(), _compiled(network, compiled):
+        with _quiet_lightning(), _compiled(network, compiled), _convolving(network, how):
             trainer = _trainer(device, _strategy(model, processes), processes, recipe.epochs, callbacks)
             begin_at(trainer, start)
             trainer.fit(module)
         if averaging is not None:
             averaging.take_over()
-            settle(network.to(device).train(), _as_they_are(resident, recipe, seed, device))
+            with _convolving(network, how):
+                settle(network.to(device).train(), _as_they_are(resident, recipe, seed, device))
     except SystemExit:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from None
     finally:
@@ -147,6 +152,21 @@ def _as_they_are(
     """The training pictures, or their features, in batches as of another epoch, but without any augmentation."""
     plain = replace(recipe, mirror=False, shift=0, cutout=0, sizes=(1.0,))
     return (move_data_to_device(inputs, device) for inputs, _ in resident.epoch(plain, seed, recipe.epochs))
+
+
+def convolutions_of(model: Classifier, *, winograd: bool = True, compiled: bool = False) -> str:
+    """How a model's convolutions are trained on this machine: "winograd", or "direct" as PyTorch does them.
+
+    Winograd's algorithm is for the CPU in float32; of the convolutions that it can do, it does those whose batch,
+    pictures and channels make it faster (`payattention.models.winograd.faster_in_training`).
+    """
+    device = best_device()
+    plain = device.type == "cpu" and best_precision(device) == "32-true" and not compiled
+    return "winograd" if winograd and plain and not is_frozen(model) and suitable_in_training(model) else "direct"
+
+
+def _convolving(network: nn.Module, how: str) -> AbstractContextManager[None]:
+    return by_winograd(network) if how == "winograd" else nullcontext()
 
 
 def check_compiled(compiled: bool) -> None:
