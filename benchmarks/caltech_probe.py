@@ -3,7 +3,7 @@
 `python benchmarks/caltech_probe.py [--seed N]` measures and writes results/caltech_probe.json (with another seed than
 0: caltech_probe-seedN.json) and docs/probe.md; `python benchmarks/caltech_probe.py --render` only writes the page
 again. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip` and `oxford-iiit-pet-3breeds.zip`, and the extra
-`imagenet`.
+`imagenet`. The trained models stay in `runs/caltech-NAME-seedN`, and what was there before goes.
 
 1. Caltech-101, 30 pictures of each of its 101 classes: the first 15 in order of name to train, the last 15 to test.
    The time is that of the whole command `payattention train`, from the start of the program to its result.
@@ -15,6 +15,7 @@ again. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip` and `oxford-i
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,14 +41,24 @@ from payattention.files import replacing, write_json
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "probe.md"
-OPTIONS = ("--model", "timm:tf_efficientnet_lite0", "--pretrained", "--freeze")
+OPTIONS = [
+    "--model",
+    "timm:tf_efficientnet_lite0",
+    "--pretrained",
+    "--freeze",
+    "--crop-mode",
+    "squash",
+    "--set",
+    "deepest=final",
+]
 VARIANTS = {
-    "pc": ["compatibility=pc", "head_norm=false"],
-    "additive": ["compatibility=additive", "head_norm=false"],
-    "dp": ["compatibility=dp", "head_norm=false"],
-    "pc, sigmoid": ["compatibility=pc", "normaliser=sigmoid"],
+    "pc": ["compatibility=pc", "normaliser=sigmoid"],
+    "additive": ["compatibility=additive", "normaliser=sigmoid"],
+    "dp": ["compatibility=dp", "normaliser=sigmoid"],
+    "pc, softmax": ["compatibility=pc"],
 }
 """Options of the network by what the table calls them; the rest is as the recipe `probe` has it."""
+RUNS = ROOT / "runs"
 _Mask = NDArray[np.bool_]
 
 
@@ -73,7 +84,7 @@ def train(data: Path, out: Path, options: Sequence[str], seed: int) -> dict[str,
     )
     seconds = time.perf_counter() - start
     result: dict[str, Any] = json.loads(done.stdout)
-    shown = [part.replace(str(data), "CALTECH").replace(str(out), "RUN") for part in arguments]
+    shown = [part.replace(str(data), "CALTECH").replace(str(out), f"runs/{out.name}") for part in arguments]
     return {**result, "command": " ".join(["payattention", *shown]), "seconds_of_the_whole_command": round(seconds, 1)}
 
 
@@ -153,8 +164,9 @@ def measured(seed: int) -> Iterator[dict[str, Any]]:
     pets_seen = {"pictures": len(pictures), "baselines_mean_jaccard": baselines}
     with tempfile.TemporaryDirectory() as folder:
         unpack_caltech(data / "caltech101-30perclass.zip", Path(folder, "caltech"))
-        for number, (name, options) in enumerate(VARIANTS.items()):
-            out = Path(folder, f"run{number}")
+        for name, options in VARIANTS.items():
+            out = RUNS / f"caltech-{name.replace(', ', '-')}-seed{seed}"
+            shutil.rmtree(out, ignore_errors=True)
             result = train(Path(folder, "caltech"), out, options, seed)
             models[name] = {
                 "caltech101": {"test_images": result["test"]["count"], "accuracy": 100 - result["test"]["error"]},

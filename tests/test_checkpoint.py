@@ -17,10 +17,10 @@ from payattention.models import Classifier
 
 def test_everything_a_model_was_trained_with_comes_back(model: Classifier, tmp_path: Path) -> None:
     model.preprocessing.mean.fill_(0.3)
-    model.image_size = 48
+    model.image_size, model.crop_mode = 48, "squash"
     loaded = pa.load(pa.save(model, tmp_path / "model.safetensors"))
     assert loaded.classes == model.classes
-    assert loaded.image_size == 48
+    assert (loaded.image_size, loaded.crop_mode) == (48, "squash")
     for name, value in model.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], value, rtol=0, atol=0)
 

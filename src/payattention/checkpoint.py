@@ -44,6 +44,7 @@ def save(model: Classifier, path: str | Path) -> Path:
         **asdict(model.config),
         "classes": list(model.classes),
         "image_size": model.image_size,
+        "crop_mode": model.crop_mode,
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with replacing(file) as partial:
@@ -80,7 +81,7 @@ def _built(header: Mapping[str, Any]) -> Classifier:
     model.classes = tuple(header["classes"])
     if len(model.classes) not in (0, config.num_classes):
         raise ValueError(f"{len(model.classes)} class names for {config.num_classes} classes")
-    model.image_size = int(header["image_size"])
+    model.image_size, model.crop_mode = int(header["image_size"]), str(header.get("crop_mode", "center"))
     return model
 
 

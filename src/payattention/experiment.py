@@ -246,6 +246,7 @@ def _described(train: ImageSet, test: ImageSet) -> dict[str, Any]:
         "train": len(train),
         "test": len(test),
         "image_size": train.image_size,
+        "crop_mode": train.crop_mode,
         "labels_checksum": zlib.crc32(test.labels.tobytes(), zlib.crc32(train.labels.tobytes())),
     }
 

@@ -80,12 +80,13 @@ def test_changed_files_are_decoded_again(pets: Path, change: str) -> None:
     assert the_cache()  # the old one is gone
 
 
-def test_splits_sizes_and_places_have_caches_of_their_own(pets: Path) -> None:
+def test_splits_sizes_places_and_crop_modes_have_caches_of_their_own(pets: Path) -> None:
     other = pets.parent / "other"
     shutil.copytree(pets, other)
     for path, split, size in ((pets, "train", 8), (pets, "test", 8), (pets, "train", 4), (other, "train", 8)):
         assert load(path, split, size).images.shape[1:] == (size, size, 3)
-    assert len(list(cache_root().iterdir())) == 4
+    assert load_data(f"folder:{pets}", image_size=8, crop_mode="squash").crop_mode == "squash"
+    assert len(list(cache_root().iterdir())) == 5
 
 
 @pytest.mark.parametrize("damage", ["a bit", "cut", "longer", "no images", "no meta", "half meta", "empty meta"])

@@ -8,6 +8,7 @@ from PIL import Image
 from tiny import encoded, pixels
 
 from payattention.data.pictures import (
+    CROP_MODES,
     MAX_PIXELS,
     decode_picture,
     mask_to_size,
@@ -80,13 +81,25 @@ def test_a_long_picture_gives_its_centre() -> None:
     assert mask_to_size(image[..., 0] > 0, 4).all()
 
 
+def test_a_squashed_picture_keeps_its_edges() -> None:
+    image = np.zeros((4, 12, 3), np.uint8)
+    image[:, :6] = 200
+    squashed = to_size(Image.fromarray(image), 4, "squash")[..., 0]
+    assert (squashed[:, 0] > 190).all()
+    assert (squashed[:, 3] < 10).all()
+    assert mask_to_size(image[..., 0] > 0, 4, "squash").tolist() == [[True, True, False, False]] * 4
+
+
+@pytest.mark.parametrize("crop_mode", CROP_MODES)
 @pytest.mark.parametrize("size", [3, 8, 16])
-def test_a_mask_moves_with_its_picture(size: int) -> None:
+def test_a_mask_moves_with_its_picture(size: int, crop_mode: str) -> None:
     mask = np.zeros((40, 60), np.bool_)
     mask[5:25, 12:33] = True
-    picture = to_size(Image.fromarray(np.repeat(mask[..., None] * np.uint8(255), 3, 2)), size)
+    picture = to_size(Image.fromarray(np.repeat(mask[..., None] * np.uint8(255), 3, 2)), size, crop_mode)
     inside = picture[..., 0] > 127
-    assert (inside != mask_to_size(mask, size)).sum() <= 2 * size  # but for the contour: nearest, not interpolated
+    assert (
+        inside != mask_to_size(mask, size, crop_mode)
+    ).sum() <= 2 * size  # but for the contour: nearest, not interpolated
 
 
 def test_a_large_jpeg_is_shrunk_while_it_is_decoded() -> None:

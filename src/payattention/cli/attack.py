@@ -85,7 +85,9 @@ def attack(
     model = load(run)
     name = data or trained_on(run)
     folder = new_folder(out, f"attack-{run.stem}")
-    images = read(name, split, root=data_root, image_size=model.image_size, strict=strict, limit=limit)
+    images = read(
+        name, split, root=data_root, image_size=model.image_size, crop_mode=model.crop_mode, strict=strict, limit=limit
+    )
 
     result = measure(model, images, chosen, sizes, away_from=away_from, seed=seed, console=progress_console())
     if pictures:

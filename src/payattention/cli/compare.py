@@ -74,7 +74,16 @@ def compare(
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
     sources(model, chosen)  # refuses an unknown method before any data is read
     folder = new_folder(out, f"compare-{run.stem}")
-    images = read(name, split, root=data_root, image_size=model.image_size, strict=strict, classes=classes, limit=limit)
+    images = read(
+        name,
+        split,
+        root=data_root,
+        image_size=model.image_size,
+        crop_mode=model.crop_mode,
+        strict=strict,
+        classes=classes,
+        limit=limit,
+    )
 
     from payattention.evaluation.comparison import compare as measure
     from payattention.map_sheet import map_sheet

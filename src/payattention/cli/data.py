@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from payattention.cli.options import DataRootOption, JsonOption, SplitOption, StrictOption, picture_file
+from payattention.cli.options import CropModeOption, DataRootOption, JsonOption, SplitOption, StrictOption, picture_file
 
 
 def data(
@@ -17,6 +17,7 @@ def data(
     image_size: Annotated[
         int | None, typer.Option(help="Side of the images in pixels; by default the data's own.")
     ] = None,
+    crop_mode: CropModeOption = "center",
     out: Annotated[
         Path | None, typer.Option(help="File for the sample sheet; by default NAME-SPLIT.png here.", show_default=False)
     ] = None,
@@ -32,7 +33,7 @@ def data(
     from payattention.errors import UsageError
 
     if name is not None:
-        _show(name, split, image_size, out, strict, download, data_root, as_json)
+        _show(name, split, image_size, crop_mode, out, strict, download, data_root, as_json)
     elif download or strict or out:
         raise UsageError("--download, --strict and --out are for one data set: name it")
     else:
@@ -69,6 +70,7 @@ def _show(
     name: str,
     split: str,
     image_size: int | None,
+    crop_mode: str,
     out: Path | None,
     strict: bool,
     download: bool,
@@ -89,7 +91,7 @@ def _show(
         from payattention.data.download import download as fetch
 
         fetch(name, root, (split,))
-    images = read(name, split, root=root, image_size=image_size, strict=strict)
+    images = read(name, split, root=root, image_size=image_size, crop_mode=crop_mode, strict=strict)
     write_picture(sheet, sample_sheet(images))
     numbers = statistics(images)
     if as_json:

@@ -43,7 +43,16 @@ def evaluate(
 
     model = load(run)
     name = data or trained_on(run)
-    images = read(name, split, root=data_root, image_size=model.image_size, strict=strict, classes=classes, limit=limit)
+    images = read(
+        name,
+        split,
+        root=data_root,
+        image_size=model.image_size,
+        crop_mode=model.crop_mode,
+        strict=strict,
+        classes=classes,
+        limit=limit,
+    )
     result = {**asdict(classify(model, images)), "source": images.source}
     if balance:
         errors = result["class_errors"].values()

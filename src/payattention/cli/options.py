@@ -32,6 +32,14 @@ StrictOption = Annotated[
 ClassesOption = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Only the images of these classes.", show_default=False)
 ]
+CropModeOption = Annotated[
+    str,
+    typer.Option(
+        metavar="center|squash",
+        help="How pictures become squares: the centre cut out, or the whole picture squeezed. A model looks at other "
+        "sets as it was trained.",
+    ),
+]
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="At most so many images of a split, evenly from its classes.", show_default=False),

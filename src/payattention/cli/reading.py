@@ -22,6 +22,7 @@ class Wanted:
     classes: str | None = None
     limit: int | None = None
     hold_out: float | None = None
+    crop_mode: str = "center"
 
     def read(self) -> "tuple[ImageSet, ImageSet]":
         """The set to train on, and the test split or what is held out."""
@@ -45,6 +46,7 @@ class Wanted:
             split,
             root=None if self.root is None else Path(self.root),
             image_size=self.image_size,
+            crop_mode=self.crop_mode,
             strict=self.strict,
             classes=self.classes,
             limit=self.limit,
@@ -57,6 +59,7 @@ def read(
     *,
     root: Path | None,
     image_size: int | None = None,
+    crop_mode: str = "center",
     strict: bool = False,
     classes: str | None = None,
     limit: int | None = None,
@@ -67,7 +70,9 @@ def read(
 
     console = progress_console()
     console.print(f"reading {name}, {split}")
-    images = load_data(name, split, root=root, image_size=image_size, strict=strict, console=console)
+    images = load_data(
+        name, split, root=root, image_size=image_size, crop_mode=crop_mode, strict=strict, console=console
+    )
     if not console.quiet:
         _print_skipped(images)
     if images.source:

@@ -7,6 +7,7 @@ import typer
 
 from payattention.cli.options import (
     ClassesOption,
+    CropModeOption,
     DataOption,
     DataRootOption,
     JsonOption,
@@ -54,6 +55,7 @@ def train(
             show_default=False,
         ),
     ] = None,
+    crop_mode: CropModeOption = "center",
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Start from the timm backbone's pre-trained weights.")
     ] = False,
@@ -145,6 +147,7 @@ def train(
     from payattention.cli.reading import Wanted
     from payattention.cli.resuming import check_alone, go_on
     from payattention.data import check_name
+    from payattention.data.load import check_crop_mode
     from payattention.data.parts import check_share
     from payattention.models import check_model, fetch_pretrained, native_size
     from payattention.preprocessing import check_sizes
@@ -164,6 +167,7 @@ def train(
     frozen = bool(options.get("freeze"))
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)
+    check_crop_mode(crop_mode)
     options = model_options(chosen, model) | options
     check_model(model, width, **options)
     check_sizes(options.get("preprocessing"), chosen.sizes)
@@ -186,7 +190,7 @@ def train(
 
     watch, console = Stopwatch(), progress_console()
     root = None if data_root is None else str(data_root)
-    wanted = Wanted(data, root, image_size, strict, classes, limit, hold_out)
+    wanted = Wanted(data, root, image_size, strict, classes, limit, hold_out, crop_mode)
     images, measured = wanted.read()
     console.print(f"training {model} on {len(images):,} images")
 

@@ -77,7 +77,16 @@ def transfer(
     check_size(model, size)
     if direct:
         check_names(model)
-    images = read(data, part, root=data_root, image_size=size, strict=strict, classes=classes, limit=limit)
+    images = read(
+        data,
+        part,
+        root=data_root,
+        image_size=size,
+        crop_mode=model.crop_mode,
+        strict=strict,
+        classes=classes,
+        limit=limit,
+    )
     if direct:
         matched = direct_transfer(model, images)
         print_json(matched) if as_json else _print_direct(matched)

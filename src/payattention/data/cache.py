@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Iterable
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -48,29 +48,31 @@ def cached(
     name: str,
     split: str,
     size: int | None,
+    crop_mode: str,
     listing: Listing,
     root: Path | None = None,
     console: Console | None = None,
 ) -> ImageSet:
-    """The images of a split at a size (None: their own), from the cache or decoded into it.
+    """The images of a split, squares of a size (None: their own), from the cache or decoded into it.
 
     Raises:
         DataError: No picture can be read, or there is no room for the cache.
     """
-    folder = cache_root(root) / _folder_name(name, split, size, listing.place)
+    folder = cache_root(root) / _folder_name(name, split, size, crop_mode, listing.place)
     key = _key(listing)
     found = _open(folder, key, name, split)
     if found is None:
-        _make(folder, key, name, listing.open(), size, console)
+        _make(folder, key, name, listing.open(), size, crop_mode, console)
         found = _open(folder, key, name, split)
         if found is None:
             raise DataError(f"{shown(folder)}: cannot be read back; is another program changing it?")
-    return found
+    return replace(found, crop_mode=crop_mode)
 
 
-def _folder_name(name: str, split: str, size: int | None, place: Path) -> str:
+def _folder_name(name: str, split: str, size: int | None, crop_mode: str, place: Path) -> str:
     readable = "".join(c if c.isascii() and c.isalnum() else "_" for c in name)[-40:].strip("_")
-    return f"{readable}-{split}-{size or 'own'}-{sha256(os.fsencode(place.resolve())).hexdigest()[:10]}"
+    square = f"{size or 'own'}" if crop_mode == "center" else f"{size or 'own'}-{crop_mode}"
+    return f"{readable}-{split}-{square}-{sha256(os.fsencode(place.resolve())).hexdigest()[:10]}"
 
 
 def _key(listing: Listing) -> str:
@@ -121,12 +123,20 @@ def _checksum(file: Path) -> int:
     return crc
 
 
-def _make(folder: Path, key: str, name: str, contents: Contents, size: int | None, console: Console | None) -> None:
+def _make(
+    folder: Path,
+    key: str,
+    name: str,
+    contents: Contents,
+    size: int | None,
+    crop_mode: str,
+    console: Console | None,
+) -> None:
     partial = folder.with_name(f".{folder.name}.{uuid4().hex}.partial")
     try:
         partial.mkdir(parents=True)
         _remove_leftovers(folder)
-        with closing(blocks(contents, size, console)) as decoded:
+        with closing(blocks(contents, size, crop_mode, console)) as decoded:
             parts, problems = _write(partial, decoded)
         problems = [*contents.problems, *problems]
         if not parts["images"].shape[0]:

@@ -32,12 +32,15 @@ class Block:
     problems: list[str]
 
 
-def blocks(contents: Contents, size: int | None, console: Console | None = None) -> Generator[Block]:
+def blocks(
+    contents: Contents, size: int | None, crop_mode: str = "center", console: Console | None = None
+) -> Generator[Block]:
     """Decodes a split block by block, in order; only a few blocks are in memory at a time.
 
     Args:
         contents: The split.
         size: Side of the square images in pixels; None for the shorter side of the first one that can be read.
+        crop_mode: How pictures become squares: a name of `CROP_MODES`.
         console: Where a progress bar is shown.
     """
     workers = _cores()
@@ -59,7 +62,7 @@ def blocks(contents: Contents, size: int | None, console: Console | None = None)
         try:
             while True:
                 while len(waiting) < 2 * workers and (chosen := list(islice(samples, _BLOCK))):
-                    waiting.append((len(chosen), pool.submit(_block, chosen, contents, size)))
+                    waiting.append((len(chosen), pool.submit(_block, chosen, contents, size, crop_mode)))
                 if not waiting:
                     return
                 count, block = waiting.popleft()
@@ -96,13 +99,13 @@ def _own_size(samples: Iterator[Sample]) -> tuple[int, Iterator[Sample]]:
     return 1, iter(seen)  # none can be read: each will say why
 
 
-def _block(samples: Iterable[Sample], contents: Contents, size: int) -> Block:
+def _block(samples: Iterable[Sample], contents: Contents, size: int, crop_mode: str) -> Block:
     images, labels, masks, problems = [], [], [], []
     for sample in samples:
         try:
             if not 0 <= sample.label < len(contents.classes):
                 raise DataError(f"{sample.name}: label {sample.label} is not among its {len(contents.classes)} classes")
-            image, mask = _decode(sample, size)
+            image, mask = _decode(sample, size, crop_mode)
         except DataError as error:
             problems.append(str(error))
             continue
@@ -118,15 +121,16 @@ def _block(samples: Iterable[Sample], contents: Contents, size: int) -> Block:
     )
 
 
-def _decode(sample: Sample, size: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _decode(sample: Sample, size: int, crop_mode: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Image and mask of one sample, at a size."""
     decoded = _picture(sample, size)
     if sample.box is not None and sample.crop:
         inside = decoded.picture.crop(_within(sample.box, decoded.size, sample.name))
         return np.asarray(inside.resize((size, size), Image.Resampling.BICUBIC)), np.ones((size, size), np.bool_)
     if sample.box is None and sample.mask is None:
-        return to_size(decoded.picture, size), np.zeros((size, size), np.bool_)
-    return to_size(decoded.picture, size), mask_to_size(_mask(sample, decoded.size), size)
+        return to_size(decoded.picture, size, crop_mode), np.zeros((size, size), np.bool_)
+    mask = _mask(sample, decoded.size)
+    return to_size(decoded.picture, size, crop_mode), mask_to_size(mask, size, crop_mode)
 
 
 def _mask(sample: Sample, size: tuple[int, int]) -> NDArray[np.bool_]:

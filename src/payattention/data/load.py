@@ -16,7 +16,7 @@ from payattention.data.cluttered_digits import cluttered_digits
 from payattention.data.folder import folder
 from payattention.data.imageset import ImageSet
 from payattention.data.parquet import parquet, shards_of
-from payattention.data.pictures import mask_to_size, shown, to_size
+from payattention.data.pictures import CROP_MODES, mask_to_size, shown, to_size
 from payattention.data.root import data_root, located
 from payattention.data.samples import Listing
 from payattention.errors import DataError, UsageError, unknown
@@ -60,12 +60,19 @@ def check_split(name: str, split: str) -> None:
         raise unknown("split", split, splits)
 
 
+def check_crop_mode(crop_mode: str) -> None:
+    """Raises UsageError unless pictures can be made squares in that way."""
+    if crop_mode not in CROP_MODES:
+        raise unknown("crop mode", crop_mode, CROP_MODES)
+
+
 def load_data(
     name: str,
     split: str = "train",
     *,
     root: Path | None = None,
     image_size: int | None = None,
+    crop_mode: str = "center",
     seed: int = 0,
     strict: bool = False,
     console: Console | None = None,
@@ -78,23 +85,25 @@ def load_data(
         split: "train" or "test"; some named sets have others (`Facts.counts`).
         root: The data root; by default as `payattention.data.root` says.
         image_size: Side of the square images in pixels; None for the set's own (32 for a folder).
+        crop_mode: How pictures become squares: a name of `payattention.data.pictures.CROP_MODES`.
         seed: Of the embedded set's generator.
         strict: Whether a bad picture is an error; else it is left out and listed in `skipped`.
         console: Where a progress bar is shown while pictures are decoded.
 
     Raises:
-        UsageError: An unknown name or split, or a size below 1.
+        UsageError: An unknown name, split or crop mode, or a size below 1.
         DataError: Data that is missing or damaged.
     """
     check_name(name)
     check_split(name, split)
+    check_crop_mode(crop_mode)
     if image_size is not None and image_size < 1:
         raise UsageError(f"the image size is {image_size} pixels: it must be at least 1")
     if name == "cluttered_digits":
         return _resized(cluttered_digits(split, seed=seed), image_size)
     facts = CATALOGUE.get(name)
     own = facts.size if facts else DEFAULT_IMAGE_SIZE if name.startswith("folder:") else None
-    data = cached(name, split, image_size or own, listing_of(name, split, root), root, console)
+    data = cached(name, split, image_size or own, crop_mode, listing_of(name, split, root), root, console)
     if facts:
         data = replace(data, mirror=facts.mirror, source=source_of(facts, split, data.source, len(data)))
     if strict and data.skipped:

@@ -115,17 +115,30 @@ def read_mask(path: Path, foreground: int | None = None) -> NDArray[np.bool_]:
     return values > (127 if lossy else 0)
 
 
-def to_size(picture: Image.Image, size: int) -> NDArray[np.uint8]:
-    """Shrinks or enlarges until the shorter side is `size` and cuts the centre square: uint8 (size, size, 3)."""
+def _center(picture: Image.Image, size: int, resampling: Image.Resampling) -> Image.Image:
+    return ImageOps.fit(picture, (size, size), resampling)
+
+
+def _squash(picture: Image.Image, size: int, resampling: Image.Resampling) -> Image.Image:
+    return picture.resize((size, size), resampling)
+
+
+CROP_MODES = {"center": _center, "squash": _squash}
+"""How a picture becomes a square, in timm's words: the shorter side is scaled to it and the centre is cut out, or the
+whole picture is squeezed into it."""
+
+
+def to_size(picture: Image.Image, size: int, crop_mode: str = "center") -> NDArray[np.uint8]:
+    """A picture as a square of so many pixels, uint8 (size, size, 3); `crop_mode` is a name of `CROP_MODES`."""
     if picture.size != (size, size):
-        picture = ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+        picture = CROP_MODES[crop_mode](picture, size, Image.Resampling.BICUBIC)
     return np.asarray(picture)
 
 
-def mask_to_size(mask: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+def mask_to_size(mask: NDArray[np.bool_], size: int, crop_mode: str = "center") -> NDArray[np.bool_]:
     """What `to_size` does to a picture, done to its mask: bool (size, size)."""
     picture = Image.fromarray(mask.astype(np.uint8))
-    return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.NEAREST)) > 0
+    return np.asarray(CROP_MODES[crop_mode](picture, size, Image.Resampling.NEAREST)) > 0
 
 
 def shown(path: Path) -> str:

@@ -52,8 +52,8 @@ class ModelConfig:
 class Classifier(nn.Module):
     """Base class: `forward(images) -> logits`, `attend(images) -> Look`.
 
-    Images are float (n, 3, H, W) with values in [0, 1]; `preprocessing` is the first module. `classes` and
-    `image_size` tell what a trained model was trained on and travel with its weights.
+    Images are float (n, 3, H, W) with values in [0, 1]; `preprocessing` is the first module. `classes`, `image_size`
+    and `crop_mode` (how pictures became squares) tell what a trained model was trained on and travel with its weights.
     """
 
     config: ModelConfig
@@ -72,6 +72,7 @@ class Classifier(nn.Module):
         self.preprocessing: nn.Module = MeanStd()
         self.classes: tuple[str, ...] = ()
         self.image_size = 32
+        self.crop_mode = "center"
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c"]:
         return self.look(images, None).logits

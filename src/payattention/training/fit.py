@@ -58,7 +58,7 @@ def new_model(
     model = create_model(name, len(data.classes), width, **options)
     if is_frozen(model):
         recipe.check_frozen()
-    model.classes, model.image_size = data.classes, data.image_size
+    model.classes, model.image_size, model.crop_mode = data.classes, data.image_size, data.crop_mode
     if isinstance(model.preprocessing, Preprocessing):
         model.preprocessing.fit(torch.from_numpy(data.images).permute(0, 3, 1, 2))
     return model
