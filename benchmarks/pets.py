@@ -3,7 +3,8 @@
 Attention on a frozen ImageNet backbone, trained to tell Caltech-101's classes apart, looks at the Oxford pets, which it
 has never seen, nor a mask of anything. For each run, `payattention segment` on the whole pictures (thresholds chosen on
 200 of the train split) and `payattention compare` on the squares that it was trained on; what takes many forward passes
-a picture is measured on ten. Writes results/pets.json after each run: a quarter of an hour each on two cores.
+a picture is measured on ten. A run's results take their place in results/pets.json when they are there, beside those of
+the others: a quarter of an hour each on two cores.
 
     python benchmarks/pets.py runs/caltech-{pc,additive,dp}-seed0
 """
@@ -30,7 +31,7 @@ DATA, TUNE, COSTLY = "oxford_pets", 200, 10
 
 def main(runs: list[Path]) -> None:
     command_line.set(shlex.join(["python", "benchmarks/pets.py", *map(str, runs)]))
-    measured: dict[str, Any] = {}
+    measured: dict[str, Any] = json.loads(OUT.read_text(encoding="utf-8")) if OUT.is_file() else {}
     for run in runs:
         measured[run.name] = of_run(run, Console(stderr=True))
         write_json(OUT, measured)

@@ -34,9 +34,9 @@ def _comparison(run: dict[str, Any]) -> str:
         scores = ("-" if row["scores"][key] is None else f"{row['scores'][key]:.1f}" for key in METRICS)
         rows.append([row["name"], f"{row['pictures']:,}", *scores, f"{row['milliseconds']:.0f}"])
     return (
-        f"### `{_name(run)}`\n\nError on {run['trained_on']} {run['error']:.1f} %; {found['count']:,} pictures, deletion "
-        f"and insertion on {found['costly']:,}; {origin['seconds']:.0f} s on {origin['device']}.\n\n{_table(rows)}"
-        f"\n\n**{found['verdict']}**"
+        f"### `{_name(run)}`\n\nError on {run['trained_on']} {run['error']:.1f} %; {found['count']:,} pictures, "
+        f"deletion and insertion on {found['costly']:,}; {origin['seconds']:.0f} s on {origin['device']}.\n\n"
+        f"{_table(rows)}\n\n**{found['verdict']}**"
     )
 
 
