@@ -1,9 +1,10 @@
 """Trained maps against post-hoc ones, and soft against hard attention: `python benchmarks/compare.py RUN`.
 
-Two networks are trained alike on the embedded data, but for the normaliser:
+A network with soft attention is trained on the embedded data, and one with hard attention goes on from its weights:
 
     payattention quickstart --out runs/quickstart
-    payattention train --recipe quickstart --width 0.125 --set normaliser=hard --out runs/hard
+    payattention train --recipe quickstart --width 0.125 --set normaliser=hard --init-from runs/quickstart \\
+        --epochs 2 --recipe-set lr=0.02 --out runs/hard
 
 The first is measured as `payattention compare` does it, into results/compare.json and docs/compare.png; the second with
 its own maps and the trivial ones, into results/hard.json.
@@ -38,7 +39,7 @@ def main(run: str) -> None:
 
 def result(run: str, compared: Comparison) -> dict[str, Any]:
     trained = json.loads(Path(run, "result.json").read_text(encoding="utf-8"))
-    training = {key: trained[key] for key in ("model", "recipe", "seed")}
+    training = {key: trained[key] for key in ("model", "recipe", "seed", "init_from")}
     provenance = {**asdict(compared.provenance), "command": "python benchmarks/compare.py RUN"}
     return {"error": trained["test"]["error"], "training": training, **asdict(compared), "provenance": provenance}
 

@@ -3,7 +3,7 @@
 Like the paper's figures 8 and 10, on images of the embedded data. The second run comes from
 
     payattention train --data cluttered_digits --model vgg_att2_concat_pc --set compatibility=additive \\
-        --width 0.125 --recipe quickstart --epochs 2
+        --width 0.125 --recipe quickstart
 """
 
 import sys

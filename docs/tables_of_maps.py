@@ -23,7 +23,11 @@ def hard() -> str:
     if not (RESULTS / "hard.json").is_file():
         return "Not measured yet: `python benchmarks/compare.py RUN` on that run writes `results/hard.json`."
     soft, drawn = _result("compare"), _result("hard")
-    errors = f"Test error: {soft['error']:.1f} % soft, {drawn['error']:.1f} % hard, trained alike.\n\n"
+    epochs = drawn["training"]["recipe"]["epochs"]
+    errors = (
+        f"Test error: {soft['error']:.1f} % soft; {drawn['error']:.1f} % hard, which went on from the soft network's "
+        f"weights for {epochs} epochs.\n\n"
+    )
     rows = [
         {**row, "name": f"{name} {row['name']}"}
         for name, result in (("soft", soft), ("hard", drawn))

@@ -8,12 +8,15 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 
 import payattention as pa
+from payattention.attack_figure import attack_figure
 from payattention.attacks import FGSM, PGD, Attack, Noise, ascent, check_eps, log_odds_against, named_attacks
 from payattention.data import ImageSet
-from payattention.errors import UsageError
+from payattention.errors import DataError, UsageError
+from payattention.evaluation import classify
 from payattention.evaluation.attack import attack, predicted
 from payattention.models import Classifier, Look, ModelConfig
 from payattention.preprocessing import PREPROCESSINGS
@@ -245,3 +248,15 @@ def test_a_class_to_lead_away_from_and_the_sets_own_classes(image_set: ImageSet)
         attack(Line(), image_set, {"fgsm": FGSM()}, away_from="treu")
     with pytest.raises(UsageError, match="the model has 3 classes, noise has 2"):
         attack(Line(3), image_set, {"fgsm": FGSM()})
+
+
+def test_a_model_whose_training_diverged_is_not_called_robust(image_set: ImageSet) -> None:
+    model = settled(pa.create_model("vgg", 2, SMALL))
+    model.classifier[0].weight.data[0] = float("nan")
+    diverged = "the logits of this vgg are not finite: has its training diverged"
+    with pytest.raises(DataError, match=diverged):
+        attack(model, image_set, {"fgsm": FGSM()})
+    with pytest.raises(DataError, match=diverged):
+        classify(model, image_set)
+    with pytest.raises(DataError, match=diverged):
+        attack_figure({"vgg": model}, {"one": Image.fromarray(image_set.images[0])}, FGSM())

@@ -19,6 +19,7 @@ from payattention.training.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
 CELL = all_cells()["table1/vgg_att2_concat_pc/cifar10"]
+SETTINGS = job_of(CELL, 1).settings()
 
 
 def plant(
@@ -132,6 +133,11 @@ def test_what_was_held_out_is_no_result(tmp_path: Path) -> None:
         ("[1, 2]", "no cell's result"),
         ("\udcff", "cannot be read"),
         ("", "not JSON"),
+        ('{"settings": {"verb": "train"}, "result": {}}', "no cell's result"),
+        ('{"settings": {"verb": "segment", "name": "x", "seed": "zero"}, "result": {}}', "no cell's result"),
+        (json.dumps({"settings": SETTINGS | {"width": None}, "result": {"test": {"error": 5}}}), "no cell's result"),
+        (json.dumps({"settings": SETTINGS | {"recipe_set": 1}, "result": {"test": {"error": 5}}}), "no cell's result"),
+        (json.dumps({"settings": SETTINGS, "result": {"test": {"error": 5}, "data": "?"}}), "no cell's result"),
     ],
 )
 def test_a_broken_result_is_named_and_the_rest_is_shown(

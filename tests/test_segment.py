@@ -173,7 +173,7 @@ def test_bad_pictures_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
         "other size: the picture is 20x20, its mask 30x20",
         f"{tmp_path / 'gone.png'}: no such file",
     )
-    with pytest.raises(DataError, match=r"by hand: none of its 4 pictures can be measured \(nan: the model's"):
+    with pytest.raises(DataError, match="by hand: none of its 4 pictures can be measured; the first problem: nan: the"):
         segment(Brightness(20), replace(of(), samples=bad))
 
 
@@ -253,6 +253,13 @@ def test_what_a_segmentation_leaves_behind(tmp_path: Path) -> None:
     assert len((tmp_path / "out" / "pictures.csv").read_text().splitlines()) == 1 + 14 * len(result.maps)
 
 
+def test_a_precision_that_is_undefined_is_left_blank(tmp_path: Path) -> None:
+    segment_gallery(Brightness(20), of((picture(20, 20, (TOP, ALL)), mask(20, 20))), tmp_path / "out")
+    scores = (tmp_path / "out" / "pictures.csv").read_text().splitlines()[1:]
+    assert scores
+    assert all(line.endswith(",0.00,") for line in scores)
+
+
 @pytest.fixture
 def saved(model: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
@@ -277,6 +284,13 @@ def test_the_command(saved: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "left out: masks/2.png: no such file" in printed.err
     assert run([*call[:-3], "--out", "again", "--limit", "1"]) == 0
     assert "written: again" in capsys.readouterr().out
+
+
+def test_masks_that_are_all_empty_are_told(saved: str, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["segment", saved, "--data", "pictures", "--masks", "masks", "--foreground", "7", "--out", "out"]
+    assert run(call) == 0
+    told = "note: the masks of all 3 pictures are empty: no pixel of theirs is 7 (--foreground)"
+    assert told in capsys.readouterr().err
 
 
 def test_the_command_tunes_on_the_train_split(

@@ -11,6 +11,7 @@ from torch import Tensor
 from payattention.attacks import PAPER_EPS, Attack, check_eps
 from payattention.captions import captioned
 from payattention.drawing import contact_sheet, overlay
+from payattention.evaluation.batches import check_logits
 from payattention.explanation import as_input, check_size
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
@@ -40,6 +41,7 @@ def attack_figure(
 
     Raises:
         UsageError: Sizes that an attack or a model cannot take.
+        DataError: Logits that are no numbers.
     """
     check_eps(eps)
     rows: list[list[Image.Image]] = []
@@ -71,6 +73,7 @@ def _versions(model: Classifier, picture: Image.Image, attack: Attack, eps: Sequ
 def _seen(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> tuple[list[str], Tensor | None]:
     """The predicted class of each image, with its probability, and the combined maps (n, h, w) of a model with maps."""
     look = model.attend(images)
+    check_logits(model, look.logits)
     probabilities, labels = look.logits.softmax(1).max(1)
     names = model.classes or tuple(map(str, range(look.logits.shape[1])))
     texts = [f"{names[label]} ({p:.0%})" for label, p in zip(labels.tolist(), probabilities.tolist(), strict=True)]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from payattention.data import ImageSet, load_data
+from payattention.data import ImageSet, load_data, masked
 from payattention.data.class_names import same_class
+from payattention.data.folder import pictures_in
 from payattention.data.masked import masked_pictures, of_images, paired, read_masked
 from payattention.errors import DataError, UsageError
 
@@ -50,6 +51,17 @@ def test_masks_lie_like_the_pictures_or_all_in_one_folder(tmp_path: Path) -> Non
     data = paired(tmp_path, tmp_path / "masks")
     assert data.classes == ("cat", "dog")
     assert [read_masked(sample)[1].mean() for sample in data.samples] == [0.5, 0.5]
+
+
+def test_the_folder_of_masks_is_listed_once_and_not_for_each_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, name in ((folder, name) for folder in ("cat", "dog", "masks") for name in "abcdefgh"):
+        save(tmp_path / folder / f"{name}.png", left_half(8, 8))
+    listed: list[Path] = []
+    monkeypatch.setattr(masked, "pictures_in", lambda folder: listed.append(folder) or pictures_in(folder))
+    assert len(paired(tmp_path, tmp_path / "masks")) == 16
+    assert listed.count(tmp_path / "masks") == 1
 
 
 def test_the_objects_value_can_be_named(tmp_path: Path) -> None:

@@ -112,8 +112,10 @@ def _print(compared: "Comparison") -> None:
     print_table(columns, rows, title)
     print(f"Deletion and insertion are of {compared.costly:,} pictures.")
     if compared.without_object:
-        empty = f"{compared.without_object:,} of {compared.count:,} pictures have no object"
-        print(f"{empty}: pointing, energy and pixel AP leave them out.")
+        print(
+            f"{compared.without_object:,} of {compared.count:,} pictures have no object, or no mask: pointing, energy "
+            "and pixel AP leave them out, and in Jaccard any mask found there counts 0."
+        )
     for line in compared.left_out:
         print(f"left out: {line}")
     print(compared.verdict)

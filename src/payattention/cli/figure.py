@@ -1,5 +1,6 @@
 """`payattention figure`."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,7 +68,7 @@ def figure(
     from payattention.data.pictures import read_picture
     from payattention.errors import UsageError, unknown
     from payattention.files import write_picture
-    from payattention.gallery import picture_files
+    from payattention.gallery import picture_files, unreadable
     from payattention.query_gallery import query_figure
     from payattention.side_by_side import activations_figure, maps_figure, masks_figure
 
@@ -79,7 +80,11 @@ def figure(
     check_eps(sizes)
     (method,) = named_attacks([attack], PGD(steps, step_size, random_start)).values()
     file = picture_file(out, f"{kind}.png")
-    files = list(picture_files(picture))
+    named = picture_files(picture)
+    skipped = unreadable(named)
+    for line in skipped.values():
+        print(f"skipped: {line}", file=sys.stderr)
+    files = [path for path in named if path not in skipped]
     if len(files) > _MOST:
         raise UsageError(f"{len(files)} pictures are too many for one sheet: name at most {_MOST}")
     models = _loaded(runs)

@@ -120,6 +120,9 @@ def segment(
         print(f"left out: {line}", file=sys.stderr)
     if result.left_out:
         print(f"left out in all: {len(result.left_out):,}", file=sys.stderr)
+    if result.empty == result.count:
+        hint = "" if foreground is None else f": no pixel of theirs is {foreground} (--foreground)"
+        print(f"note: the masks of all {result.count:,} pictures are empty{hint}", file=sys.stderr)
     if as_json:
         print_json({"out": str(folder), **asdict(result)})
     else:

@@ -124,11 +124,14 @@ def paired(pictures: Path, masks: Path, foreground: int | None = None) -> Masked
             raise DataError(f"{shown(folder)}: no such folder")
     inside = sorted(entry for entry in pictures.iterdir() if entry.is_dir() and entry.resolve() != masks.resolve())
     folders = [folder for folder in (pictures, *inside) if pictures_in(folder)]
-    samples = [
-        Sample(picture, shown(picture), label, _mask_of(picture, folder.relative_to(pictures), masks), foreground)
-        for label, folder in enumerate(folders)
-        for picture in pictures_in(folder)
-    ]
+    anywhere = _by_stem(masks)
+    samples = []
+    for label, folder in enumerate(folders):
+        alike = masks / folder.relative_to(pictures)
+        known = anywhere | _by_stem(alike)
+        for picture in pictures_in(folder):
+            mask = known.get(picture.stem, alike / f"{picture.stem}.png")  # or the file that it would be
+            samples.append(Sample(picture, shown(picture), label, mask, foreground))
     if not samples:
         raise DataError(f"{shown(pictures)}: no pictures in this folder or in the folders in it")
     if not any(isinstance(sample.mask, Path) and sample.mask.is_file() for sample in samples):
@@ -151,14 +154,9 @@ def read_masked(sample: Sample) -> tuple[Image.Image, NDArray[np.bool_]]:
         return with_mask(sample)
 
 
-def _mask_of(picture: Path, inside: Path, masks: Path) -> Path:
-    """A picture's mask; where there is none, the file that it would be."""
-    for folder in (masks / inside, masks):
-        if folder.is_dir():
-            for mask in pictures_in(folder):
-                if mask.stem == picture.stem:
-                    return mask
-    return masks / inside / f"{picture.stem}.png"
+def _by_stem(masks: Path) -> dict[str, Path]:
+    """The masks in a folder, the first of those that are called alike."""
+    return {mask.stem: mask for mask in reversed(pictures_in(masks))} if masks.is_dir() else {}
 
 
 def _without_masks(name: str) -> UsageError:

@@ -19,6 +19,7 @@ from payattention.attacks import PAPER_EPS, Attack, check_eps
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import unknown
+from payattention.evaluation.batches import check_logits
 from payattention.evaluation.classify import check_classes
 from payattention.evaluation.provenance import Provenance, Stopwatch
 from payattention.machine import best_device
@@ -87,6 +88,7 @@ def attack(
 
     Raises:
         UsageError: Sizes out of range, an unknown `away_from`, or a set with other classes.
+        DataError: Logits that are no numbers.
     """
     check_away_from(away_from)
     check_eps(eps)
@@ -129,8 +131,14 @@ def check_away_from(away_from: str) -> None:
 
 @torch.no_grad()
 def predicted(model: Classifier, images: Tensor) -> Int[Tensor, "n"]:
-    """The class that a model sees in each image."""
-    return model(images).argmax(1)
+    """The class that a model sees in each image.
+
+    Raises:
+        DataError: Logits that are no numbers.
+    """
+    logits = model(images)
+    check_logits(model, logits)
+    return logits.argmax(1)
 
 
 def _slices(data: ImageSet, device: torch.device) -> list[slice]:

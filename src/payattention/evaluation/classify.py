@@ -30,6 +30,7 @@ def classify(model: Classifier, data: ImageSet, seed: int | None = None) -> Clas
 
     Raises:
         UsageError: The set has other classes than the model.
+        DataError: Logits that are no numbers.
     """
     check_classes(model, data)
     watch, device = Stopwatch(), best_device()

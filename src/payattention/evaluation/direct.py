@@ -57,6 +57,7 @@ def direct_transfer(model: Classifier, data: ImageSet) -> DirectTransfer:
 
     Raises:
         UsageError: A model that does not know its classes' names, or no shared class.
+        DataError: Logits that are no numbers.
     """
     shared = shared_classes(model, data)
     watch, device = Stopwatch(), best_device()

@@ -45,6 +45,7 @@ def pointing(model: Classifier, data: ImageSet, tolerance: int = 2, seed: int | 
 
     Raises:
         UsageError: A model without maps, or a set without masks.
+        DataError: Logits that are no numbers.
     """
     if data.masks is None:
         raise UsageError(f"{data.name} has no object masks, so there is nothing to point at")

@@ -109,7 +109,10 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Score:
-    """One mask beside one object: `area` is the mask's share of the picture; intersection and union are in pixels."""
+    """One mask beside one object: `area` is the mask's share of the picture; intersection and union are in pixels.
+
+    `precision` is None for a mask without a map, and without an object.
+    """
 
     jaccard: float
     intersection: int
@@ -272,7 +275,7 @@ def _through(
         yield done
     if not measured:
         reason = left_out[0] if left_out else "there are none"
-        raise DataError(f"{data.name}: none of its {len(data)} pictures can be measured ({reason})")
+        raise DataError(f"{data.name}: none of its {len(data)} pictures can be measured; the first problem: {reason}")
 
 
 def _segmented(look: _Look, sample: Sample, class_name: str) -> Segmented:
@@ -300,12 +303,13 @@ def _heats(look: _Look, picture: Image.Image, class_name: str, name: str) -> dic
 
 def _score(mask: NDArray[np.bool_], truth: NDArray[np.bool_], heat: NDArray[np.float32] | None) -> Score:
     masks, truths = (torch.from_numpy(one)[None] for one in (mask, truth))
+    precise = heat is not None and truth.any()
     return Score(
         jaccard=jaccard(masks, truths).item(),
         intersection=int((mask & truth).sum()),
         union=int((mask | truth).sum()),
         area=float(mask.mean()),
-        precision=None if heat is None else pixel_average_precision(torch.from_numpy(heat)[None], truths).item(),
+        precision=pixel_average_precision(torch.from_numpy(heat)[None], truths).item() if precise else None,
         curve=None if heat is None else jaccard_curve(heat, truth),
     )
 
@@ -325,7 +329,7 @@ def _found(scores: Sequence[Score], classes: NDArray[np.str_], threshold: int | 
         np.array([getattr(score, name) for score in scores]) for name in ("jaccard", "intersection", "union")
     )
     curves = [score.curve for score in scores if score.curve is not None]
-    precisions = [score.precision for score in scores if score.precision is not None and not np.isnan(score.precision)]
+    precisions = [score.precision for score in scores if score.precision is not None]
     by_class = {str(name): classes == name for name in dict.fromkeys(classes)}
     return Found(
         jaccard=_percent(jaccards.mean()),

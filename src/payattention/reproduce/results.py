@@ -60,9 +60,21 @@ def read_cell(file: Path) -> Result:
     """
     content = _json(file)
     match content:
-        case {"settings": {"verb": str(), **_others}, "result": dict()}:
-            return Result(f"{CELLS}/{file.name}", content["settings"], content["result"])
-    raise DataError(f"{file}: no cell's result (it lacks settings or result); remove it, and the cell is run again")
+        case {"settings": {"verb": str(), "name": str(), "seed": int(), **_others}, "result": dict()}:
+            if _is_whole(content["settings"], content["result"]):
+                return Result(f"{CELLS}/{file.name}", content["settings"], content["result"])
+    raise DataError(
+        f"{file}: no cell's result (its settings or its result are not whole); remove it, and the cell is run again"
+    )
+
+
+def _is_whole(settings: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Whether a result holds what is compared with the cells' settings: of a training, or of the one it measures."""
+    trained, made = (settings, result) if settings["verb"] == "train" else (settings.get("of"), {})
+    match trained, made.get("data", {}), made.get("recipe", {}):
+        case {"width": int() | float(), "epochs": int(), "recipe": str(), "recipe_set": dict()}, dict(), dict():
+            return True
+    return False
 
 
 def number(content: Mapping[str, Any], path: Iterable[Any]) -> float | None:
