@@ -173,6 +173,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_nothing(image_set: I
     assert not (tmp_path / "run").exists()
 
 
+def test_a_failure_before_the_first_snapshot_leaves_a_folder_as_it_was(image_set: ImageSet, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    for _ in range(2):
+        with pytest.raises(UsageError, match="shift is 32 pixels"):
+            train_and_test("vgg", image_set, image_set, recipe(shift=32), tmp_path, width=0.0625)
+        assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
+
+
 def test_ctrl_c_stops_the_run_and_leaves_nothing(
     image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

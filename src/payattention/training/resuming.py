@@ -66,9 +66,13 @@ class Snapshots(Callback):
             self._tidy()
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        if self._state is not None:
+        if self._state is None:
+            return
+        try:
             self._restore(trainer, self._state)
-            self._state = None
+        except (LookupError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{self.folder}: not snapshots of a run by this config.json ({error})") from None
+        self._state = None
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
