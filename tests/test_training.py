@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from payattention.data import ImageSet
 from payattention.errors import PayAttentionError, UsageError
 from payattention.experiment import train_and_test
+from payattention.models import create_model
 from payattention.training.augment import mirrored, resized, shifted
 from payattention.training.batches import DeviceSet, Epoch
 from payattention.training.fit import fit, new_model
-from payattention.training.optimisation import create_optimizer, create_schedule
+from payattention.training.optimisation import create_optimizer, create_schedule, rate_of
 from payattention.training.recipe import Recipe, list_recipes, load_recipe
 
 
@@ -205,6 +206,20 @@ def test_the_rate_in_the_metrics_is_the_one_that_was_trained_with(image_set: Ima
     chosen = recipe(lr=0.08, schedule="steps", step_epochs=1, step_factor=0.5)
     model = new_model("vgg", image_set, chosen, width=0.0625)
     assert [line["lr"] for line in fit(model, image_set, chosen, out=tmp_path)] == [0.08, 0.04]
+
+
+@pytest.mark.parametrize("name", ["timm:resnet10t", "vgg_att2_concat_pc", "resnet164_att_pc"])
+@pytest.mark.parametrize("kind", ["sgd", "muon", "adamw"])
+def test_the_rate_is_what_the_last_layers_have(name: str, kind: str) -> None:
+    chosen = recipe(lr=0.08, layer_decay=0.5, schedule="steps", step_epochs=1, step_factor=0.5, optimizer=kind)
+    width = 1.0 if name.startswith("timm:") else 0.0625
+    optimizer = create_optimizer(create_model(name, 3, width), chosen)
+    schedule = create_schedule(optimizer, chosen, 1)
+    assert min(group["lr"] for group in optimizer.param_groups) < 0.08
+    assert rate_of(optimizer) == 0.08
+    optimizer.step()
+    schedule.step()
+    assert rate_of(optimizer) == 0.04
 
 
 def test_a_new_model_knows_its_data(image_set: ImageSet) -> None:

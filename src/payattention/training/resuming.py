@@ -16,6 +16,7 @@ from payattention.models import Classifier
 from payattention.training import snapshot
 from payattention.training.features import is_frozen
 from payattention.training.finite import not_finite
+from payattention.training.optimisation import rate_of
 from payattention.training.stopping import Stop, Stopped
 
 FOLDER = "snapshots"
@@ -169,8 +170,7 @@ def fill(model: Classifier, state: Mapping[str, Tensor]) -> None:
 def _check_finite(state: Mapping[str, Tensor], trainer: Trainer) -> None:
     sums = torch.stack([value.double().sum() for value in state.values() if value.is_floating_point()])
     if not sums.isfinite().all():
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        raise not_finite("the weights are", trainer.global_step, trainer.current_epoch + 1, rate)
+        raise not_finite("the weights are", trainer, trainer.global_step, rate_of(trainer.optimizers[0]))
 
 
 def _random_state(trainer: Trainer) -> dict[str, Tensor]:
