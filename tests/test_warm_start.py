@@ -80,7 +80,9 @@ def test_a_head_of_other_levels_is_not_taken_by_its_numbers(source: Path, name: 
     assert sorted(start.other_levels + start.other_classes) == sorted(own)
     assert set(own) <= set(start.fresh)
     assert "of other levels, skipped: head.normalise.0.0.weight" in str(start)
-    assert all(not value.any() for key, value in model.state_dict().items() if "head.normalise" in key and "mean" in key)
+    assert all(
+        not value.any() for key, value in model.state_dict().items() if "head.normalise" in key and "mean" in key
+    )
 
 
 def test_another_width_shares_nothing(source: Path) -> None:
