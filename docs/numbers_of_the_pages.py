@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import table_of_pets
 from table_of_segmentation import segment
 from tables_of_maps import compare, hard
 
@@ -152,6 +153,7 @@ PAGES = {
     DOCS / "attacks.md": {"attacks": attacks},
     DOCS / "data.md": {"data": data},
     DOCS / "maps.md": {"compare": compare, "hard": hard},
+    DOCS / "pets.md": {"pets_segmented": table_of_pets.segmented, "pets_compared": table_of_pets.compared},
     DOCS / "resuming.md": {"kills": kills},
     DOCS / "segmentation.md": {"segment": segment},
     DOCS / "speed.md": {"speed": speed},

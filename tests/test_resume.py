@@ -224,6 +224,28 @@ def test_a_damaged_snapshot_gives_way_to_the_one_before_it(image_set: ImageSet, 
     assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
 
 
+def test_a_snapshot_of_another_optimizer_is_refused(image_set: ImageSet, tmp_path: Path) -> None:
+    with at_step(7, kill), pytest.raises(Killed):
+        begin(tmp_path / "run", image_set, recipe())
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    changed = config | {"recipe": config["recipe"] | {"optimizer": "muon"}}
+    (tmp_path / "run/config.json").write_text(json.dumps(changed))
+    with pytest.raises(CheckpointError, match=r"run/snapshots: not snapshots of a run by this config.json \(.*group"):
+        resume(tmp_path / "run", image_set, image_set)
+
+
+def test_a_new_run_never_goes_on_with_an_old_one(image_set: ImageSet, tmp_path: Path) -> None:
+    with at_step(7, kill), pytest.raises(Killed):
+        begin(tmp_path / "run", image_set, recipe())
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
+    with pytest.raises(UsageError, match="run: there is a run already; resume it, or take another folder"):
+        begin(tmp_path / "run", image_set, recipe(lr=0.01))
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.*")} == before
+    resume(tmp_path / "run", image_set, image_set)
+    with pytest.raises(UsageError, match="there is a run already"):
+        begin(tmp_path / "run", image_set, recipe(lr=0.01))
+
+
 def test_other_data_is_refused(image_set: ImageSet, tmp_path: Path) -> None:
     with at_step(7, kill), pytest.raises(Killed):
         begin(tmp_path / "run", image_set, recipe())
@@ -288,6 +310,9 @@ class TestFromTheCommandLine:
             ("--resume damaged", 1, "config.json: damaged; begin a new run"),
             ("--resume old", 1, "old: this run cannot be resumed (no save_every, compiled); begin a new one"),
             ("--resume python", 2, "python: this run was begun from Python: go on there with"),
+            ("--resume recipe", 1, "recipe/config.json: not a recipe of this version ("),
+            ("--resume reading", 1, "reading/config.json: not a reading of this version ("),
+            ("--resume list", 1, "list/config.json: damaged; begin a new run"),
             ("--save-every 0", 2, "--save-every"),
         ],
     )
@@ -296,8 +321,14 @@ class TestFromTheCommandLine:
     ) -> None:
         config = json.loads(Path(stopped, "config.json").read_text())
         old = {name: config[name] for name in ("data", "recipe", "seed")}
-        contents = {"damaged": "{", "old": json.dumps(old), "python": json.dumps(config | {"reading": None})}
-        for name, content in contents.items():
+        contents = {
+            "old": old,
+            "python": config | {"reading": None},
+            "recipe": config | {"recipe": config["recipe"] | {"rate": 1}},
+            "reading": config | {"reading": config["reading"] | {"limits": 1}},
+            "list": [],
+        }
+        for name, content in {"damaged": "{", **{name: json.dumps(item) for name, item in contents.items()}}.items():
             Path(name).mkdir()
             Path(name, "config.json").write_text(content)
             Path(name, "start.safetensors").touch()

@@ -106,7 +106,7 @@ def test_peak_memory_is_of_the_action_alone() -> None:
     assert during - after > 200
 
 
-@pytest.mark.parametrize("name", ["vgg", "vgg_gap", "vgg_pan", "vgg_att3_concat_pc", "saoyan_vgg_att3"])
+@pytest.mark.parametrize("name", ["vgg", "vgg_gap", "vgg_pan", "vgg_att3_concat_pc", "resnet164", "saoyan_vgg_att3"])
 def test_networks_are_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MODULE, "matrix_peak", lambda *_: 1e9)
     model = create_model(name, 3, SMALL)
@@ -137,6 +137,9 @@ def test_the_verb_takes_backbones_and_runs(tmp_path: Any, capsys: pytest.Capture
     assert run(["benchmark", "timm:resnet18", "--image-size", "32", *common]) == 0
     assert "timm:resnet18" in capsys.readouterr().out
     pa.save(create_model("vgg_att_pc", 3, SMALL), tmp_path / "run")
+    for fixed in ("--width=2", "--classes=3", "--set=dropout=0"):
+        assert run(["benchmark", str(tmp_path / "run"), fixed, *common]) == 2
+        assert "a trained network; leave --classes, --width and --set out" in capsys.readouterr().err
     assert run(["benchmark", str(tmp_path / "run"), *common]) == 0
     assert "vgg_att_pc, width 0.0625" in capsys.readouterr().out
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from payattention.data import ImageSet
 from payattention.errors import PayAttentionError, UsageError
 from payattention.experiment import train_and_test
+from payattention.models import create_model
 from payattention.training.augment import mirrored, resized, shifted
 from payattention.training.batches import DeviceSet, Epoch
 from payattention.training.fit import fit, new_model
-from payattention.training.optimisation import create_optimizer, create_schedule
+from payattention.training.optimisation import create_optimizer, create_schedule, rate_of
 from payattention.training.recipe import Recipe, list_recipes, load_recipe
 
 
@@ -173,6 +174,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_nothing(image_set: I
     assert not (tmp_path / "run").exists()
 
 
+def test_a_failure_before_the_first_snapshot_leaves_a_folder_as_it_was(image_set: ImageSet, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    for _ in range(2):
+        with pytest.raises(UsageError, match="shift is 32 pixels"):
+            train_and_test("vgg", image_set, image_set, recipe(shift=32), tmp_path, width=0.0625)
+        assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
+
+
 def test_ctrl_c_stops_the_run_and_leaves_nothing(
     image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +206,20 @@ def test_the_rate_in_the_metrics_is_the_one_that_was_trained_with(image_set: Ima
     chosen = recipe(lr=0.08, schedule="steps", step_epochs=1, step_factor=0.5)
     model = new_model("vgg", image_set, chosen, width=0.0625)
     assert [line["lr"] for line in fit(model, image_set, chosen, out=tmp_path)] == [0.08, 0.04]
+
+
+@pytest.mark.parametrize("name", ["timm:resnet10t", "vgg_att2_concat_pc", "resnet164_att_pc"])
+@pytest.mark.parametrize("kind", ["sgd", "muon", "adamw"])
+def test_the_rate_is_what_the_last_layers_have(name: str, kind: str) -> None:
+    chosen = recipe(lr=0.08, layer_decay=0.5, schedule="steps", step_epochs=1, step_factor=0.5, optimizer=kind)
+    width = 1.0 if name.startswith("timm:") else 0.0625
+    optimizer = create_optimizer(create_model(name, 3, width), chosen)
+    schedule = create_schedule(optimizer, chosen, 1)
+    assert min(group["lr"] for group in optimizer.param_groups) < 0.08
+    assert rate_of(optimizer) == 0.08
+    optimizer.step()
+    schedule.step()
+    assert rate_of(optimizer) == 0.04
 
 
 def test_a_new_model_knows_its_data(image_set: ImageSet) -> None:

@@ -71,6 +71,20 @@ def test_another_network_of_the_family_takes_what_it_shares(source: Path) -> Non
     assert any(name.startswith("attention.projection") for name in start.fresh)
 
 
+@pytest.mark.parametrize("name", ["vgg_att_pc", "vgg_att3_concat_pc", "vgg_pan"])
+def test_a_head_of_other_levels_is_not_taken_by_its_numbers(source: Path, name: str) -> None:
+    """The first descriptor is of layer 10 there, and of layer 13 or 7 here."""
+    model = fresh(name, ("cat", "dog", "emu"))
+    start = pa.warm_start(model, source)
+    own = [key for key in pa.load(source).state_dict() if key.startswith("head.") and key in model.state_dict()]
+    assert sorted(start.other_levels + start.other_classes) == sorted(own)
+    assert set(own) <= set(start.fresh)
+    assert "of other levels, skipped: head.normalise.0.0.weight" in str(start)
+    assert all(
+        not value.any() for key, value in model.state_dict().items() if "head.normalise" in key and "mean" in key
+    )
+
+
 def test_another_width_shares_nothing(source: Path) -> None:
     model = pa.create_model("vgg_att2_concat_pc", 3, 2 * SMALL)
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -119,7 +119,7 @@ def test_a_loss_that_is_no_number_is_named_by_its_step(
     monkeypatch.setattr(TrainingModule, "training_step", step)
     halved = recipe(schedule="steps", step_epochs=1, step_factor=0.5)
     message = (
-        r"the loss is no longer finite at step 6, in epoch 2 \(learning rate 0.025\); .* lr=0.0025; .*step-000000004"
+        r"the loss is no longer finite at step 6, in epoch 2 \(learning rate 0.025\); .* lr=0.005; .*step-000000004"
     )
     with pytest.raises(PayAttentionError, match=message):
         train_and_test(MODEL, image_set, image_set, halved, tmp_path / "run", width=SMALL)

@@ -61,7 +61,7 @@ def train_and_test(
     """Trains a network and writes `config.json`, `metrics.jsonl`, `metrics.csv`, `model.safetensors`, `result.json`.
 
     The error is measured once, after the last epoch; nothing is selected on the test split. A run that is stopped, or
-    fails, after its first snapshot can be resumed; one that had none leaves no folder behind. Under torchrun or srun
+    fails, after its first snapshot can be resumed; one that had none leaves nothing behind. Under torchrun or srun
     the processes train together, and the first one writes.
 
     Args:
@@ -88,11 +88,13 @@ def train_and_test(
         The trained model and the content of `result.json`.
 
     Raises:
-        UsageError: An impossible combination; nothing was written.
+        UsageError: An impossible combination, or a folder that holds a run; nothing was written.
         Stopped: Ctrl-C or SIGTERM; the message says how to go on.
         PayAttentionError: The loss is no longer finite, or the disk is full.
     """
     watch = watch or Stopwatch()
+    if here().first and any((out / name).exists() for name in (CONFIG, FOLDER, WEIGHTS, RESULT)):
+        raise UsageError(f"{out}: there is a run already; resume it, or take another folder")
     if len(train) < 2:
         raise UsageError(f"{train.name}: one image is too few to train on")
     here().check_batch(min(recipe.batch_size, len(train)))
@@ -155,10 +157,16 @@ def unfinished(out: Path) -> dict[str, Any]:
     try:
         config: dict[str, Any] = json.loads((out / CONFIG).read_text(encoding="utf-8"))
     except ValueError:
-        raise CheckpointError(f"{out / CONFIG}: damaged; begin a new run") from None
+        config = {}
+    if not config or not isinstance(config, dict):
+        raise CheckpointError(f"{out / CONFIG}: damaged; begin a new run")
     lacking = [name for name in ("data", "recipe", "seed", "save_every", "compiled") if name not in config]
     if lacking or not (out / START).is_file():
         raise CheckpointError(f"{out}: this run cannot be resumed (no {', '.join(lacking) or START}); begin a new one")
+    try:
+        Recipe(**config["recipe"])
+    except (TypeError, UsageError) as error:
+        raise CheckpointError(f"{out / CONFIG}: not a recipe of this version ({error}); begin a new run") from None
     return config
 
 
@@ -286,19 +294,31 @@ def _check_smallest(model: Classifier, recipe: Recipe, image_size: int) -> None:
 
 @contextmanager
 def _kept_if_begun(out: Path, config: Mapping[str, Any], *, new: bool = False) -> Iterator[None]:
-    """Says how to go on with a run that failed or was stopped; a new one that has saved nothing leaves no folder."""
-    made_here = new and not out.exists()
+    """Says how to go on with a run that failed or was stopped; a new one that has saved nothing leaves nothing."""
+    before = [*out.iterdir()] if out.is_dir() else None
     try:
         yield
     except BaseException as error:
         saved = [*written(out / FOLDER), *out.glob(WEIGHTS)]
         if saved or not new:
             raise _advised(error, _to_go_on(out, config), saved) from None
-        if made_here and here().first:
-            shutil.rmtree(out, ignore_errors=True)
+        if here().first:
+            _as_before(out, before)
         if isinstance(error, SafetensorError):
             raise PayAttentionError(f"{out}: could not be written ({error})") from None
         raise
+
+
+def _as_before(out: Path, before: Sequence[Path] | None) -> None:
+    """Removes what a run has written; `before` is what its folder held, None where there was no folder."""
+    if before is None:
+        shutil.rmtree(out, ignore_errors=True)
+        return
+    for new in {*out.iterdir()} - {*before}:
+        if new.is_dir():
+            shutil.rmtree(new, ignore_errors=True)
+        else:
+            new.unlink(missing_ok=True)
 
 
 def _advised(error: BaseException, go_on: str, saved: Sequence[Path]) -> BaseException:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from payattention.checkpoint import load
 from payattention.errors import CheckpointError
+from payattention.heads import Head
 from payattention.models import Classifier, create_model
 from payattention.models.registry import without_pretrained
 
@@ -21,14 +22,16 @@ class WarmStart:
         source: Where the other lies.
         parameters: How many of the model's numbers were taken, of how many.
         other_classes: Tensors that tell the other's classes apart, which are not this model's.
+        other_levels: Tensors of a head whose levels, which it numbers, are not this model's.
         other_shape: Tensors that have another shape here.
         unused: Tensors that this model has no place for.
-        fresh: The model's tensors that nothing was taken for; those of the two lists before are among them.
+        fresh: The model's tensors that nothing was taken for; those of the first three lists are among them.
     """
 
     source: str
     parameters: tuple[int, int]
     other_classes: tuple[str, ...]
+    other_levels: tuple[str, ...]
     other_shape: tuple[str, ...]
     unused: tuple[str, ...]
     fresh: tuple[str, ...]
@@ -36,9 +39,10 @@ class WarmStart:
     def __str__(self) -> str:
         """One line for what was taken, and one for each kind of what was not, every tensor named."""
         taken, all_ = self.parameters
-        named = {*self.other_classes, *self.other_shape}
+        named = {*self.other_classes, *self.other_levels, *self.other_shape}
         kinds = {
             "of other classes, skipped": self.other_classes,
+            "of other levels, skipped": self.other_levels,
             "of another shape, skipped": self.other_shape,
             "not in this network, skipped": self.unused,
             "only in this network, begin fresh": [name for name in self.fresh if name not in named],
@@ -52,7 +56,7 @@ def warm_start(model: Classifier, source: str | Path) -> WarmStart:
     """Gives a model, in place, every tensor of a saved one that has the same name and shape.
 
     Pixel statistics are taken along, since the weights expect pixels as they were; the classifier only if both know the
-    same classes.
+    same classes, and the head as a whole only if both attend to the same levels.
 
     Args:
         model: The model that is to be trained; layers have the same names in all networks of a family.
@@ -64,7 +68,8 @@ def warm_start(model: Classifier, source: str | Path) -> WarmStart:
     other = load(source)
     given, own = other.state_dict(), model.state_dict()
     of_classes = set() if other.classes == model.classes else _tells_classes(other)
-    shared = [name for name in given if name in own and name not in of_classes]
+    of_levels = set() if _head_levels(other) == _head_levels(model) else {n for n in given if n.startswith("head.")}
+    shared = [name for name in given if name in own and name not in of_classes | of_levels]
     fitting = {name: given[name] for name in shared if given[name].shape == own[name].shape}
     if not any(p.ndim > 1 and name in fitting for name, p in model.named_parameters()):  # biases fit by chance
         raise CheckpointError(
@@ -76,10 +81,17 @@ def warm_start(model: Classifier, source: str | Path) -> WarmStart:
         source=str(source),
         parameters=(_numbers(fitting), _numbers(own)),
         other_classes=tuple(name for name in given if name in own and name in of_classes),
+        other_levels=tuple(name for name in given if name in own and name in of_levels - of_classes),
         other_shape=tuple(name for name in shared if name not in fitting),
         unused=tuple(name for name in given if name not in own),
         fresh=tuple(name for name in own if name not in fitting),
     )
+
+
+def _head_levels(model: Classifier) -> tuple[str, ...]:
+    """The levels whose descriptors a model's head takes; none where it has no such head."""
+    head = getattr(model, "head", None)
+    return model.levels[-len(head.normalise) :] if isinstance(head, Head) else ()
 
 
 def _tells_classes(model: Classifier) -> set[str]:

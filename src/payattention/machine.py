@@ -1,10 +1,11 @@
-"""What the machine at hand can do: its device, and the precision that is fast on it."""
+"""What the machine at hand can do: its device, and the precision and memory layout that are fast on it."""
 
 import platform
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import nn
 
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -20,6 +21,12 @@ def best_precision(device: torch.device) -> Precision:
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bf16-mixed" if native else "32-true"
+
+
+def memory_format(model: nn.Module) -> torch.memory_format:
+    """Channels-last, the faster one; but there PyTorch's convolution of a single channel can crash the process."""
+    single = any(isinstance(m, nn.Conv2d) and m.in_channels == 1 for m in model.modules())
+    return torch.contiguous_format if single else torch.channels_last
 
 
 def describe(device: torch.device) -> str:

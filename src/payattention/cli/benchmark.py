@@ -18,7 +18,10 @@ def benchmark(
         typer.Argument(help="Network, of `payattention models`, timm:NAME, or a run folder or .safetensors file."),
     ] = "vgg_att3_concat_pc",
     width: Annotated[float, typer.Option(help="Factor on every channel count, 0.0625 to 8; the paper's is 1.")] = 1.0,
-    classes: Annotated[int, typer.Option(min=2, help="Number of classes of a network given by name.")] = 100,
+    classes: Annotated[
+        int | None,
+        typer.Option(min=2, help="Classes of a network given by name; by default 100.", show_default=False),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images a step (the paper: 128).")] = 64,
     image_size: Annotated[
         int | None,
@@ -94,18 +97,16 @@ def benchmark(
     print(f"on {result.provenance.device}; peak of a matrix product: {_or_dash(result.matrix_peak_tflops)} TFLOP/s")
 
 
-def _network(model: str, classes: int, width: float, options: dict[str, object]) -> "Classifier":
+def _network(model: str, classes: int | None, width: float, options: dict[str, object]) -> "Classifier":
     from payattention.checkpoint import load
     from payattention.errors import UsageError
     from payattention.models import check_model, create_model
 
     if not (Path(model).exists() or model.endswith(".safetensors")):
         check_model(model, width, **options)
-        return create_model(model, classes, width, **options)
-    if options or width != 1:
-        raise UsageError(
-            f"{model} is a trained network, whose width and options are fixed; leave --width and --set out"
-        )
+        return create_model(model, classes or 100, width, **options)
+    if classes or options or width != 1:
+        raise UsageError(f"{model} is a trained network; leave --classes, --width and --set out")
     return load(model)
 
 

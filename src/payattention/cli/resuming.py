@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from payattention.cli.reading import Wanted
-from payattention.errors import UsageError
+from payattention.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,13 +27,16 @@ def check_alone(context: typer.Context) -> None:
 def go_on(run: Path, data_root: Path | None, console: "Console") -> dict[str, Any]:
     """Resumes a run, on its data wherever that lies now; the content of its result.json."""
     from payattention.evaluation.provenance import Stopwatch
-    from payattention.experiment import resume, unfinished
+    from payattention.experiment import CONFIG, resume, unfinished
 
     reading = unfinished(run).get("reading")
     if reading is None:
         raise UsageError(f"{run}: this run was begun from Python: go on there with payattention.experiment.resume")
     watch = Stopwatch()
-    wanted = Wanted(**reading | ({} if data_root is None else {"root": str(data_root)}))
+    try:
+        wanted = Wanted(**reading | ({} if data_root is None else {"root": str(data_root)}))
+    except TypeError as error:
+        raise CheckpointError(f"{run / CONFIG}: not a reading of this version ({error}); begin a new run") from None
     train, test = wanted.read()
     return resume(run, train, test, console=console, watch=watch)[1]
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from payattention.errors import PayAttentionError, UsageError, unknown
 from payattention.evaluation.provenance import Provenance, Stopwatch
-from payattention.machine import best_device, best_precision
+from payattention.machine import best_device, best_precision, memory_format
 from payattention.models import Classifier, fold, winograd
 from payattention.models.fold import foldable
 from payattention.models.winograd import suitable
@@ -80,7 +80,7 @@ def benchmark(
     seconds: float = 5.0,
     compiled: bool = False,
 ) -> Benchmark:
-    """Times training steps and inference of a model on random images, in channels-last memory.
+    """Times training steps and inference of a model on random images, in the memory layout that training takes.
 
     A training step is the forward and backward pass and SGD's update. Inference is timed as the model stands; where it
     has batch norms to fold, as `payattention.fold` makes it; and on a CPU in float32 as `payattention.winograd` does.
@@ -204,8 +204,8 @@ def _action(model: Classifier, images: Tensor, precision: str, *, training: bool
     if precision == "int8":
         twin = quantised(model, images[:CALIBRATION])
         return lambda: twin(images)
-    images = images.contiguous(memory_format=torch.channels_last)
-    model = model.to(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=torch.channels_last)  # as batches come in training
+    model = model.to(memory_format=memory_format(model))
     network: nn.Module = torch.compile(model) if compiled else model  # type: ignore[assignment]
     if not training:
         return inference(network, images, precision)

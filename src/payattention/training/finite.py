@@ -7,6 +7,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from payattention.errors import PayAttentionError
+from payattention.training.optimisation import rate_of
 
 _EVERY = 50  # steps: looking waits for the device
 
@@ -22,7 +23,7 @@ class Finite(Callback):
         self.rate = torch.zeros((), device=module.device)
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
-        self.lr = trainer.optimizers[0].param_groups[0]["lr"]
+        self.lr = rate_of(trainer.optimizers[0])
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
@@ -38,12 +39,13 @@ class Finite(Callback):
 
     def _look(self, trainer: Trainer) -> None:
         if step := int(self.step):
-            raise not_finite("the loss is", step, trainer.current_epoch + 1, float(self.rate))
+            raise not_finite("the loss is", trainer, step, float(self.rate))
 
 
-def not_finite(what: str, step: int, epoch: int, rate: float) -> PayAttentionError:
+def not_finite(what: str, trainer: Trainer, step: int, rate: float) -> PayAttentionError:
     """The error, whatever it was found in; who knows of a snapshot adds which is the last (`experiment`)."""
+    peak = trainer.optimizers[0].defaults["lr"]
     return PayAttentionError(
-        f"{what} no longer finite at step {step}, in epoch {epoch} (learning rate {rate:g}); "
-        f"try a lower rate, as with --recipe-set lr={rate / 10:.2g}"
+        f"{what} no longer finite at step {step}, in epoch {trainer.current_epoch + 1} (learning rate {rate:g}); "
+        f"try a lower rate, as with --recipe-set lr={peak / 10:.2g}"
     )

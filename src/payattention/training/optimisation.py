@@ -108,6 +108,13 @@ def _blocks(trunk: Trunk) -> list[list[nn.Module]]:
     return list(blocks.values())
 
 
+def rate_of(optimizer: Optimizer) -> float:
+    """The rate at this step of what learns at the recipe's own: the layers before have less, Muon's filters another."""
+    groups, full = optimizer.param_groups, optimizer.defaults["lr"]
+    rate: float = next(group["lr"] for group in groups if group["initial_lr"] == full)
+    return rate
+
+
 def create_schedule(optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int) -> "Schedule":
     """The learning rate's factor, step by step."""
     total = recipe.epochs * steps_per_epoch

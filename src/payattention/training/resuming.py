@@ -16,6 +16,7 @@ from payattention.models import Classifier
 from payattention.training import snapshot
 from payattention.training.features import is_frozen
 from payattention.training.finite import not_finite
+from payattention.training.optimisation import rate_of
 from payattention.training.stopping import Stop, Stopped
 
 FOLDER = "snapshots"
@@ -66,9 +67,13 @@ class Snapshots(Callback):
             self._tidy()
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        if self._state is not None:
+        if self._state is None:
+            return
+        try:
             self._restore(trainer, self._state)
-            self._state = None
+        except (LookupError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{self.folder}: not snapshots of a run by this config.json ({error})") from None
+        self._state = None
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
@@ -165,8 +170,7 @@ def fill(model: Classifier, state: Mapping[str, Tensor]) -> None:
 def _check_finite(state: Mapping[str, Tensor], trainer: Trainer) -> None:
     sums = torch.stack([value.double().sum() for value in state.values() if value.is_floating_point()])
     if not sums.isfinite().all():
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        raise not_finite("the weights are", trainer.global_step, trainer.current_epoch + 1, rate)
+        raise not_finite("the weights are", trainer, trainer.global_step, rate_of(trainer.optimizers[0]))
 
 
 def _random_state(trainer: Trainer) -> dict[str, Tensor]:

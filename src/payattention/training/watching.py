@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from torch import Tensor
 
+from payattention.training.optimisation import rate_of
+
 COLUMNS = ("epoch", "step", "loss", "train_error", "lr", "images_per_second", "seconds")
 
 
@@ -49,7 +51,7 @@ class Metrics(Callback):
         self.loss, self.wrong = (torch.zeros((), device=device) for _ in range(2))
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
-        self.lr = trainer.optimizers[0].param_groups[0]["lr"]
+        self.lr = rate_of(trainer.optimizers[0])
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
