@@ -144,6 +144,15 @@ def test_what_cannot_be_stopped_is_not_begun_without_the_time(place: Workplace) 
     assert len(calls()) == 1
 
 
+def test_what_took_longer_than_expected_waits_for_a_longer_slice(place: Workplace) -> None:
+    go(place, ["cluttered_digits/vgg_att2_concat_pc/error"])
+    (planned,) = queue(place, PAIR)
+    assert planned.hours < 9 / 60
+    place.slices(planned.job).write_text("1000.00 1540.00\n")  # nine minutes, and it was stopped
+    assert go(place, PAIR, minutes=9).waiting == [planned.job.name]
+    assert go(place, PAIR, minutes=20).done == [planned.job.name]
+
+
 def test_a_training_that_nobody_collected_is_not_run_again(place: Workplace) -> None:
     pattern = ["cluttered_digits/vgg/error"]
     (done,) = go(place, pattern).done

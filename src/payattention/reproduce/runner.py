@@ -88,9 +88,14 @@ def duration(hours: float) -> str:
 
 
 def _in_time(planned: Planned, place: Workplace, end: float | None) -> bool:
-    """Whether a job may be started: a training whenever there is time left, since it can be stopped."""
+    """Whether a job may be started: a training whenever there is time left, since it can be stopped.
+
+    A measurement that was stopped wants half as much again as it had, or a queue of short slices would never pass it.
+    """
     left = float("inf") if end is None else end - time.monotonic()
-    return left > (0 if isinstance(planned.job, Training) else 3600 * planned.hours)
+    if isinstance(planned.job, Training):
+        return left > 0
+    return left > max(3600 * planned.hours, *(1.5 * had for had in lengths(place.slices(planned.job))), 0)
 
 
 def _finished(planned: Planned, place: Workplace) -> bool:
