@@ -1,6 +1,7 @@
 """Measuring speed: what is counted is right, what cannot be is said, and int8 is the same network."""
 
 import json
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +13,7 @@ from payattention.cli.app import run
 from payattention.errors import PayAttentionError, UsageError
 from payattention.evaluation.query import total_variation
 from payattention.models import create_model
-from payattention.models.winograd import suitable
+from payattention.models.winograd import suitable, suitable_in_training
 from payattention.speed import Spread, alternated, benchmark, quantised, ratios
 from payattention.speed.arithmetic import flops_per_image
 from payattention.speed.memory import check_fits, needed_bytes, peak_mebibytes
@@ -112,16 +113,29 @@ def test_networks_are_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     model = create_model(name, 3, SMALL)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     result = benchmark(model, batch_size=2, precision="float32", seconds=0)
+    trained = ["training, Winograd"] if suitable_in_training(model) else []
     wide = ["inference, Winograd"] if suitable(model) else []  # of enough channels, even at this width
-    assert list(result.phases) == ["training", "inference", "inference, folded", *wide]
+    assert list(result.phases) == ["training", *trained, "inference", "inference, folded", *wide]
     for phase, pace in result.phases.items():
         assert pace.images_per_second == pytest.approx(2000 / pace.step_ms.median, rel=1e-2)
         assert pace.step_ms.min <= pace.step_ms.median <= pace.step_ms.max
         assert pace.percent_of_peak == pytest.approx(1e5 * pace.tflops, abs=10)
         assert pace.gflop_per_image == pytest.approx(
-            flops_per_image(model, 32, training=phase == "training") / 1e9, abs=1e-3
+            flops_per_image(model, 32, training=phase.startswith("training")) / 1e9, abs=1e-3
         )
     assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items())  # it is left as it was
+
+
+def test_training_by_winograd_is_measured_where_it_is_what_train_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MODULE, "matrix_peak", lambda *_: 1e9)
+    monkeypatch.setattr(MODULE, "suitable_in_training", suitable)  # only wide networks train faster
+    model = create_model("vgg_att_pc", 3, 0.125)
+    pace = partial(benchmark, model, batch_size=2, seconds=0, phases=("training",))
+    assert list(pace(precision="float32").phases) == ["training", "training, Winograd"]
+    assert list(pace(precision="bf16").phases) == ["training"]
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "compile", lambda network: network)
+        assert list(pace(precision="float32", compiled=True).phases) == ["training"]
 
 
 def test_the_verb_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
