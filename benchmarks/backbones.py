@@ -74,6 +74,7 @@ def measured(name: str) -> dict[str, Any]:
 
 @torch.no_grad()
 def multiply_adds(network: nn.Module, images: Tensor) -> int:
+    network.requires_grad_(False)  # or else PyTorch's counter stumbles over parameters that are used as inputs
     with FlopCounterMode(display=False) as counter:
         network(images)
     return counter.get_total_flops() // 2

@@ -1,9 +1,10 @@
 """Real photographs on a laptop: attention on a frozen backbone, from one command to the evaluated model, and its masks.
 
 `python benchmarks/caltech_probe.py [--seed N]` measures and writes results/caltech_probe.json (with another seed than
-0: caltech_probe-seedN.json) and docs/probe.md; `python benchmarks/caltech_probe.py --render` only writes the page
-again. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip` and `oxford-iiit-pet-3breeds.zip`, and the extra
-`imagenet`. The trained models stay in `runs/caltech-NAME-seedN`, and what was there before goes.
+0: caltech_probe-seedN.json) and docs/probe.md; with `--only NAME` one row of the table is measured again, with
+`--render` only the page is written. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip` and
+`oxford-iiit-pet-3breeds.zip`, and the extra `imagenet`. The trained models stay in `runs/caltech-NAME-seedN`, and what
+was there before goes.
 
 1. Caltech-101, 30 pictures of each of its 101 classes: 15 to train, 15 to test, as `--data caltech101` draws them.
    The time is that of the whole command `payattention train`, from the start of the program to its result.
@@ -13,8 +14,10 @@ again. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip` and `oxford-i
    is `test.txt`.
 """
 
+import argparse
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -156,20 +159,20 @@ def page(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measured(seed: int) -> Iterator[dict[str, Any]]:
+def measured(seed: int, names: Sequence[str], before: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The result so far, after each way to set it up: minutes of work are not lost to a stop."""
     data, watch = Path(os.environ["PAYATTENTION_DATA"]), Stopwatch()
     pictures = pets(data / "oxford-iiit-pet-3breeds.zip", "test")
-    models: dict[str, Any] = {}
+    models = {**before}
     baselines = {"whole picture": mean_jaccard(whole, pictures), "centred Gaussian": mean_jaccard(centred, pictures)}
     pets_seen = {"pictures": len(pictures), "baselines_mean_jaccard": baselines}
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(data / "caltech101-30perclass.zip") as archive:
             archive.extractall(Path(folder, "caltech101"))
-        for name, options in VARIANTS.items():
+        for name in names:
             out = RUNS / f"caltech-{name.replace(', ', '-')}-seed{seed}"
             shutil.rmtree(out, ignore_errors=True)
-            result = train(Path(folder), out, options, seed)
+            result = train(Path(folder), out, VARIANTS[name], seed)
             models[name] = {
                 "caltech101": {"test_images": result["test"]["count"], "accuracy": 100 - result["test"]["error"]},
                 "seconds_of_the_whole_command": result["seconds_of_the_whole_command"],
@@ -178,20 +181,24 @@ def measured(seed: int) -> Iterator[dict[str, Any]]:
             }
             print(name, json.dumps(models[name]), file=sys.stderr)
             provenance = asdict(watch.provenance(torch.device("cpu"), seed))
-            provenance["command"] = f"python benchmarks/caltech_probe.py --seed {seed}"
+            provenance["command"] = shlex.join(["python", "benchmarks/caltech_probe.py", *sys.argv[1:]])
             yield {"models": models, "pets": pets_seen, "provenance": provenance}
 
 
 def main() -> None:
-    seed = int(sys.argv[sys.argv.index("--seed") + 1]) if "--seed" in sys.argv else 0
-    if "--render" not in sys.argv:
-        name = "caltech_probe.json" if seed == 0 else f"caltech_probe-seed{seed}.json"
-        for result in measured(seed):
-            write_json(RESULTS / name, result)
-    if seed == 0:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--only", choices=VARIANTS, help="measure this row of the table again")
+    arguments.add_argument("--render", action="store_true", help="write the page from what was measured")
+    given = arguments.parse_args()
+    file = RESULTS / ("caltech_probe.json" if given.seed == 0 else f"caltech_probe-seed{given.seed}.json")
+    if not given.render:
+        before = json.loads(file.read_text(encoding="utf-8"))["models"] if given.only else {}
+        for result in measured(given.seed, [given.only] if given.only else list(VARIANTS), before):
+            write_json(file, result)
+    if given.seed == 0:
         with replacing(PAGE) as partial_page:
-            result = json.loads((RESULTS / "caltech_probe.json").read_text(encoding="utf-8"))
-            partial_page.write_text(page(result), encoding="utf-8")
+            partial_page.write_text(page(json.loads(file.read_text(encoding="utf-8"))), encoding="utf-8")
 
 
 if __name__ == "__main__":

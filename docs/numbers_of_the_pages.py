@@ -64,6 +64,26 @@ def attacks() -> str:
     return "\n\n".join(blocks)
 
 
+def query() -> str:
+    result = _result("query")
+    head = (
+        f"`{result['model']}` at width {result['width']:g}, recipe `{result['recipe']}`, on {result['data']}; shares "
+        "in per cent (`results/query.json`)"
+    )
+    levels = [*result["compatibilities"]["pc"]["distance_under_a_foreign_query"]]
+    rows = [
+        [
+            name,
+            *(f"{value:.1f}" for value in (own["error"], own["pointing"]["combined"])),
+            *(f"{own['distance_under_a_foreign_query'][level]:.3f}" for level in levels),
+            f"{own['predictions_changed']:.1f}",
+        ]
+        for name, own in result["compatibilities"].items()
+    ]
+    columns = ["score", "test error", "combined map's peak on the digit", *(f"{level} moves by" for level in levels)]
+    return f"{head}\n\n{_table([*columns, 'predictions changed'], rows)}"
+
+
 def kills() -> str:
     if not (ROOT / "results" / "kills.json").is_file():
         return "Not measured yet."
@@ -137,6 +157,7 @@ PAGES = {
     DOCS / "resuming.md": {"kills": kills},
     DOCS / "segmentation.md": {"segment": segment},
     DOCS / "speed.md": {"speed": speed},
+    DOCS / "the-query.md": {"query": query},
 }
 
 

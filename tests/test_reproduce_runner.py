@@ -1,8 +1,10 @@
 """The runner, on a program that only pretends to train: what is missing is done, once, and nothing is lost."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -148,6 +150,26 @@ def test_a_training_that_nobody_collected_is_not_run_again(place: Workplace) -> 
     Path(f"results/cells/{done}.json").unlink()
     assert go(place, pattern).done == [done]
     assert len(calls()) == 1
+
+
+@pytest.mark.parametrize(("left", "slices"), [("result.json", 1), ("config.json", 2)], ids=["orphan", "both killed"])
+def test_the_time_of_a_slice_whose_runner_was_killed_counts(place: Workplace, left: str, slices: int) -> None:
+    """The runner was killed after it had noted the beginning; the command lived for seven seconds more."""
+    pattern = ["cluttered_digits/vgg/error"]
+    (done,) = go(place, pattern).done
+    began = time.time() - 1000
+    Path(f"runs/{done}.slices").write_text(f"{began:.2f}")
+    Path(f"results/cells/{done}.json").unlink()
+    if left == "config.json":
+        Path(f"runs/{done}/result.json").unlink()
+        Path(f"runs/{done}/start.safetensors").touch()
+    Path(f"runs/{done}/{left}").touch()
+    for file in (*Path(f"runs/{done}").iterdir(), Path(f"runs/{done}.log")):
+        os.utime(file, (began + 7, began + 7))
+    assert go(place, pattern).done == [done]
+    content = json.loads(Path(f"results/cells/{done}.json").read_text())
+    assert content["slices"] == slices
+    assert 7 <= content["seconds"] < 500
 
 
 def test_a_claimed_cell_is_left_to_its_process(place: Workplace) -> None:

@@ -10,7 +10,7 @@ from payattention.cli.options import JsonOption, OutOption, RunArgument, new_fol
 
 BLIND = (
     "no query can change this model's maps: to its scores the query adds the same number at every position, and the "
-    "softmax over positions cancels it (docs/the-query.md); to ask, train with --set compatibility=dp or additive"
+    "softmax over positions cancels it (docs/the-query.md); to ask, train with --set compatibility=additive or dp"
 )
 
 

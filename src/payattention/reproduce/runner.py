@@ -28,6 +28,7 @@ from payattention.reproduce.claim import claim
 from payattention.reproduce.commands import command, resumption
 from payattention.reproduce.jobs import Job, Training
 from payattention.reproduce.plan import Planned
+from payattention.reproduce.slices import close, lengths, timed
 from payattention.reproduce.workplace import Workplace
 
 GRACE = 120.0  # seconds that a command has to save itself
@@ -106,9 +107,9 @@ def _run(job: Job, place: Workplace, claimed: int, end: float | None) -> str:
         words = resumption(job, place.runs)
         if words is None:
             shutil.rmtree(place.runs / job.name, ignore_errors=True)  # what a killed command has left
-            place.times(job).unlink(missing_ok=True)
+            place.slices(job).unlink(missing_ok=True)
             words = command(job, place.runs)
-        with _timed(place.times(job)):
+        with timed(place.slices(job), _signs(job, place)):
             status = _call(words, place, printed, place.log(job), claimed, end)
         if status in _STOPPED:
             return "stopped"
@@ -126,20 +127,15 @@ def _run(job: Job, place: Workplace, claimed: int, end: float | None) -> str:
 
 def _origin(job: Job, place: Workplace) -> dict[str, Any]:
     """The command from the start, and the seconds that it ran in all, a resumed one in several slices."""
-    times = place.times(job)
-    slices = [float(line) for line in times.read_text(encoding="utf-8").split()] if times.is_file() else []
+    close(place.slices(job), _signs(job, place))
+    slices = lengths(place.slices(job))
     words = shlex.join(["payattention", *command(job, place.runs)])
     return {"command": words, "seconds": round(sum(slices), 2), "slices": len(slices)}
 
 
-@contextmanager
-def _timed(file: Path) -> Iterator[None]:
-    started = time.monotonic()
-    try:
-        yield
-    finally:
-        with file.open("a", encoding="utf-8") as times:
-            times.write(f"{time.monotonic() - started:.2f}\n")
+def _signs(job: Job, place: Workplace) -> list[Path]:
+    """What a job's command writes while it lives."""
+    return [place.log(job), *(place.runs / job.name).glob("*")]
 
 
 def _kept(job: Job, place: Workplace) -> Path | None:

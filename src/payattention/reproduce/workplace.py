@@ -32,9 +32,9 @@ class Workplace:
     def log(self, job: Job) -> Path:
         return self.runs / f"{job.name}.log"
 
-    def times(self, job: Job) -> Path:
-        """The seconds that a job's command has run, a line a slice."""
-        return self.runs / f"{job.name}.times"
+    def slices(self, job: Job) -> Path:
+        """When a job's command ran (`payattention.reproduce.slices`)."""
+        return self.runs / f"{job.name}.slices"
 
     def failure(self, job: Job) -> Path:
         """The note that a failed job leaves, so that it is not tried again and again."""
