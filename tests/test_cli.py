@@ -220,6 +220,17 @@ def test_help_names_every_option_with_its_default(capsys: pytest.CaptureFixture[
     assert "the paper's is 1" in text
 
 
+def test_ctrl_c_is_one_line_whatever_typer_makes_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("payattention.models.list_models", interrupted)
+    assert run(["models"]) == 130
+    assert capsys.readouterr().err == "payattention: stopped\n"
+
+
 @pytest.mark.parametrize(
     ("code", "absent"),
     [

@@ -97,7 +97,8 @@ def test_every_recipe_ends_at_full_size(name: str, epochs: int, device_set: Devi
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("schedule", "cosine"), ("sizes", []), ("sizes", ["a"]), ("sizes", [2.0]), ("warmup", 1.0), ("step_epochs", 0),
+        ("schedule", "cosine"), ("sizes", []), ("sizes", ["a"]), ("sizes", [2.0]), ("sizes", [True]), ("warmup", 1.0),
+        ("step_epochs", 0),
         ("weight_decay", -1.0), ("lr", float("nan")), ("lr", 0.0), ("label_smoothing", 3.0), ("dropout", 7.0),
         ("batch_size", 1), ("momentum", -0.1), ("optimizer", "lion"),
     ],

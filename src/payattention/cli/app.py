@@ -56,9 +56,11 @@ for _verb in (
 # typer carries its own copy of click in newer releases: this is the base of its errors in either
 _CallError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
+_INTERRUPTED = 130
+
 
 def main() -> NoReturn:
-    """Runs the program: exit status 0, 1 (it failed) or 2 (it was called wrongly), and one line for an error."""
+    """Runs the program: exit status 0, 1 (failed), 2 (called wrongly) or 130 (Ctrl-C), and one line for an error."""
     sys.exit(run(sys.argv[1:]))
 
 
@@ -76,12 +78,14 @@ def run(arguments: list[str]) -> int:
             return 2
         return _fail(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("stopped", 1)
+        return _fail("stopped", _INTERRUPTED)
     except BrokenPipeError:  # the reader of our output went away: `payattention models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it exits
         return 1
     except OSError as error:  # a full disk, a place that cannot be written to
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
+    if status == _INTERRUPTED:  # what newer typers make of Ctrl-C
+        return _fail("stopped", _INTERRUPTED)
     return status if isinstance(status, int) else 0
 
 

@@ -50,8 +50,9 @@ def benchmark(
 ) -> None:
     """Measure a network's speed, arithmetic and memory.
 
-    Training steps and inference (as it stands, and with batch norms folded) on random images: images/s, step time,
-    floating-point operations, the share of what this machine reaches in a large matrix product, peak memory.
+    Training steps and inference on random images: images/s, step time, floating-point operations, the share of what
+    this machine reaches in a large matrix product, peak memory. Inference also with batch norms folded, and on a CPU in
+    float32 both also by Winograd's algorithm, where it is faster.
     """
     from payattention.speed.benchmark import PHASES, check
 

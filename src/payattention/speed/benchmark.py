@@ -16,7 +16,7 @@ from payattention.evaluation.provenance import Provenance, Stopwatch
 from payattention.machine import best_device, best_precision, memory_format
 from payattention.models import Classifier, fold, winograd
 from payattention.models.fold import foldable
-from payattention.models.winograd import suitable
+from payattention.models.winograd import suitable, suitable_in_training
 from payattention.speed.arithmetic import flops_per_image, matrix_peak
 from payattention.speed.int8 import CALIBRATION, multiplies_in_int8, quantised
 from payattention.speed.memory import check_fits, peak_mebibytes, too_large
@@ -82,8 +82,9 @@ def benchmark(
 ) -> Benchmark:
     """Times training steps and inference of a model on random images, in the memory layout that training takes.
 
-    A training step is the forward and backward pass and SGD's update. Inference is timed as the model stands; where it
-    has batch norms to fold, as `payattention.fold` makes it; and on a CPU in float32 as `payattention.winograd` does.
+    A training step is the forward and backward pass and SGD's update. Inference is timed as the model stands and, where
+    it has batch norms to fold, as `payattention.fold` makes it. On a CPU in float32 both are timed by Winograd's
+    algorithm, too, where it is faster: `payattention train` takes it, and `payattention.winograd` gives it.
 
     Args:
         model: The network; it is left as it is.
@@ -111,8 +112,9 @@ def benchmark(
 
     peak = None if precision == "int8" else matrix_peak(device, PRECISIONS[precision])
     paces = {}
-    for name, network in _networks(model, phases, precision, device).items():
-        training = name == "training"
+    direct = device.type != "cpu" or precision != "float32" or compiled
+    for name, network in _networks(model, phases, precision, direct).items():
+        training = name.startswith("training")
         flops = flops_per_image(network, image_size, training=training)
         with _explained(batch_size, training):
             images = torch.rand(batch_size, 3, image_size, image_size, device=device)
@@ -184,18 +186,20 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def _networks(model: Classifier, phases: Sequence[str], precision: str, device: torch.device) -> dict[str, Classifier]:
-    """Copies of a model by the names of what is timed."""
+def _networks(model: Classifier, phases: Sequence[str], precision: str, direct: bool) -> dict[str, Classifier]:
+    """Copies of a model by the names of what is timed; `direct` leaves all convolutions to PyTorch."""
     if precision == "int8":
         return {"inference, int8": model}
     networks = {}
     if "training" in phases:
         networks["training"] = copy.deepcopy(model).train()
+        if not direct and suitable_in_training(model):
+            networks["training, Winograd"] = winograd(model).train()
     if "inference" in phases:
         networks["inference"] = fastest = copy.deepcopy(model).eval()
         if foldable(fastest):
             networks["inference, folded"] = fastest = fold(model)
-        if device.type == "cpu" and precision == "float32" and suitable(fastest):
+        if not direct and suitable(fastest):
             networks["inference, Winograd"] = winograd(fastest)
     return networks
 

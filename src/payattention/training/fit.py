@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from payattention.data import ImageSet
 from payattention.errors import UsageError
-from payattention.machine import best_device, best_precision
+from payattention.machine import best_device, best_precision, memory_format
 from payattention.models import Classifier, create_model
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.timm_trunk import TimmTrunk
@@ -238,18 +238,12 @@ def _ready(
 ) -> tuple[nn.Module, DeviceSet | FeatureSet]:
     """What is trained, and on what: the model on images, or what follows a frozen backbone on its features."""
     if not is_frozen(model):
-        return model.to(memory_format=_memory_format(model)), DeviceSet.of(data, device)
+        return model.to(memory_format=memory_format(model)), DeviceSet.of(data, device)
     if console is not None:
         console.print("running the frozen backbone over the pictures, once")
     mirrored = recipe.mirror and data.mirror
     features = FeatureSet.of(model, data, device, kept, mirrored=mirrored)
     return FeatureClassifier(model), features
-
-
-def _memory_format(model: nn.Module) -> torch.memory_format:
-    """Channels-last, the faster one; but there PyTorch's convolution of a single channel can crash the process."""
-    single = any(isinstance(m, nn.Conv2d) and m.in_channels == 1 for m in model.modules())
-    return torch.contiguous_format if single else torch.channels_last
 
 
 @contextmanager

@@ -102,7 +102,7 @@ class Recipe:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, str(getattr(self, name)), choices)
-        if not self.sizes or not all(isinstance(size, int | float) and 0 < size <= 1 for size in self.sizes):
+        if not self.sizes or not all(type(size) in (int, float) and 0 < size <= 1 for size in self.sizes):
             raise UsageError(f"sizes is {list(self.sizes)}: it takes shares of the full size, as [0.5, 1.0]")
         if self.nesterov and (self.dampening or not self.momentum):
             raise UsageError("nesterov needs a momentum above 0 and a dampening of 0")
