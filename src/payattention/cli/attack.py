@@ -71,7 +71,7 @@ def attack(
     from payattention.attacks import PGD, check_eps, named_attacks
     from payattention.checkpoint import load
     from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.cli.reading import read
+    from payattention.cli.reading import read_for
     from payattention.evaluation.attack import attack as measure
     from payattention.evaluation.attack import check_away_from
     from payattention.experiment import trained_on
@@ -85,9 +85,7 @@ def attack(
     model = load(run)
     name = data or trained_on(run)
     folder = new_folder(out, f"attack-{run.stem}")
-    images = read(
-        name, split, root=data_root, image_size=model.image_size, crop_mode=model.crop_mode, strict=strict, limit=limit
-    )
+    images = read_for(model, name, split, root=data_root, strict=strict, limit=limit)
 
     result = measure(model, images, chosen, sizes, away_from=away_from, seed=seed, console=progress_console())
     if pictures:

@@ -63,7 +63,7 @@ def compare(
 
     from payattention.checkpoint import load
     from payattention.cli.output import print_json, progress_console
-    from payattention.cli.reading import check_has_masks, read
+    from payattention.cli.reading import check_has_masks, read_for
     from payattention.evaluation.sources import sources
     from payattention.experiment import trained_on
     from payattention.files import write_json, write_picture
@@ -74,16 +74,7 @@ def compare(
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
     sources(model, chosen)  # refuses an unknown method before any data is read
     folder = new_folder(out, f"compare-{run.stem}")
-    images = read(
-        name,
-        split,
-        root=data_root,
-        image_size=model.image_size,
-        crop_mode=model.crop_mode,
-        strict=strict,
-        classes=classes,
-        limit=limit,
-    )
+    images = read_for(model, name, split, root=data_root, strict=strict, classes=classes, limit=limit)
 
     from payattention.evaluation.comparison import compare as measure
     from payattention.map_sheet import map_sheet

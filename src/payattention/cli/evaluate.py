@@ -37,22 +37,13 @@ def evaluate(
 
     from payattention.checkpoint import load
     from payattention.cli.output import print_json, print_table
-    from payattention.cli.reading import read
+    from payattention.cli.reading import read_for
     from payattention.evaluation import classify, pointing
     from payattention.experiment import trained_on
 
     model = load(run)
     name = data or trained_on(run)
-    images = read(
-        name,
-        split,
-        root=data_root,
-        image_size=model.image_size,
-        crop_mode=model.crop_mode,
-        strict=strict,
-        classes=classes,
-        limit=limit,
-    )
+    images = read_for(model, name, split, root=data_root, strict=strict, classes=classes, limit=limit)
     result = {**asdict(classify(model, images)), "source": images.source}
     if balance:
         errors = result["class_errors"].values()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from payattention.data import ImageSet
+    from payattention.models import Classifier
 
 _LINES = 50  # of pictures that were left out
 
@@ -80,6 +81,11 @@ def read(
     if classes is not None:
         images = of_classes(images, [chosen.strip() for chosen in classes.split(",")])
     return images if limit is None else limited(images, limit)
+
+
+def read_for(model: "Classifier", name: str, split: str, **given: Any) -> "ImageSet":
+    """`read` as the set was read that the model was trained on: pictures of that size, made squares in that way."""
+    return read(name, split, **{"image_size": model.image_size, "crop_mode": model.crop_mode, **given})
 
 
 def _print_skipped(images: "ImageSet") -> None:

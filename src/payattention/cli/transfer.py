@@ -62,7 +62,7 @@ def transfer(
     """
     from payattention.checkpoint import load
     from payattention.cli.output import print_json, progress_console
-    from payattention.cli.reading import read
+    from payattention.cli.reading import read_for
     from payattention.data import check_name
     from payattention.data.load import check_split
     from payattention.evaluation.direct import check_names, direct_transfer
@@ -77,16 +77,7 @@ def transfer(
     check_size(model, size)
     if direct:
         check_names(model)
-    images = read(
-        data,
-        part,
-        root=data_root,
-        image_size=size,
-        crop_mode=model.crop_mode,
-        strict=strict,
-        classes=classes,
-        limit=limit,
-    )
+    images = read_for(model, data, part, root=data_root, image_size=size, strict=strict, classes=classes, limit=limit)
     if direct:
         matched = direct_transfer(model, images)
         print_json(matched) if as_json else _print_direct(matched)

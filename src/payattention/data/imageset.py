@@ -19,11 +19,11 @@ class ImageSet:
         labels: int64 (N,), in 0 ... C-1.
         classes: The C class names.
         masks: bool (N, H, W), true on the object; None where the set has none.
-        crop_mode: How the pictures became squares: a name of `payattention.data.pictures.CROP_MODES`.
         mirror: Whether a mirrored picture still belongs to its class (false for digits).
         source: What a reader of results ought to know of where the pixels come from ("parquet copy, pictures as
             JPEG"); "" for the set as published.
         skipped: Pictures that had to be left out, a line each: the file, and what is wrong with it.
+        crop_mode: How the pictures became squares: a name of `payattention.data.pictures.CROP_MODES`.
     """
 
     name: str
@@ -32,10 +32,10 @@ class ImageSet:
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     masks: NDArray[np.bool_] | None = None
-    crop_mode: str = "center"
     mirror: bool = True
     source: str = ""
     skipped: tuple[str, ...] = ()
+    crop_mode: str = "center"
 
     def __post_init__(self) -> None:
         count = len(self.images)
