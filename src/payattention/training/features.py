@@ -59,7 +59,8 @@ class FeatureSet:
 
     Attributes:
         features: By level, (copies, N, d, h, w): of the pictures and, where there are two copies, of their mirror
-            images; values beyond float16 are cut to its range.
+            images; values beyond float16 are cut to its range. Channels lie last in memory, as a CPU's batch norms and
+            1x1 convolutions want them.
         labels: int64 (N,).
     """
 
@@ -155,7 +156,7 @@ def _allocated(shapes: dict[str, tuple[int, ...]], dtype: torch.dtype, file: Pat
     counts = {name: math.prod(shape) for name, shape in shapes.items()}
     needed = sum(counts.values()) * dtype.itemsize
     if needed <= MEMORY:
-        return {name: torch.empty(shape, dtype=dtype) for name, shape in shapes.items()}
+        return {name: _channels_last(torch.empty(counts[name], dtype=dtype), shape) for name, shape in shapes.items()}
     free = shutil.disk_usage(file.parent).free
     if needed > 0.9 * free:
         raise DataError(
@@ -164,4 +165,10 @@ def _allocated(shapes: dict[str, tuple[int, ...]], dtype: torch.dtype, file: Pat
         )
     flat = torch.from_file(str(file), shared=True, size=sum(counts.values()), dtype=dtype)
     parts = flat.split(list(counts.values()))
-    return {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+    return {name: _channels_last(part, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+
+
+def _channels_last(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A view of the shape (copies, N, d, h, w) whose channels lie last in memory."""
+    copies, count, d, h, w = shape
+    return flat.view(copies, count, h, w, d).permute(0, 1, 4, 2, 3)
