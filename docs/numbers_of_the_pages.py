@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import table_of_pets
+from markdown_table import markdown_table
 from table_of_segmentation import segment
 from tables_of_maps import compare, hard
 
@@ -60,7 +61,7 @@ def attacks() -> str:
             f"test images, error {result['clean_error']:.1f} % without an attack (`results/{file.name}`)"
         )
         rows = [[method, *(f"{rates[method, eps]:.1f}" for eps in sizes)] for method in methods]
-        blocks.append(f"{head}\n\n{_table(['eps', *(f'{eps:g}' for eps in sizes)], rows)}")
+        blocks.append(f"{head}\n\n{markdown_table(['eps', *(f'{eps:g}' for eps in sizes)], rows)}")
     return "\n\n".join(blocks)
 
 
@@ -81,7 +82,7 @@ def query() -> str:
         for name, own in result["compatibilities"].items()
     ]
     columns = ["score", "test error", "combined map's peak on the digit", *(f"{level} moves by" for level in levels)]
-    return f"{head}\n\n{_table([*columns, 'predictions changed'], rows)}"
+    return f"{head}\n\n{markdown_table([*columns, 'predictions changed'], rows)}"
 
 
 def kills() -> str:
@@ -111,11 +112,11 @@ def speed() -> str:
         "maximum in brackets."
     )
     rows = [
-        f"| {what} | {name} | {_spread(part['images_per_second'][name], 1)} | {_times(part, name)} |"
+        [what, name, _spread(part["images_per_second"][name], 1), _times(part, name)]
         for what, part in (("training", training["float32"]), ("inference", inference))
         for name in part["images_per_second"]
     ]
-    table = "\n".join(["| float32, but int8 | network | images/s | times as fast |", "|---|---|---:|---:|", *rows])
+    table = markdown_table(["float32, but int8", "network", "images/s", "times as fast"], rows, words=2)
     missing = (
         f"bf16: {training['bf16'] if isinstance(training['bf16'], str) else 'see the file'}. GPU: {result['gpu']}."
     )
@@ -169,12 +170,6 @@ def filled(page: Path) -> str:
         before, _, rest = text.partition(start)
         text = f"{before}{start}\n{numbers()}\n{end}{rest.partition(end)[2]}"
     return text
-
-
-def _table(columns: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown, all but its first column right-aligned."""
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _result(name: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from payattention.evaluation.metrics import METRICS
+from markdown_table import markdown_table
+from tables_of_maps import comparison_table
 
 RESULT = Path(__file__).parent.parent / "results" / "pets.json"
 SEGMENTED = {"Jaccard, Otsu": "jaccard", "best threshold": "tuned", "average precision": "precision", "area": "area"}
@@ -12,13 +13,13 @@ SEGMENTED = {"Jaccard, Otsu": "jaccard", "best threshold": "tuned", "average pre
 
 def segmented() -> str:
     """Masks of the whole pictures: a row for each model and map."""
-    rows = [["attention", "map", *SEGMENTED]]
+    rows = []
     for run in _runs():
         for kind, found in run["segmentation"]["maps"].items():
             rows.append([_name(run), kind, *(f"{found[key]:.1f}" for key in SEGMENTED.values())])
     first = _runs()[0]["segmentation"]
     head = f"{first['count']:,} pictures, thresholds chosen on {first['tuned_on']} (`results/pets.json`)"
-    return f"{head}\n\n{_table(rows, words=2)}"
+    return f"{head}\n\n{markdown_table(['attention', 'map', *SEGMENTED], rows, words=2)}"
 
 
 def compared() -> str:
@@ -29,14 +30,10 @@ def compared() -> str:
 def _comparison(run: dict[str, Any]) -> str:
     found = run["comparison"]
     origin = found["provenance"]
-    rows = [["map", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture"]]
-    for row in found["rows"]:
-        scores = ("-" if row["scores"][key] is None else f"{row['scores'][key]:.1f}" for key in METRICS)
-        rows.append([row["name"], f"{row['pictures']:,}", *scores, f"{row['milliseconds']:.0f}"])
     return (
         f"### `{_name(run)}`\n\nError on {run['trained_on']} {run['error']:.1f} %; {found['count']:,} pictures, "
         f"deletion and insertion on {found['costly']:,}; {origin['seconds']:.0f} s on {origin['device']}.\n\n"
-        f"{_table(rows)}\n\n**{found['verdict']}**"
+        f"{comparison_table(found['rows'])}\n\n**{found['verdict']}**"
     )
 
 
@@ -46,9 +43,3 @@ def _name(run: dict[str, Any]) -> str:
 
 def _runs() -> list[dict[str, Any]]:
     return list(json.loads(RESULT.read_text(encoding="utf-8")).values())
-
-
-def _table(rows: list[list[str]], words: int = 1) -> str:
-    """Rows as Markdown, the first one the heading; `words` columns of text, then numbers."""
-    lines = [rows[0], ["---"] * words + ["---:"] * (len(rows[0]) - words), *rows[1:]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from markdown_table import markdown_table
+
 from payattention.evaluation.segment import TRIVIAL
 
 RESULT = Path(__file__).parent.parent / "results" / "segment.json"
@@ -29,15 +31,13 @@ def _segmented(result: dict[str, Any]) -> str:
         "average precision": "precision",
     }
     shown = {**columns, "area": "area"}
-    lines = [f"| at {result['size']} px | {' | '.join(shown)} |", "|---|" + len(shown) * "---:|"]
-    for kind, found in result["maps"].items():
-        lines.append(f"| {kind} | " + " | ".join(f"{found[key]:.1f}" for key in shown.values()) + " |")
+    rows = [[kind, *(f"{found[key]:.1f}" for key in shown.values())] for kind, found in result["maps"].items()]
     ahead = {
         name: result["maps"]["combined"][key] - max(result["maps"][kind][key] for kind in TRIVIAL)
         for name, key in columns.items()
     }
     return (
-        "\n".join(lines)
+        markdown_table([f"at {result['size']} px", *shown], rows)
         + "\n\nThe combined map beside the better of the two that never saw the picture: "
         + ", ".join(f"{name} {points:+.1f}" for name, points in ahead.items())
         + "."

@@ -1,8 +1,10 @@
-"""The tables of docs/maps.md, from results/compare.json and results/hard.json."""
+"""The tables of trained maps beside post-hoc ones; those of docs/maps.md from results/compare.json and hard.json."""
 
 import json
 from pathlib import Path
 from typing import Any
+
+from markdown_table import markdown_table
 
 from payattention.evaluation.metrics import METRICS
 
@@ -15,7 +17,7 @@ def compare() -> str:
     return (
         f"`{origin['command']}` on {origin['device']}, in {origin['seconds']:.0f} s: {result['count']:,} test images, "
         f"deletion and insertion on {result['costly']:,} of them; the network's test error is {result['error']:.1f} %."
-        f"\n\n{_table(result['rows'])}\n\n**{result['verdict']}**"
+        f"\n\n{comparison_table(result['rows'])}\n\n**{result['verdict']}**"
     )
 
 
@@ -34,17 +36,21 @@ def hard() -> str:
         for row in result["rows"]
         if row["kind"] == "trained"
     ]
-    return errors + _table(rows)
+    return errors + comparison_table(rows)
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    """Rows of a comparison as Markdown."""
-    headings = ["map", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture"]
-    lines = [headings, ["---", *["---:"] * (len(headings) - 1)]]
+def comparison_table(rows: list[dict[str, Any]]) -> str:
+    """A comparison's rows: what `payattention.evaluation.comparison` measured of each map."""
+    columns = ["map", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture"]
+    lines = []
     for row in rows:
-        scores = ["-" if row["scores"][key] is None else f"{row['scores'][key]:.1f}" for key in METRICS]
-        lines.append([row["name"], f"{row['pictures']:,}", *scores, f"{row['milliseconds']:.2f}"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        scores = ("-" if row["scores"][key] is None else f"{row['scores'][key]:.1f}" for key in METRICS)
+        lines.append([row["name"], f"{row['pictures']:,}", *scores, _milliseconds(row["milliseconds"])])
+    return markdown_table(columns, lines)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
 def _result(name: str) -> dict[str, Any]:
