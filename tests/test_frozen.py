@@ -174,5 +174,6 @@ def test_from_the_command_line(image_set: ImageSet, tmp_path: Path, capsys: pyte
 
     assert run([*common, "--freeze", "--recipe", "modern", "--out", out + "2"]) == 2
     assert "recipe 'probe'" in capsys.readouterr().err
-    assert run(["train", "--freeze", "--out", out + "2"]) == 2
-    assert "unknown option of vgg_att2_concat_pc 'freeze'" in capsys.readouterr().err
+    for flag in ("--freeze", "--pretrained"):
+        assert run(["train", flag, "--out", out + "2"]) == 2
+        assert f"{flag} is for timm's backbones" in capsys.readouterr().err

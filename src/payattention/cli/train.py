@@ -19,6 +19,7 @@ from payattention.cli.options import (
     assignments,
     new_folder,
 )
+from payattention.errors import UsageError
 from payattention.training.recipe import list_recipes
 
 
@@ -163,7 +164,10 @@ def train(
     overrides = assignments(recipe_set, "--recipe-set") | ({} if epochs is None else {"epochs": epochs})
     overrides |= {"sampling": "balanced"} if balance else {}
     options = assignments(set_, "--set")
-    options |= {name: True for name, on in (("pretrained", pretrained), ("freeze", freeze)) if on}
+    of_backbones = [name for name, on in (("pretrained", pretrained), ("freeze", freeze)) if on]
+    if of_backbones and not model.startswith("timm:"):
+        raise UsageError(f"--{of_backbones[0]} is for timm's backbones (--model timm:NAME), not for {model}")
+    options |= dict.fromkeys(of_backbones, True)
     frozen = bool(options.get("freeze"))
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)
