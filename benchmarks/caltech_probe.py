@@ -180,7 +180,10 @@ def measured(seed: int, names: Sequence[str], before: dict[str, Any]) -> Iterato
             watch = Stopwatch()
             result = train(Path(folder), out, VARIANTS[name], seed)
             row = {
-                "caltech101": {"test_images": result["test"]["count"], "accuracy": 100 - result["test"]["error"]},
+                "caltech101": {
+                    "test_images": result["test"]["count"],
+                    "accuracy": round(100 - result["test"]["error"], 3),
+                },
                 "seconds_of_the_whole_command": result["seconds_of_the_whole_command"],
                 "command": result["command"],
                 "pets_mean_jaccard": mean_jaccard(partial(mask_by, pa.load(out)), pictures),

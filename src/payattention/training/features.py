@@ -21,6 +21,8 @@ from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError
 from payattention.machine import best_precision
 from payattention.models.attentive import AttentiveClassifier
+from payattention.models.classifier import Classifier
+from payattention.models.fold import fold, foldable
 from payattention.models.timm_trunk import TimmTrunk
 from payattention.processes import ALONE, Processes
 from payattention.training.batches import batch_of, batches_of, drawn, generator
@@ -91,14 +93,14 @@ class FeatureSet:
         Raises:
             DataError: Features that fit neither in memory nor on the disk.
         """
-        trunk = trunk_of(model)
         model.eval().to(device).to(memory_format=torch.channels_last)
+        quick = fold(model) if foldable(model) else model  # nothing is trained here that its norms are needed for
         limit = torch.finfo(dtype).max
         features: dict[str, Tensor] = {}
         for copy in range(1 + mirrored):
             for chosen in slices_of(data, device):
                 images = images_of(data, chosen, device)
-                found = _run(model, trunk, images.flip(3) if copy else images)
+                found = _run(quick, images.flip(3) if copy else images)
                 if not features:
                     shapes = {name: (1 + mirrored, len(data), *values.shape[1:]) for name, values in found.items()}
                     features = _allocated(shapes, dtype, file)
@@ -146,9 +148,10 @@ class FeatureEpoch:
 
 
 @torch.inference_mode()
-def _run(model: AttentiveClassifier, trunk: TimmTrunk, images: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+def _run(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+    assert isinstance(model, AttentiveClassifier)
     with torch.autocast(images.device.type, torch.bfloat16, enabled=best_precision(images.device) == "bf16-mixed"):
-        return trunk.features(model.prepared(images))
+        return trunk_of(model).features(model.prepared(images))
 
 
 def _allocated(shapes: dict[str, tuple[int, ...]], dtype: torch.dtype, file: Path) -> dict[str, Tensor]:
