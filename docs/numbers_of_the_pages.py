@@ -127,6 +127,19 @@ def speed() -> str:
     return "\n\n".join([note, table, missing, share, _cost_of_int8(error)])
 
 
+def winograd() -> str:
+    result = _result("winograd")
+    beside, ratios = result["time_beside_the_best_choices"], [row["times_as_fast"] for row in result["rows"]]
+    return (
+        f"Measured on {result['provenance']['device']} (`python benchmarks/winograd.py`, `results/winograd.json`): "
+        f"by Winograd's algorithm, convolutions of {len(ratios)} shapes are trained {min(ratios):.1f} to "
+        f"{max(ratios):.1f} times as fast. By the rule, which was fitted to such times, they take "
+        f"{100 * (beside['the rule'] - 1):.0f} % longer in the mean than by the better way each; all direct, "
+        f"{100 * (beside['always direct'] - 1):.0f} %; all by Winograd's algorithm, "
+        f"{100 * (beside['always Winograd'] - 1):.0f} %."
+    )
+
+
 def _spread(spread: dict[str, float], digits: int) -> str:
     low, middle, high = (f"{spread[name]:.{digits}f}" for name in ("min", "median", "max"))
     return f"{middle} ({low} to {high})"
@@ -157,7 +170,7 @@ PAGES = {
     DOCS / "pets.md": {"pets_segmented": table_of_pets.segmented, "pets_compared": table_of_pets.compared},
     DOCS / "resuming.md": {"kills": kills},
     DOCS / "segmentation.md": {"segment": segment},
-    DOCS / "speed.md": {"speed": speed},
+    DOCS / "speed.md": {"speed": speed, "winograd": winograd},
     DOCS / "the-query.md": {"query": query},
 }
 

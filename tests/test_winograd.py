@@ -44,7 +44,7 @@ def test_it_equals_the_direct_convolution_and_its_gradients(
 
 
 def test_batches_larger_than_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[convolved.__module__], "_CACHE", 1)  # one image at a time
+    monkeypatch.setattr(sys.modules[convolved.__module__], "_CACHE", (1, 1))  # one image at a time
     images, grad, weight = torch.randn(3, 2, 9, 6), torch.randn(3, 4, 9, 6), torch.randn(4, 2, 3, 3)
     direct = F.conv2d(images, weight, padding=1)
     torch.testing.assert_close(convolved(images, transformed(weight), None), direct, rtol=1e-4, atol=1e-4)

@@ -33,7 +33,8 @@ def describe(device: torch.device) -> str:
     """The device in words, for results: model and count."""
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}"
-    return f"{_cpu_name()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{_cpu_name()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 def _cpu_name() -> str:

@@ -24,11 +24,11 @@ from payattention.models.classifier import Classifier
 
 TILE = 4
 _PATCH = TILE + 2
-_CACHE = 16 * 2**20
-"""Bytes of transformed input at a time: more falls out of a processor's cache."""
+_CACHE = (2 * 2**20, 8 * 2**20)
+"""Bytes of transformed input at a time, at least and at most: more falls out of a processor's cache."""
 _MIN_CHANNELS = 64
 """Below, the transforms cost more than the products save."""
-_PRODUCTS, _TRANSFORMS, _WEIGHTS = 42, 6500, 10
+_PRODUCTS, _TRANSFORMS, _WEIGHTS = 32, 6900, 6.5
 """Measured costs in training: see `faster_in_training`."""
 
 _B = torch.tensor(((4.0, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0),
@@ -106,9 +106,9 @@ def faster_in_training(shape: Sequence[int], out_channels: int) -> bool:
 
     Counted in multiplications for each pair of an input and an output channel. The direct way takes 9 for each pixel,
     Winograd's 36 for each tile; besides, it transforms the tiles of each channel, and the weights once a batch. The
-    figures were fitted to times measured on one core with AVX2, from 4x4 to 32x32 pixels, 16 to 512 channels and 4 to
-    64 images. They do not depend on the machine or its load, so that a run which goes on elsewhere computes what it
-    would have.
+    figures were fitted to times measured on one core with AVX2 (`benchmarks/winograd.py`, results/winograd.json), from
+    4x4 to 32x32 pixels, 64 to 512 channels and 4 to 64 images. They do not depend on the machine or its load, so that a
+    run which goes on elsewhere computes what it would have.
     """
     count, in_channels, height, width = shape
     tiles = count * -(-height // TILE) * -(-width // TILE)
@@ -192,7 +192,8 @@ def convolved(
     shape = (count, channels, rows * TILE, columns * TILE)
     output = torch.empty(shape, dtype=images.dtype, device=images.device, memory_format=torch.channels_last)
     tiled = output.permute(0, 2, 3, 1).view(count, rows, TILE, columns, TILE, channels)
-    for some, made in zip(_chunks(images), _chunks(tiled, images), strict=True):
+    size = _at_once(images, channels)
+    for some, made in zip(images.split(size), tiled.split(size), strict=True):
         products = torch.bmm(_patches(some), weight)  # (36, tiles, d)
         tiles = _transform(_A, products).view(TILE, TILE, len(some), rows, columns, channels)
         made.copy_(tiles.permute(2, 3, 0, 4, 1, 5))
@@ -207,7 +208,8 @@ def weight_gradient(images: Float[Tensor, "n c h w"], grad: Float[Tensor, "n d h
     """G^T [sum over tiles of (B^T d B) * (A dY A^T)] G."""
     in_channels, out_channels = images.shape[1], grad.shape[1]
     total = images.new_zeros(_PATCH**2, in_channels, out_channels)
-    for some, theirs in zip(_chunks(images), _chunks(grad, images), strict=True):
+    size = _at_once(images, out_channels)
+    for some, theirs in zip(images.split(size), grad.split(size), strict=True):
         products = _transform(_A.T, _tiles(theirs)).view(_PATCH**2, -1, out_channels)  # (36, tiles, d)
         total.baddbmm_(_patches(some).transpose(1, 2), products)
     return _transform(_G.T, total).view(3, 3, in_channels, out_channels).permute(3, 2, 0, 1)
@@ -242,11 +244,16 @@ def _tiles(grad: Float[Tensor, "n d h w"]) -> Float[Tensor, "4 4 n r c d"]:
     return padded.reshape(count, rows, TILE, columns, TILE, channels).permute(2, 4, 0, 1, 3, 5)
 
 
-def _chunks(tensor: Tensor, like: Tensor | None = None) -> tuple[Tensor, ...]:
-    """A batch in parts whose transformed input (of `like`, if given) fits into the cache."""
-    _, channels, height, width = (tensor if like is None else like).shape
+def _at_once(images: Tensor, out_channels: int) -> int:
+    """How many images to transform at a time: as much as fits the cache, or about as much as the weights weigh.
+
+    The weights come from memory anew each time, so the more they are, the less often that should be.
+    """
+    _, channels, height, width = images.shape
     tiles = -(-height // TILE) * -(-width // TILE)
-    return tensor.split(max(1, _CACHE // (4 * _PATCH**2 * tiles * channels)))
+    least, most = _CACHE
+    wanted = min(max(4 * _PATCH**2 * channels * out_channels, least), most)
+    return max(1, wanted // (4 * _PATCH**2 * tiles * channels))
 
 
 def _format(tensor: Tensor) -> torch.memory_format:
