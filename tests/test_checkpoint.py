@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import payattention as pa
-from payattention.errors import CheckpointError
+from payattention.errors import CheckpointError, UsageError
 from payattention.models import Classifier
 
 
@@ -23,6 +23,23 @@ def test_everything_a_model_was_trained_with_comes_back(model: Classifier, tmp_p
     assert (loaded.image_size, loaded.crop_mode) == (48, "squash")
     for name, value in model.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_half_precision_halves_the_file_and_comes_back_rounded(model: Classifier, tmp_path: Path) -> None:
+    whole, half = pa.save(model, tmp_path / "whole"), pa.save(model, tmp_path / "half", dtype=torch.float16)
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    loaded = pa.load(half)
+    for name, tensor in model.state_dict().items():
+        expected = tensor.half().float() if tensor.is_floating_point() else tensor
+        assert torch.equal(loaded.state_dict()[name], expected)
+
+
+def test_weights_beyond_half_precision_are_refused(model: Classifier, tmp_path: Path) -> None:
+    model.get_buffer("trunk.layers.conv1.norm.running_var")[0] = 1e5
+    with pytest.raises(UsageError, match=r"conv1\.norm\.running_var .*float16; save .* bfloat16"):
+        pa.save(model, tmp_path / "half", dtype=torch.float16)
+    assert not (tmp_path / "half").exists()
+    pa.save(model, tmp_path / "half", dtype=torch.bfloat16)
 
 
 def test_a_failed_save_leaves_the_old_file_and_no_other(model: Classifier, tmp_path: Path) -> None:

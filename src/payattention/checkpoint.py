@@ -23,14 +23,21 @@ WEIGHTS = "model.safetensors"
 _HEADER = "payattention"
 
 
-def save(model: Classifier, path: str | Path) -> Path:
+def save(model: Classifier, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
     """Writes a model to `path` (a `.safetensors` file, or a folder that gets `model.safetensors`).
+
+    Args:
+        model: The model.
+        path: Where to.
+        dtype: Of the weights in the file: float16 halves it, for passing on. `load` gives the model's own type again,
+            rounded. By default they are written as they are.
 
     Returns:
         The file written.
 
     Raises:
-        UsageError: A model on a backbone that was given as an object and that no name builds again.
+        UsageError: A model on a backbone that was given as an object and that no name builds again, or weights that
+            `dtype` cannot hold.
     """
     if model.config.name.startswith(ModelConfig.OBJECT):
         raise UsageError(
@@ -46,10 +53,20 @@ def save(model: Classifier, path: str | Path) -> Path:
         "image_size": model.image_size,
         "crop_mode": model.crop_mode,
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
     with replacing(file) as partial:
         save_file(tensors, partial, metadata={_HEADER: json.dumps(header)})
     return file
+
+
+def _stored(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    if dtype is None or not tensor.is_floating_point():
+        return tensor
+    stored = tensor.to(dtype)
+    if (stored.isinf() & tensor.isfinite()).any():
+        raise UsageError(f"{name} has values beyond the range of {dtype}; save it in another type, such as bfloat16")
+    return stored
 
 
 def load(path: str | Path) -> Classifier:
