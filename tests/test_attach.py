@@ -204,9 +204,9 @@ class TestMistakes:
 
     def test_features_side_by_side(self) -> None:
         network = timm.create_model("resnet10t")
-        network.feature_info[-1]["module"] = network.feature_info[-2]["module"]
-        with pytest.raises(UsageError, match="side by side"):
-            pa.attach(network, 2)
+        network.feature_info[-3]["module"] = network.feature_info[-1]["module"]
+        with pytest.raises(UsageError, match=r"side by side, .* take levels=2 at most"):
+            pa.attach(network, 3, levels=3)
 
     @pytest.mark.parametrize("name", ["resnet10t", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "vgg11_bn"])
     def test_a_backbone_whose_classifier_averages_its_last_stage(self, name: str) -> None:
