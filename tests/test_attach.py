@@ -198,6 +198,32 @@ class TestMistakes:
         with pytest.raises(UsageError, match=f"levels is {levels}: .* 1 to 4 depths"):
             pa.attach("resnet10t", 2, levels=levels)
 
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"levels": 1.5}, r"levels is 1\.5: it takes a whole number, by default 2"),
+            ({"levels": "2"}, "levels is '2': it takes a whole number"),
+            ({"output_stride": "eight"}, "output_stride is 'eight': it takes a whole number, by default null"),
+            ({"output_stride": 16.0}, r"output_stride is 16\.0: it takes a whole number"),
+            ({"compatibility": None}, "compatibility is None: it takes a name"),
+            ({"normaliser": ["softmax", "sigmoid"]}, r"normaliser is \['softmax', 'sigmoid'\]: it takes a name"),
+            ({"freeze": "no"}, "freeze is 'no': it takes true or false"),
+            ({"dropout": 5}, "dropout is 5: it scales every dropout rate"),
+            ({"dropout": float("nan")}, "dropout is nan: it scales every dropout rate"),
+        ],
+    )
+    def test_a_value_of_the_wrong_kind(self, options: dict[str, object], message: str) -> None:
+        with torch.device("meta"):
+            with pytest.raises(UsageError, match=message):
+                pa.attach("resnet10t", 2, **options)
+            with pytest.raises(UsageError, match=message):
+                pa.create_model("timm:resnet10t", 2, **options)
+
+    @pytest.mark.parametrize("num_classes", [2.5, "2", True])
+    def test_classes_that_are_no_number(self, num_classes: object) -> None:
+        with pytest.raises(UsageError, match=f"num_classes is {num_classes!r}: it takes a whole number"):
+            pa.attach("resnet10t", num_classes)
+
     def test_a_module_without_features(self) -> None:
         with pytest.raises(UsageError, match="Sequential gives no features"):
             pa.attach(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)), 2)
