@@ -198,15 +198,41 @@ class TestMistakes:
         with pytest.raises(UsageError, match=f"levels is {levels}: .* 1 to 4 depths"):
             pa.attach("resnet10t", 2, levels=levels)
 
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"levels": 1.5}, r"levels is 1\.5: it takes a whole number, by default 2"),
+            ({"levels": "2"}, "levels is '2': it takes a whole number"),
+            ({"output_stride": "eight"}, "output_stride is 'eight': it takes a whole number, by default null"),
+            ({"output_stride": 16.0}, r"output_stride is 16\.0: it takes a whole number"),
+            ({"compatibility": None}, "compatibility is None: it takes a name"),
+            ({"normaliser": ["softmax", "sigmoid"]}, r"normaliser is \['softmax', 'sigmoid'\]: it takes a name"),
+            ({"freeze": "no"}, "freeze is 'no': it takes true or false"),
+            ({"dropout": 5}, "dropout is 5: it scales every dropout rate"),
+            ({"dropout": float("nan")}, "dropout is nan: it scales every dropout rate"),
+        ],
+    )
+    def test_a_value_of_the_wrong_kind(self, options: dict[str, object], message: str) -> None:
+        with torch.device("meta"):
+            with pytest.raises(UsageError, match=message):
+                pa.attach("resnet10t", 2, **options)
+            with pytest.raises(UsageError, match=message):
+                pa.create_model("timm:resnet10t", 2, **options)
+
+    @pytest.mark.parametrize("num_classes", [2.5, "2", True])
+    def test_classes_that_are_no_number(self, num_classes: object) -> None:
+        with pytest.raises(UsageError, match=f"num_classes is {num_classes!r}: it takes a whole number"):
+            pa.attach("resnet10t", num_classes)
+
     def test_a_module_without_features(self) -> None:
         with pytest.raises(UsageError, match="Sequential gives no features"):
             pa.attach(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1)), 2)
 
     def test_features_side_by_side(self) -> None:
         network = timm.create_model("resnet10t")
-        network.feature_info[-1]["module"] = network.feature_info[-2]["module"]
-        with pytest.raises(UsageError, match="side by side"):
-            pa.attach(network, 2)
+        network.feature_info[-3]["module"] = network.feature_info[-1]["module"]
+        with pytest.raises(UsageError, match=r"side by side, .* take levels=2 at most"):
+            pa.attach(network, 3, levels=3)
 
     @pytest.mark.parametrize("name", ["resnet10t", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "vgg11_bn"])
     def test_a_backbone_whose_classifier_averages_its_last_stage(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """`attach`: the paper's attention on any timm backbone that gives features on the way to its classifier."""
 
+import inspect
 from functools import partial
 
 import torch
@@ -12,7 +13,7 @@ from payattention.models.attentive import AttentiveClassifier
 from payattention.models.backbone import any_size, build_backbone, check_backbone, pretrained_cfg
 from payattention.models.classifier import ModelConfig
 from payattention.models.pretrained import create_pretrained
-from payattention.models.registry import Entry, check_num_classes, register_family
+from payattention.models.registry import Entry, check_num_classes, check_value, register_family
 from payattention.models.timm_trunk import TimmTrunk
 from payattention.preprocessing import GivenMeanStd
 
@@ -84,6 +85,9 @@ def attach(
         "deepest": deepest,
         "output_stride": output_stride,
     }
+    defaults = inspect.signature(attach).parameters
+    for option, value in options.items():
+        check_value(option, value, defaults[option].default)
     if isinstance(backbone, str):
         name = PREFIX + backbone.removeprefix(PREFIX)
         network = build_backbone(backbone.removeprefix(PREFIX), output_stride, pretrained)

@@ -138,8 +138,11 @@ def taps_of(backbone: nn.Module, levels: int) -> tuple[Tap, ...]:
     taps = tuple(
         Tap(i, infos[i]["module"].replace(".", "_"), infos[i][channels], infos[i]["reduction"]) for i in chosen
     )
-    if len({tap.name for tap in taps}) < levels:
-        raise UsageError(f"{name} gives its features side by side, not one after the other; take levels=1")
+    distinct = len({tap.name for tap in taps})
+    if distinct < levels:
+        raise UsageError(
+            f"{name} gives its features side by side, not one after the other; take levels={distinct} at most"
+        )
     return taps
 
 

@@ -106,8 +106,10 @@ def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options
     return model
 
 
-def check_num_classes(num_classes: int) -> None:
-    """Raises UsageError for fewer than two classes."""
+def check_num_classes(num_classes: object) -> None:
+    """Raises UsageError for what is no whole number, or less than two classes."""
+    if not isinstance(num_classes, int) or isinstance(num_classes, bool):
+        raise UsageError(f"num_classes is {num_classes!r}: it takes a whole number")
     if num_classes < 2:
         raise UsageError(f"num_classes is {num_classes}: a classifier needs at least 2 classes")
 
@@ -136,19 +138,24 @@ def _check(name: str, width: float, options: Mapping[str, object]) -> None:
             raise UsageError(f"{name} has no option {option!r}: {found.lacks[option]}")
         if option not in known:
             raise unknown(f"option of {name}", option, known)
-        _check_kind(option, value, known[option])
-        if option == "dropout" and isinstance(value, int | float) and not 0 <= value < 2:
-            raise UsageError(f"dropout is {value}: it scales every dropout rate, from 0 (none) to below 2")
+        check_value(option, value, known[option])
 
 
-def _check_kind(option: str, value: object, default: object) -> None:
-    """An option's value is of its default's kind: `head_norm="no"` would otherwise count as yes."""
-    numbers = (int, float)
+def check_value(option: str, value: object, default: object) -> None:
+    """Raises UsageError for a value of another kind than its default's: `head_norm="no"` would else count as yes.
+
+    An option that is None by default takes a whole number, or None.
+    """
     if isinstance(default, bool):
         fits, kind = isinstance(value, bool), "true or false"
-    elif isinstance(default, numbers):
-        fits, kind = isinstance(value, numbers) and not isinstance(value, bool), "a number"
+    elif isinstance(default, float):
+        fits, kind = isinstance(value, int | float) and not isinstance(value, bool), "a number"
+    elif default is None or isinstance(default, int):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        fits, kind = whole or value is default, "a whole number"
     else:
         fits, kind = not isinstance(default, str) or isinstance(value, str), "a name"
     if not fits:
         raise UsageError(f"{option} is {value!r}: it takes {kind}, by default {json.dumps(default)}")
+    if option == "dropout" and isinstance(value, int | float) and not 0 <= value < 2:
+        raise UsageError(f"dropout is {value}: it scales every dropout rate, from 0 (none) to below 2")
