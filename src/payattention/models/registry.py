@@ -109,7 +109,7 @@ def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options
 def check_num_classes(num_classes: object) -> None:
     """Raises UsageError for what is no whole number, or less than two classes."""
     if not isinstance(num_classes, int) or isinstance(num_classes, bool):
-        raise UsageError(f"num_classes is {num_classes!r}: it takes a whole number")
+        raise UsageError(f"num_classes is {num_classes!r}: it takes a whole number, an int")
     if num_classes < 2:
         raise UsageError(f"num_classes is {num_classes}: a classifier needs at least 2 classes")
 
