@@ -65,6 +65,29 @@ def attacks() -> str:
     return "\n\n".join(blocks)
 
 
+def weights() -> str:
+    rows = []
+    for file in sorted((ROOT / "weights").glob("*.json")):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        how = result["trained"]
+        data = how["data"]["name"] + (f" ({how['data']['source']})" if how["data"]["source"] else "")
+        rows.append([f"`{file.stem}`", data, f"{how['test']['error']:.2f}", f"{result['in_float16']['error']:.2f}"])
+    return markdown_table(["weights", "trained on", "test error, %", "in float16"], rows, words=2)
+
+
+def transfer() -> str:
+    if not (ROOT / "results" / "transfer.json").is_file():
+        return "Not measured yet."
+    result = _result("transfer")
+    rows = []
+    for name, parts in result["sets"].items():
+        facts = parts["trained"]
+        scores = [f"{parts[key]['accuracy']:.1f} ± {parts[key]['deviation']:.1f}" for key in ("trained", "untrained")]
+        rows.append([name, f"{facts['count']:,}", str(facts["classes"]), *scores])
+    head = f"`{result['model']['name']}` at width {result['model']['width']:g} (`results/transfer.json`)"
+    return f"{head}\n\n{markdown_table(['set', 'images', 'classes', 'trained', 'untrained'], rows)}"
+
+
 def query() -> str:
     result = _result("query")
     head = (
@@ -172,6 +195,8 @@ PAGES = {
     DOCS / "segmentation.md": {"segment": segment},
     DOCS / "speed.md": {"speed": speed, "winograd": winograd},
     DOCS / "the-query.md": {"query": query},
+    DOCS / "transfer.md": {"transfer": transfer},
+    ROOT / "weights" / "README.md": {"weights": weights},
 }
 
 
