@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from payattention.data.pictures import SUFFIXES, shown
+from payattention.data.root import looked_in
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
 
@@ -25,7 +26,7 @@ def folder(path: Path, split: str) -> Listing:
         DataError: No such folder, or not two classes in it.
     """
     if not path.is_dir():
-        raise DataError(f"{shown(path)}: no such folder")
+        raise DataError(f"{shown(path)}: no such folder{looked_in(path)}")
     divided = (path / "train").is_dir()
     root = _split_folder(path, split) if divided else path
     every_split = [path / name for name in ("train", *_TEST_NAMES) if (path / name).is_dir()]

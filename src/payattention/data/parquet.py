@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from payattention.data.pictures import shown
+from payattention.data.root import looked_in
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
 
@@ -39,7 +40,7 @@ def shards_of(path: Path, split: str) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise DataError(f"{shown(path)}: no such file or folder")
+        raise DataError(f"{shown(path)}: no such file or folder{looked_in(path)}")
     for name in _TEST_NAMES if split == "test" else (split,):
         for pattern in (f"{name}-*.parquet", f"{name}.parquet", f"data/{name}-*.parquet"):
             if shards := sorted(path.glob(pattern)):

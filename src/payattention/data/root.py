@@ -18,6 +18,11 @@ def located(path: Path, root: Path | None = None) -> Path:
     return below if not path.exists() and below.exists() else path
 
 
+def looked_in(path: Path) -> str:
+    """What to add to the message that nothing lies where `located` led."""
+    return "" if path.is_absolute() else f", neither here nor in the data root (--data-root or {VARIABLE})"
+
+
 def cache_root(root: Path | None = None) -> Path:
     """The folder that keeps decoded pictures.
 
