@@ -3,7 +3,7 @@
 Writes results/attack-NAME.json, NAME that of the run folder: fooling rate and error at the paper's five sizes under
 noise and FGSM, on 2,000 test images by default. With `--pgd`, results/attack-NAME-pgd.json: under FGSM and PGD, which
 costs far more, on 100 of them. The runs are `runs/quickstart` on cluttered_digits, of `make quickstart`, and
-`runs/cifar10` on parquet:cifar10, which was trained as results/cifar10.json says.
+`runs/cifar10` on parquet:cifar10, trained by the command in results/cifar10.json; the one measured lies in weights/.
 """
 
 import argparse

@@ -28,7 +28,7 @@ from payattention.models.winograd import TILE, WinogradConv2d, faster_in_trainin
 RESULT = Path(__file__).parent.parent / "results" / "winograd.json"
 CHANNELS, SIDES, COUNTS = (64, 128, 256, 512), (4, 8, 16, 32), (4, 16, 64)
 MOST = 20e9
-"""Multiplications of a direct pass; larger ones would take minutes and decide nothing."""
+"""Multiplications of a direct pass; larger ones take longest and are decided."""
 REPEATS = 3
 
 

@@ -157,18 +157,22 @@ def _run(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> dict[str, Tenso
 def _allocated(shapes: dict[str, tuple[int, ...]], dtype: torch.dtype, file: Path) -> dict[str, Tensor]:
     """Empty tensors in memory, or in a mapped file where memory would not do."""
     counts = {name: math.prod(shape) for name, shape in shapes.items()}
-    needed = sum(counts.values()) * dtype.itemsize
+    flat = _flat(sum(counts.values()), dtype, file)
+    parts = flat.split(list(counts.values()))
+    return {name: _channels_last(part, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+
+
+def _flat(count: int, dtype: torch.dtype, file: Path) -> Tensor:
+    needed = count * dtype.itemsize
     if needed <= MEMORY:
-        return {name: _channels_last(torch.empty(counts[name], dtype=dtype), shape) for name, shape in shapes.items()}
+        return torch.empty(count, dtype=dtype)
     free = shutil.disk_usage(file.parent).free
     if needed > 0.9 * free:
         raise DataError(
             f"the backbone's features need {needed / 2**30:.1f} GiB, and {file.parent} has {free / 2**30:.1f} free; "
             "take smaller pictures (--image-size) or fewer levels, write elsewhere (--out), or do not freeze"
         )
-    flat = torch.from_file(str(file), shared=True, size=sum(counts.values()), dtype=dtype)
-    parts = flat.split(list(counts.values()))
-    return {name: _channels_last(part, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+    return torch.from_file(str(file), shared=True, size=count, dtype=dtype)
 
 
 def _channels_last(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
