@@ -17,7 +17,7 @@ from payattention.attacks import FGSM, PGD, Attack, Noise
 from payattention.data import limited
 from payattention.evaluation.attack import attack
 from payattention.experiment import RESULT
-from payattention.files import write_json
+from payattention.system.files import write_json
 
 RESULTS = Path(__file__).parent.parent / "results"
 SEED = 0

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import payattention as pa
-from payattention.evaluation.provenance import Stopwatch
-from payattention.files import replacing, write_json
 from payattention.models.backbone import build_backbone
+from payattention.system.files import replacing, write_json
+from payattention.system.provenance import Stopwatch
 
 ROOT = Path(__file__).parent.parent
 RESULT, PAGE = ROOT / "results" / "backbones.json", ROOT / "docs" / "backbones.md"

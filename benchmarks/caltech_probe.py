@@ -36,9 +36,9 @@ from PIL import Image
 
 import payattention as pa
 from payattention.evaluation.metrics import jaccard, otsu_masks
-from payattention.evaluation.provenance import Stopwatch
 from payattention.evaluation.trivial import centred_gaussian
-from payattention.files import replacing, write_json
+from payattention.system.files import replacing, write_json
+from payattention.system.provenance import Stopwatch
 
 ROOT = Path(__file__).parent.parent
 RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "probe.md"

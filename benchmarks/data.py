@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from payattention.data.root import CACHE_VARIABLE
-from payattention.files import write_json
+from payattention.system.files import write_json
 
 RESULT = Path(__file__).parent.parent / "results" / "data.json"
 PHOTOS, DIFFERENT, SIZE = 12_500, 500, 224  # every fifth is held out: 10,000 are read
@@ -26,8 +26,8 @@ MODEL, WIDTH, BATCH, STEPS = "vgg_att2_concat_pc", 0.25, 128, 6
 
 
 def main() -> None:
-    from payattention.evaluation.provenance import Stopwatch
-    from payattention.machine import best_device
+    from payattention.system.machine import best_device
+    from payattention.system.provenance import Stopwatch
 
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:

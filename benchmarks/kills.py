@@ -26,9 +26,9 @@ import numpy as np
 import torch
 
 from payattention.data import ImageSet
-from payattention.evaluation.provenance import Stopwatch
 from payattention.experiment import resume, train_and_test
-from payattention.files import write_json
+from payattention.system.files import write_json
+from payattention.system.provenance import Stopwatch
 from payattention.training.recipe import Recipe
 
 MODEL, WIDTH, SAVE_EVERY = "vgg_att2_concat_pc", 1 / 16, 2

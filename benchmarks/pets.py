@@ -26,9 +26,9 @@ import payattention as pa
 from payattention.data import masked_pictures
 from payattention.evaluation import compare, segment
 from payattention.experiment import RESULT
-from payattention.files import write_json
-from payattention.invocation import command_line
 from payattention.posthoc import METHODS
+from payattention.system.files import write_json
+from payattention.system.invocation import command_line
 
 OUT = Path(__file__).parent.parent / "results" / "pets.json"
 DATA, TUNE, COSTLY = "oxford_pets", 200, 10

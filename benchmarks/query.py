@@ -14,10 +14,10 @@ import torch
 
 from payattention.data import load_data
 from payattention.evaluation import pointing
-from payattention.evaluation.provenance import Stopwatch
 from payattention.evaluation.query import query_effect
 from payattention.experiment import train_and_test
-from payattention.files import write_json
+from payattention.system.files import write_json
+from payattention.system.provenance import Stopwatch
 from payattention.training.recipe import load_recipe
 
 RESULT = Path(__file__).parent.parent / "results" / "query.json"

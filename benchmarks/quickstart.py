@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from payattention.files import write_json
+from payattention.system.files import write_json
 
 ROOT = Path(__file__).parent.parent
 RESULT, RUN = ROOT / "results" / "quickstart.json", ROOT / "runs" / "quickstart"

@@ -25,9 +25,9 @@ from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_p
 from payattention.evaluation.segment import Segmented
 from payattention.evaluation.trivial import centred_gaussian
 from payattention.experiment import RESULT
-from payattention.files import write_json
-from payattention.invocation import command_line
 from payattention.maps import stretched
+from payattention.system.files import write_json
+from payattention.system.invocation import command_line
 
 OUT = Path(__file__).parent.parent / "results" / "segment.json"
 DATA, TUNE, FACTORS = "oxford_pets", 200, (1, 2)

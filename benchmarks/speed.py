@@ -31,16 +31,16 @@ from rich.console import Console
 from payattention.checkpoint import load
 from payattention.data import ImageSet, limited, load_data
 from payattention.data.tensors import images_of, slices_of
-from payattention.evaluation.provenance import Stopwatch
 from payattention.evaluation.query import total_variation
-from payattention.files import write_json
-from payattention.machine import best_device, best_precision
 from payattention.models import Classifier, Look, create_model, fold, prune, winograd
 from payattention.speed import Spread, alternated, benchmark, quantised, ratios
 from payattention.speed.arithmetic import matrix_peak
 from payattention.speed.benchmark import inference as inference_of
 from payattention.speed.int8 import CALIBRATION
 from payattention.speed.timing import Action, seconds_of
+from payattention.system.files import write_json
+from payattention.system.machine import best_device, best_precision
+from payattention.system.provenance import Stopwatch
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import load_recipe
 from peer import LOG_EVERY, PeerLoop, PeerVGG, Pictures

@@ -16,7 +16,7 @@ import torch
 import payattention as pa
 from payattention.evaluation import classify
 from payattention.experiment import RESULT
-from payattention.files import write_json
+from payattention.system.files import write_json
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
 

@@ -21,9 +21,9 @@ import torch
 from scipy.optimize import least_squares
 from torch import Tensor, nn
 
-from payattention.evaluation.provenance import Stopwatch
-from payattention.files import write_json
 from payattention.models.winograd import TILE, WinogradConv2d, faster_in_training
+from payattention.system.files import write_json
+from payattention.system.provenance import Stopwatch
 
 RESULT = Path(__file__).parent.parent / "results" / "winograd.json"
 CHANNELS, SIDES, COUNTS = (64, 128, 256, 512), (4, 8, 16, 32), (4, 16, 64)

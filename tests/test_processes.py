@@ -20,7 +20,7 @@ from timm.layers import BatchNormAct2d
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.errors import UsageError
-from payattention.processes import ALONE, Processes, here
+from payattention.system.processes import ALONE, Processes, here
 from payattention.training.batches import DeviceSet
 from payattention.training.features import FeatureSet
 from payattention.training.fit import check_compiled

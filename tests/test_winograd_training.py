@@ -106,7 +106,7 @@ import numpy as np
 
 from payattention.data import ImageSet
 from payattention.experiment import resume, train_and_test
-from payattention.processes import here
+from payattention.system.processes import here
 from test_resume import at_step, recipe
 
 MODULE = sys.modules["payattention.models.winograd"]

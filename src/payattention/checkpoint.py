@@ -15,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from payattention.errors import CheckpointError, PayAttentionError, UsageError
-from payattention.files import replacing
 from payattention.models import Classifier, ModelConfig, create_model, fold, prune
 from payattention.models.registry import without_pretrained
+from payattention.system.files import replacing
 
 WEIGHTS = "model.safetensors"
 _HEADER = "payattention"

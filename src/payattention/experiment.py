@@ -21,13 +21,13 @@ from payattention.checkpoint import WEIGHTS, load, save
 from payattention.data import ImageSet
 from payattention.errors import CheckpointError, DataError, PayAttentionError, UsageError
 from payattention.evaluation import classify
-from payattention.evaluation.provenance import Stopwatch
-from payattention.files import remove_halves, write_json
 from payattention.initial_weights import warm_start
-from payattention.invocation import program
-from payattention.machine import best_device, best_precision
 from payattention.models import Classifier
-from payattention.processes import Processes, here
+from payattention.system.files import remove_halves, write_json
+from payattention.system.invocation import program
+from payattention.system.machine import best_device, best_precision
+from payattention.system.processes import Processes, here
+from payattention.system.provenance import Stopwatch
 from payattention.training.fit import METRICS, check_compiled, convolutions_of, fit, new_model
 from payattention.training.recipe import Recipe
 from payattention.training.resuming import EVERY, FOLDER, Snapshots

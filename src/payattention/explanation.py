@@ -13,9 +13,9 @@ from PIL import Image
 from payattention.data.pictures import read_picture
 from payattention.drawing import contact_sheet, overlay
 from payattention.errors import DataError, UsageError
-from payattention.files import write_array, write_json, write_picture
 from payattention.maps import otsu_mask, stretched, upsampled
 from payattention.models import Classifier
+from payattention.system.files import write_array, write_json, write_picture
 
 MAX_SIZE = 2048
 """A picture is looked at with a shorter side of at most so many pixels."""

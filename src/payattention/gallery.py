@@ -13,10 +13,10 @@ from payattention.data.folder import pictures_in
 from payattention.data.pictures import read_picture
 from payattention.drawing import contact_sheet
 from payattention.errors import DataError
-from payattention.evaluation.provenance import Stopwatch
 from payattention.explanation import check_can_explain, explain
-from payattention.files import write_json, write_picture
 from payattention.models import Classifier
+from payattention.system.files import write_json, write_picture
+from payattention.system.provenance import Stopwatch
 
 _ROWS = 12
 

@@ -11,10 +11,10 @@ from payattention.data.tensors import images_of
 from payattention.drawing import contact_sheet, overlay
 from payattention.evaluation.comparison import Comparison, Row
 from payattention.evaluation.sources import sources
-from payattention.machine import best_device
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.system.machine import best_device
 
 PICTURES = 6
 _CELL = 136  # pixels: the longest title fits over it

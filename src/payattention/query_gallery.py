@@ -17,11 +17,11 @@ from payattention.data.pictures import read_picture
 from payattention.drawing import CHANGE_MAP, contact_sheet, overlay
 from payattention.errors import DataError, unknown
 from payattention.evaluation.ask import Answer, ask, check_can_ask, is_blind
-from payattention.evaluation.provenance import Stopwatch
-from payattention.files import write_array, write_json, write_picture
 from payattention.gallery import unique_names, unreadable
 from payattention.maps import upsampled
 from payattention.models import Classifier
+from payattention.system.files import write_array, write_json, write_picture
+from payattention.system.provenance import Stopwatch
 
 # the change that the deepest colour stands for: from 1 %, so that rounding errors stay grey, to 100 %, so that what was
 # next to nothing before does not outshine the rest

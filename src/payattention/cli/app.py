@@ -23,8 +23,8 @@ from payattention.cli import (
     transfer,
 )
 from payattention.errors import PayAttentionError
-from payattention.invocation import record
-from payattention.processes import here
+from payattention.system.invocation import record
+from payattention.system.processes import here
 
 app = typer.Typer(
     name="payattention",

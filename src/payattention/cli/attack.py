@@ -75,7 +75,7 @@ def attack(
     from payattention.evaluation.attack import attack as measure
     from payattention.evaluation.attack import check_away_from
     from payattention.experiment import trained_on
-    from payattention.files import write_json, write_picture
+    from payattention.system.files import write_json, write_picture
 
     # everything is checked before any data is read
     sizes = numbers(eps, "--eps")

@@ -66,7 +66,7 @@ def compare(
     from payattention.cli.reading import check_has_masks, read_for
     from payattention.evaluation.sources import sources
     from payattention.experiment import trained_on
-    from payattention.files import write_json, write_picture
+    from payattention.system.files import write_json, write_picture
 
     model = load(run)
     name = data or trained_on(run)

@@ -82,7 +82,7 @@ def _show(
     from payattention.data import CATALOGUE, check_name
     from payattention.data.load import check_split
     from payattention.data.overview import sample_sheet, statistics
-    from payattention.files import write_picture
+    from payattention.system.files import write_picture
 
     check_name(name)
     check_split(name, split)

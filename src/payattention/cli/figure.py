@@ -67,10 +67,10 @@ def figure(
     from payattention.cli.output import print_json
     from payattention.data.pictures import read_picture
     from payattention.errors import UsageError, unknown
-    from payattention.files import write_picture
     from payattention.gallery import picture_files, unreadable
     from payattention.query_gallery import query_figure
     from payattention.side_by_side import activations_figure, maps_figure, masks_figure
+    from payattention.system.files import write_picture
 
     if kind not in KINDS:
         raise unknown("kind of figure", kind, KINDS)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from payattention.errors import UsageError
-from payattention.processes import here
+from payattention.system.processes import here
 
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder or .safetensors file.", show_default=False)

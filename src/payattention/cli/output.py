@@ -14,7 +14,7 @@ def progress_console() -> "Console":
     """Where progress goes: standard error; of several processes the first shows it."""
     from rich.console import Console
 
-    from payattention.processes import here
+    from payattention.system.processes import here
 
     return Console(stderr=True, quiet=not here().first)
 

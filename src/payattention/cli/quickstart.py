@@ -44,7 +44,7 @@ def quickstart(
     from payattention.evaluation import pointing
     from payattention.experiment import train_and_test
     from payattention.gallery import gallery
-    from payattention.invocation import program
+    from payattention.system.invocation import program
 
     reading = Wanted("cluttered_digits").anywhere()
     model, result = train_and_test(
@@ -74,7 +74,7 @@ def _some_pictures(data: "ImageSet", folder: Path) -> list[Path]:
     """The first dozen images as files, as a user's own pictures would be."""
     from PIL import Image
 
-    from payattention.files import write_picture
+    from payattention.system.files import write_picture
 
     paths = []
     for number, (image, label) in enumerate(zip(data.images[:12], data.labels, strict=False)):

@@ -86,7 +86,7 @@ def reproduce(
     _check(departures, chosen)
     place = Workplace(results, runs, data_root)
 
-    from payattention.machine import best_device
+    from payattention.system.machine import best_device
 
     limits: Any = {"departures": departures, "max_hours": max_hours, "retry": retry}
     queue = plan(chosen, wanted, place, best_device(), **limits)
@@ -153,10 +153,10 @@ def _run(queue: "list[Planned]", place: "Workplace", minutes: float | None, max_
 
 def _take_stock(place: "Workplace", max_hours: float) -> None:
     """Notes for the report why each cell that has no result has none, with the tables' own settings."""
-    from payattention.machine import best_device, describe
     from payattention.reproduce import chosen_cells, plan
     from payattention.reproduce.runner import duration
     from payattention.reproduce.stock import write_stock
+    from payattention.system.machine import best_device, describe
 
     device = best_device()
     reasons: dict[str, str] = {}

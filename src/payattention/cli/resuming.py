@@ -26,8 +26,8 @@ def check_alone(context: typer.Context) -> None:
 
 def go_on(run: Path, data_root: Path | None, console: "Console") -> dict[str, Any]:
     """Resumes a run, on its data wherever that lies now; the content of its result.json."""
-    from payattention.evaluation.provenance import Stopwatch
     from payattention.experiment import CONFIG, resume, unfinished
+    from payattention.system.provenance import Stopwatch
 
     reading = unfinished(run).get("reading")
     if reading is None:

@@ -190,7 +190,7 @@ def train(
         fetch_pretrained(model)
     folder = new_folder(out, f"{model.replace(':', '-')}-{data.partition(':')[0]}")
 
-    from payattention.evaluation.provenance import Stopwatch
+    from payattention.system.provenance import Stopwatch
 
     watch, console = Stopwatch(), progress_console()
     root = None if data_root is None else str(data_root)
@@ -224,7 +224,7 @@ def train(
 
 def _print(folder: Path, result: dict[str, Any], as_json: bool) -> None:
     from payattention.cli.output import print_json, print_table
-    from payattention.processes import here
+    from payattention.system.processes import here
 
     if not here().first:
         return

@@ -21,9 +21,9 @@ from payattention.data.tensors import images_of, slices_of
 from payattention.errors import unknown
 from payattention.evaluation.batches import check_logits
 from payattention.evaluation.classify import check_classes
-from payattention.evaluation.provenance import Provenance, Stopwatch
-from payattention.machine import best_device
 from payattention.models import Classifier
+from payattention.system.machine import best_device
+from payattention.system.provenance import Provenance, Stopwatch
 
 AWAY_FROM = ("predicted", "true")
 

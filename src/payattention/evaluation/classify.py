@@ -8,9 +8,9 @@ import numpy as np
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation.batches import looks
-from payattention.evaluation.provenance import Provenance, Stopwatch
-from payattention.machine import best_device
 from payattention.models import Classifier
+from payattention.system.machine import best_device
+from payattention.system.provenance import Provenance, Stopwatch
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError, PayAttentionError, UsageError
 from payattention.evaluation.measuring import Scores, measured
 from payattention.evaluation.metrics import METRICS
-from payattention.evaluation.provenance import Provenance, Stopwatch
 from payattention.evaluation.sources import Kind, sources
 from payattention.evaluation.verdict import Margin, margins, verdict
-from payattention.machine import best_device
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.system.machine import best_device
+from payattention.system.provenance import Provenance, Stopwatch
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from torch import Tensor
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import UsageError
-from payattention.evaluation.provenance import Provenance, Stopwatch
-from payattention.machine import best_device
 from payattention.models import Classifier
+from payattention.system.machine import best_device
+from payattention.system.provenance import Provenance, Stopwatch
 
 
 @dataclass(frozen=True)

@@ -32,15 +32,15 @@ from payattention.data.masked import MaskedPictures, of_images, read_masked
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
-from payattention.evaluation.provenance import Provenance, Stopwatch
 from payattention.evaluation.threshold import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.trivial import all_ones, centred_gaussian
 from payattention.explanation import as_input, check_can_explain
-from payattention.machine import best_device
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.refinement import check_installed, refined
+from payattention.system.machine import best_device
+from payattention.system.provenance import Provenance, Stopwatch
 
 COMBINED, REFINED = "combined", "combined, refined"
 TRIVIAL = ("all ones", "centred Gaussian")

@@ -18,9 +18,9 @@ from rich.progress import track
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError, UsageError
-from payattention.evaluation.provenance import Provenance, Stopwatch
-from payattention.machine import best_device
 from payattention.models import Classifier
+from payattention.system.machine import best_device
+from payattention.system.provenance import Provenance, Stopwatch
 
 C = 1.0
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from payattention.files import replacing
+from payattention.system.files import replacing
 
 DIGEST = "Description"
 """The text field of the picture that holds the digest."""

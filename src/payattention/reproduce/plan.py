@@ -13,11 +13,11 @@ from fnmatch import fnmatchcase
 import torch
 
 from payattention.errors import UsageError
-from payattention.machine import describe
 from payattention.reproduce.cost import hours
 from payattention.reproduce.jobs import Departures, Job, Training, job_of
 from payattention.reproduce.tables import Cell, all_cells, check_tables
 from payattention.reproduce.workplace import Workplace
+from payattention.system.machine import describe
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from itertools import groupby
 from pathlib import Path
 
 from payattention.errors import DataError
-from payattention.files import replacing
 from payattention.reproduce.picture import Dot, draw
 from payattention.reproduce.results import Result, read_results
 from payattention.reproduce.standing import Ours, ours
 from payattention.reproduce.stock import read_stock
 from payattention.reproduce.tables import Cell, Published, Table, all_cells, load_tables
+from payattention.system.files import replacing
 
 PAGE, PICTURES = "results.md", "results"
 

@@ -23,13 +23,13 @@ from typing import Any
 from payattention.checkpoint import WEIGHTS
 from payattention.data.root import VARIABLE
 from payattention.experiment import RESULT
-from payattention.files import write_json
 from payattention.reproduce.claim import claim
 from payattention.reproduce.commands import command, resumption
 from payattention.reproduce.jobs import Job, Training
 from payattention.reproduce.plan import Planned
 from payattention.reproduce.slices import close, lengths, timed
 from payattention.reproduce.workplace import Workplace
+from payattention.system.files import write_json
 
 GRACE = 120.0  # seconds that a command has to save itself
 _STOPPED = (-signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGINT)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from payattention.errors import DataError
-from payattention.files import write_json
 from payattention.reproduce.results import NOT_RUN
+from payattention.system.files import write_json
 
 
 def write_stock(folder: Path, machine: str, reasons: Mapping[str, str]) -> None:

@@ -12,8 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from payattention.errors import PayAttentionError, UsageError, unknown
-from payattention.evaluation.provenance import Provenance, Stopwatch
-from payattention.machine import best_device, best_precision, memory_format
 from payattention.models import Classifier, fold, winograd
 from payattention.models.fold import foldable
 from payattention.models.winograd import suitable, suitable_in_training
@@ -21,6 +19,8 @@ from payattention.speed.arithmetic import flops_per_image, matrix_peak
 from payattention.speed.int8 import CALIBRATION, multiplies_in_int8, quantised
 from payattention.speed.memory import check_fits, peak_mebibytes, too_large
 from payattention.speed.timing import Action, Spread, repeated
+from payattention.system.machine import best_device, best_precision, memory_format
+from payattention.system.provenance import Provenance, Stopwatch
 
 PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
 """bf16: as training does it, float32 weights under autocast. int8: inference alone, on the CPU."""

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from payattention.errors import PayAttentionError, UsageError
-from payattention.files import replacing
 from payattention.models import Classifier, Look, fold, prune
+from payattention.system.files import replacing
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.errors import UsageError
-from payattention.processes import ALONE, Processes
+from payattention.system.processes import ALONE, Processes
 from payattention.training.augment import (
     a_random_half,
     alternating,

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError
-from payattention.machine import best_precision
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.classifier import Classifier
 from payattention.models.fold import fold, foldable
 from payattention.models.timm_trunk import TimmTrunk
-from payattention.processes import ALONE, Processes
+from payattention.system.machine import best_precision
+from payattention.system.processes import ALONE, Processes
 from payattention.training.batches import batch_of, batches_of, drawn, generator
 from payattention.training.recipe import Recipe
 

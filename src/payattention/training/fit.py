@@ -23,13 +23,13 @@ from torch import Tensor, nn
 
 from payattention.data import ImageSet
 from payattention.errors import UsageError
-from payattention.machine import best_device, best_precision, memory_format
 from payattention.models import Classifier, create_model
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.timm_trunk import TimmTrunk
 from payattention.models.winograd import by_winograd, suitable_in_training
 from payattention.preprocessing import Preprocessing, check_sizes
-from payattention.processes import Processes, here
+from payattention.system.machine import best_device, best_precision, memory_format
+from payattention.system.processes import Processes, here
 from payattention.training.averaging import Averaging, settle
 from payattention.training.batches import DeviceSet, batches_of
 from payattention.training.features import FeatureClassifier, FeatureSet, is_frozen

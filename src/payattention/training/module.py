@@ -8,7 +8,7 @@ from lightning import LightningModule
 from torch import Tensor, nn
 
 from payattention.attention.sampling import draws
-from payattention.processes import ALONE, Processes
+from payattention.system.processes import ALONE, Processes
 from payattention.training.batches import DeviceSet, Epoch, batches_of
 from payattention.training.features import FeatureEpoch, FeatureSet
 from payattention.training.optimisation import create_optimizer, create_schedule

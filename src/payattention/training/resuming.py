@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from payattention.errors import CheckpointError
-from payattention.files import remove_halves
 from payattention.models import Classifier
+from payattention.system.files import remove_halves
 from payattention.training import snapshot
 from payattention.training.features import is_frozen
 from payattention.training.finite import not_finite

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.drawing import contact_sheet, overlay
-from payattention.files import write_picture
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
+from payattention.system.files import write_picture
 from payattention.training.board import Board
 
 FOLDER = "sheets"

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from payattention.errors import CheckpointError
-from payattention.files import replacing
+from payattention.system.files import replacing
 
 KEPT = 2
 _HEADER = "payattention_snapshot"

@@ -7,8 +7,8 @@ from importlib.metadata import version
 
 import torch
 
-from payattention.invocation import command_line
-from payattention.machine import describe
+from payattention.system.invocation import command_line
+from payattention.system.machine import describe
 
 _PACKAGES = ("payattention", "torch", "lightning", "numpy")
 
