@@ -26,7 +26,7 @@ MODEL, WIDTH, BATCH, STEPS = "vgg_att2_concat_pc", 0.25, 128, 6
 
 
 def main() -> None:
-    from payattention.system.machine import best_device
+    from payattention.system.machine import chosen_device
     from payattention.system.provenance import Stopwatch
 
     watch = Stopwatch()
@@ -34,7 +34,7 @@ def main() -> None:
         os.environ[CACHE_VARIABLE] = f"{folder}/decoded"
         make_photographs(Path(folder) / "photographs")
         results = {part: measured_alone(part, folder) for part in PARTS}
-    provenance = asdict(watch.provenance(best_device())) | {"command": "python benchmarks/data.py"}
+    provenance = asdict(watch.provenance(chosen_device())) | {"command": "python benchmarks/data.py"}
     write_json(RESULT, {**results, "load_average_at_the_end": os.getloadavg()[0], "provenance": provenance})
 
 

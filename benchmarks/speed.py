@@ -39,7 +39,7 @@ from payattention.speed.benchmark import inference as inference_of
 from payattention.speed.int8 import CALIBRATION
 from payattention.speed.timing import Action, seconds_of
 from payattention.system.files import write_json
-from payattention.system.machine import best_device, best_precision
+from payattention.system.machine import best_precision, chosen_device
 from payattention.system.provenance import Stopwatch
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import load_recipe
@@ -69,7 +69,7 @@ def main() -> None:
     for name, measure in parts.items():
         results[name] = measure()
         print(name, results[name], file=sys.stderr)
-        provenance = {**asdict(watch.provenance(best_device())), "command": shlex.join(["python", *sys.argv])}
+        provenance = {**asdict(watch.provenance(chosen_device())), "command": shlex.join(["python", *sys.argv])}
         load = {"load_average_at_the_end": os.getloadavg()[0]}
         write_json(options.out, {**settings, **results, **load, "provenance": provenance})
 
@@ -179,7 +179,7 @@ def outside_the_network(options: argparse.Namespace) -> dict[str, Any]:
     model = new_model(MODEL, data, recipe, width=width)
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("payattention.training.fit.best_device", return_value=CPU),
+        patch("payattention.training.fit.chosen_device", return_value=CPU),
         patch.object(model, "forward", counted(model.forward)),
         patch("torch.autograd.backward", counted(torch.autograd.backward)),
         patch.object(SGD, "sgd", counted(SGD.sgd)),
@@ -267,7 +267,7 @@ def fit_seconds(model: Classifier, data: ImageSet, batch_size: int, precision: s
     recipe = load_recipe("paper", LIKE_THEIRS | {"batch_size": batch_size})
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("payattention.training.fit.best_device", return_value=CPU),
+        patch("payattention.training.fit.chosen_device", return_value=CPU),
         patch("payattention.training.fit.best_precision", return_value=precision),
     ):
         return fit(model, data, recipe, out=Path(folder), winograd=by_winograd)[0]["seconds"]

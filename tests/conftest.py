@@ -17,6 +17,7 @@ if os.environ.get("PAYATTENTION_SHAPES") != "0":
         "beartype.beartype",
     )
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from PIL import Image
 from payattention.data import ImageSet
 from payattention.data.root import CACHE_VARIABLE, VARIABLE
 from payattention.models import Classifier, create_model
+from payattention.system.machine import choosing
 
 SMALL = 0.0625
 
@@ -38,8 +40,26 @@ def _repeatable() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    """Two pytest workers share two cores."""
+    """Two pytest workers share two cores; so do the programs that they start."""
+    os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bf16", action="store_true", help="run the tests marked any_precision in bf16, and no others")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--bf16"):
+        others = [item for item in items if item.get_closest_marker("any_precision") is None]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+@pytest.fixture(autouse=True)
+def _precision(request: pytest.FixtureRequest) -> Iterator[None]:
+    with choosing("auto", "bf16" if request.config.getoption("--bf16") else "auto", None):
+        yield
 
 
 @pytest.fixture(autouse=True)

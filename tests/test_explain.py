@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 
 import payattention as pa
+from payattention.data.named_pictures import picture_files
 from payattention.data.pictures import read_picture
 from payattention.drawing import coloured, contact_sheet, overlay
 from payattention.errors import DataError, UsageError
-from payattention.gallery import gallery, picture_files
+from payattention.gallery import gallery
 from payattention.models import Classifier
 
 

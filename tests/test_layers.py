@@ -11,10 +11,10 @@ ROOT = Path(payattention.__file__).parent
 
 # from low to high; a room may import from its own and from lower ones
 LAYERS = (
-    ("errors", "files", "invocation", "machine", "processes", "maps", "drawing", "captions", "refinement"),
+    ("errors", "system", "maps", "drawing", "captions", "refinement"),
     ("data", "preprocessing", "attention", "heads", "attacks"),
     ("models",),
-    ("checkpoint", "initial_weights", "peers", "posthoc", "explanation"),
+    ("weights", "checkpoint", "initial_weights", "peers", "posthoc", "explanation"),
     ("training",),
     ("evaluation",),
     (

@@ -16,6 +16,7 @@ from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.experiment import resume, train_and_test
 from payattention.models.winograd import WinogradConv2d, by_winograd, faster_in_training
+from payattention.system.machine import choosing
 from payattention.training.fit import convolutions_of, fit, new_model
 from payattention.training.recipe import Recipe
 from test_resume import Killed, at_step, kill, outcome, recipe
@@ -32,7 +33,6 @@ def _everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even in networks so small that it does not pay."""
     monkeypatch.setattr(MODULE, "_MIN_CHANNELS", 1)
     monkeypatch.setattr(MODULE, "faster_in_training", lambda *_: True)
-    monkeypatch.setattr("payattention.training.fit.best_precision", lambda _: "32-true")
 
 
 def types_of(model: nn.Module) -> list[type]:
@@ -164,16 +164,15 @@ def test_it_is_left_where_it_was_measured_to_be_slower(shape: tuple[int, ...], o
 
 
 def test_it_is_for_float32_on_a_cpu_not_compiled_and_channels_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("payattention.training.fit.best_precision", lambda _: "32-true")
     model = pa.create_model(MODEL, 3, 0.25)
     assert convolutions_of(model) == "winograd"
     assert convolutions_of(model, compiled=True) == "direct"
     assert convolutions_of(pa.create_model(MODEL, 3, 0.125)) == "direct"
     frozen = pa.attach("resnet10t", 3, freeze=True)
     assert convolutions_of(frozen) == "direct"  # its convolutions run once, before it is trained
-    monkeypatch.setattr("payattention.training.fit.best_precision", lambda _: "bf16-mixed")
-    assert convolutions_of(model) == "direct"
-    monkeypatch.setattr("payattention.training.fit.best_device", lambda: torch.device("cuda"))
+    with choosing("auto", "bf16", None):
+        assert convolutions_of(model) == "direct"
+    monkeypatch.setattr("payattention.training.fit.chosen_device", lambda: torch.device("cuda"))
     assert convolutions_of(model) == "direct"
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from payattention.initial_weights import warm_start
     from payattention.models import Classifier, Look, attach, create_model, fold, list_models, prune, winograd
     from payattention.peers import load_peer
+    from payattention.system.machine import computing
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,7 @@ _HOME = {
     "Look": "payattention.models",
     "PayAttentionError": "payattention.errors",
     "attach": "payattention.models",
+    "computing": "payattention.system.machine",
     "create_model": "payattention.models",
     "explain": "payattention.explanation",
     "fold": "payattention.models",
@@ -44,6 +46,7 @@ __all__ = [
     "Look",
     "PayAttentionError",
     "attach",
+    "computing",
     "create_model",
     "explain",
     "fold",

@@ -11,10 +11,13 @@ from torch import Tensor
 from payattention.attacks import PAPER_EPS, Attack, check_eps
 from payattention.captions import captioned
 from payattention.drawing import contact_sheet, overlay
+from payattention.evaluation.attack import predicted
 from payattention.evaluation.batches import check_logits
 from payattention.explanation import as_input, check_size
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
+from payattention.models.modes import evaluating
+from payattention.system.machine import device_of
 
 _CELL = 150  # pixels
 
@@ -48,8 +51,10 @@ def attack_figure(
     labels: list[str] = []
     for picture_name, picture in pictures.items():
         for model_name, model in models.items():
-            images = _versions(model, picture, attack, eps, model.image_size if size is None else size)
-            seen, maps = _seen(model, images)
+            with evaluating(model, device_of(model)) as device:
+                clean = as_input(picture, _checked(model, size)).to(device)
+                images = torch.cat([clean, *attack.versions(model, clean, predicted(model, clean), eps)])
+                seen, maps = _seen(model, images)
             shown = [_as_picture(image) for image in images]
             rows.append([captioned(image, text, _CELL) for image, text in zip(shown, seen, strict=True)])
             labels.append(f"{picture_name}, attacked as {model_name} sees it")
@@ -60,13 +65,10 @@ def attack_figure(
     return contact_sheet(rows, ["clean", *(f"eps {size:g}" for size in eps)], labels, cell=_CELL)
 
 
-def _versions(model: Classifier, picture: Image.Image, attack: Attack, eps: Sequence[float], size: int) -> Tensor:
-    """The clean picture and its attacked versions, (1 + sizes, 3, h, w)."""
+def _checked(model: Classifier, size: int | None) -> int:
+    size = model.image_size if size is None else size
     check_size(model, size)
-    clean = as_input(picture, size).to(next(model.parameters()).device)
-    with torch.no_grad():
-        label = model.eval()(clean).argmax(1)
-    return torch.cat([clean, *attack.versions(model, clean, label, eps)])
+    return size
 
 
 @torch.no_grad()

@@ -18,9 +18,7 @@ from payattention.errors import CheckpointError, PayAttentionError, UsageError
 from payattention.models import Classifier, ModelConfig, create_model, fold, prune
 from payattention.models.registry import without_pretrained
 from payattention.system.files import replacing
-
-WEIGHTS = "model.safetensors"
-_HEADER = "payattention"
+from payattention.weights.header import KEY, WEIGHTS, configuration, weights_file
 
 
 def save(model: Classifier, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
@@ -52,10 +50,12 @@ def save(model: Classifier, path: str | Path, *, dtype: torch.dtype | None = Non
         "classes": list(model.classes),
         "image_size": model.image_size,
         "crop_mode": model.crop_mode,
+        "levels": list(model.levels),
+        "query_dim": model.query_dim,
     }
     tensors = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
     with replacing(file) as partial:
-        save_file(tensors, partial, metadata={_HEADER: json.dumps(header)})
+        save_file(tensors, partial, metadata={KEY: json.dumps(header)})
     return file
 
 
@@ -75,8 +75,8 @@ def load(path: str | Path) -> Classifier:
     Raises:
         CheckpointError: No weights there, not a payattention file, or weights of another network.
     """
-    file = _weights_file(Path(path))
-    header, tensors = _read(file)
+    file = weights_file(Path(path))
+    header, tensors = configuration(file), _tensors(file)
     try:
         model = _built(header)
     except (KeyError, TypeError, ValueError, PayAttentionError) as error:
@@ -102,31 +102,12 @@ def _built(header: Mapping[str, Any]) -> Classifier:
     return model
 
 
-def _weights_file(path: Path) -> Path:
-    if path.is_dir():
-        if not (path / WEIGHTS).is_file():
-            raise CheckpointError(f"{path}: no {WEIGHTS} in this folder; has its training finished?")
-        return path / WEIGHTS
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such run folder or file")
-    if path.suffix != ".safetensors":
-        raise CheckpointError(f"{path}: not a .safetensors file (pickles are never opened: they can run code)")
-    return path
-
-
-def _read(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def _tensors(file: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(file, "pt") as opened:
-            header = (opened.metadata() or {}).get(_HEADER)
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file}: damaged or not a safetensors file ({error})") from None
-    if header is None:
-        raise CheckpointError(f"{file}: no payattention configuration in its header; was it written by pa.save?")
-    try:
-        return json.loads(header), tensors
-    except ValueError:
-        raise CheckpointError(f"{file}: the configuration in its header is damaged") from None
 
 
 def _fill(model: Classifier, tensors: dict[str, torch.Tensor], file: Path) -> None:

@@ -24,6 +24,16 @@ class CheckpointError(PayAttentionError):
     """Saved weights that are missing, unreadable or belong to another network."""
 
 
+def without_maps(model: str) -> UsageError:
+    """The error for a network that has no attention maps."""
+    return UsageError(f"{model} has no attention maps; take one of the attention models")
+
+
+def without_query(model: str) -> UsageError:
+    """The error for a network whose maps ask no query."""
+    return UsageError(f"{model} has no query: only attention models have one")
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     """The error for a name that does not exist, with the nearest ones that do."""
     choices = sorted(valid)

@@ -9,15 +9,16 @@ import shlex
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from safetensors import SafetensorError
 
-from payattention.checkpoint import WEIGHTS, load, save
+from payattention.checkpoint import load, save
 from payattention.data import ImageSet
 from payattention.errors import CheckpointError, DataError, PayAttentionError, UsageError
 from payattention.evaluation import classify
@@ -25,7 +26,7 @@ from payattention.initial_weights import warm_start
 from payattention.models import Classifier
 from payattention.system.files import remove_halves, write_json
 from payattention.system.invocation import program
-from payattention.system.machine import best_device, best_precision
+from payattention.system.machine import choice, choosing, chosen_device, recorded_precision, training_precision
 from payattention.system.processes import Processes, here
 from payattention.system.provenance import Stopwatch
 from payattention.training.fit import METRICS, check_compiled, convolutions_of, fit, new_model
@@ -34,8 +35,9 @@ from payattention.training.resuming import EVERY, FOLDER, Snapshots
 from payattention.training.snapshot import SnapshotError, written
 from payattention.training.stopping import Stop, Stopped
 from payattention.training.views import Views
+from payattention.weights.header import CONFIG, WEIGHTS
 
-CONFIG, START, RESULT = "config.json", "start.safetensors", "result.json"
+START, RESULT = "start.safetensors", "result.json"
 
 
 def train_and_test(
@@ -110,7 +112,9 @@ def train_and_test(
         "reading": reading,
         "recipe": recipe.to_dict(),
         "seed": seed,
-        "precision": best_precision(best_device()),
+        "device": chosen_device().type,
+        "precision": training_precision(),
+        "threads": torch.get_num_threads(),
         "processes": here().count,
         "save_every": save_every,
         "compiled": compiled,
@@ -128,7 +132,10 @@ def train_and_test(
 def resume(
     out: Path, train: ImageSet, test: ImageSet, *, console: Console | None = None, watch: Stopwatch | None = None
 ) -> tuple[Classifier, dict[str, Any]]:
-    """Goes on with a run that was stopped, to the same end: on a CPU bit by bit, with as many threads and processes.
+    """Goes on with a run that was stopped, to the same end: on a CPU bit by bit, with as many processes.
+
+    It computes on the device, in the precision and on as many threads as before, but for a device or threads that
+    are chosen now (`payattention.computing`).
 
     Returns and raises what `train_and_test` does, and:
 
@@ -139,7 +146,7 @@ def resume(
     """
     config = unfinished(out)
     _check_same(config["data"], _described(train, test), out)
-    with _kept_if_begun(out, config):
+    with _as_begun(config, out), _kept_if_begun(out, config):
         return _finished(load(out / START), train, test, config, out, console, watch or Stopwatch())
 
 
@@ -170,6 +177,20 @@ def unfinished(out: Path) -> dict[str, Any]:
     return config
 
 
+@contextmanager
+def _as_begun(config: Mapping[str, Any], out: Path) -> Iterator[None]:
+    """What a run was begun on; early runs do not say all of it."""
+    now = choice()
+    device = config.get("device", "auto") if now.device == "auto" else now.device
+    precision = recorded_precision(config["precision"]) if "precision" in config else "auto"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(choosing(device, precision, now.threads or config.get("threads")))
+        except UsageError as error:
+            raise UsageError(f"{out} was begun on {device}, in {precision}: {error}") from None
+        yield
+
+
 def _finished(
     network: Classifier,
     train: ImageSet,
@@ -185,12 +206,13 @@ def _finished(
         network, curve = load(out), _lines(out / METRICS)
     else:
         curve = _trained(network, train, test, config, out, console)
-    test_error = classify(network, test)
+    with choosing("auto", "float32", None):  # whatever it was trained in: errors are compared
+        test_error = classify(network, test, console=console)
     result = {
         **{name: value for name, value in config.items() if name != "reading"},  # paths of this machine
         "test": {"count": test_error.count, "error": test_error.error},
         "curve": curve,
-        "provenance": asdict(watch.provenance(best_device(), config["seed"])),
+        "provenance": asdict(watch.provenance(chosen_device(), config["seed"])),
     }
     if here().first:
         write_json(out / RESULT, result)
@@ -268,18 +290,6 @@ def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> N
 
 def _lines(file: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-def trained_on(folder: Path) -> str:
-    """The name of the data set that a run folder was trained on."""
-    config = (folder if folder.is_dir() else folder.parent) / CONFIG
-    if not config.is_file():
-        raise CheckpointError(f"{folder}: no {CONFIG} there that tells its data set; name one with --data")
-    try:
-        name: str = json.loads(config.read_text(encoding="utf-8"))["data"]["name"]
-    except (ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{config}: does not tell the run's data set; name one with --data") from None
-    return name
 
 
 def _check_smallest(model: Classifier, recipe: Recipe, image_size: int) -> None:

@@ -15,7 +15,9 @@ from payattention.drawing import contact_sheet, overlay
 from payattention.errors import DataError, UsageError
 from payattention.maps import otsu_mask, stretched, upsampled
 from payattention.models import Classifier
+from payattention.models.modes import evaluating
 from payattention.system.files import write_array, write_json, write_picture
+from payattention.system.machine import device_of
 
 MAX_SIZE = 2048
 """A picture is looked at with a shorter side of at most so many pixels."""
@@ -110,11 +112,8 @@ def explain(model: Classifier, picture: str | Path | Image.Image, *, size: int |
     if not isinstance(picture, Image.Image):
         picture = read_picture(Path(picture))
     images = as_input(picture, model.image_size if size is None else size)
-    was_training = model.training
-    try:
-        look = model.eval().attend(images.to(next(model.parameters()).device))
-    finally:
-        model.train(was_training)
+    with evaluating(model, device_of(model)) as device:
+        look = model.attend(images.to(device))
     maps = {name: look.maps[name].float().cpu() for name in model.levels}
     for name, level in maps.items():
         if not level.isfinite().all():

@@ -1,42 +1,30 @@
 """Explaining many pictures: a folder of maps and overlays, contact sheets, and a manifest of it all."""
 
+import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 
-from payattention.data.folder import pictures_in
+from payattention.data.named_pictures import unreadable
 from payattention.data.pictures import read_picture
 from payattention.drawing import contact_sheet
-from payattention.errors import DataError
 from payattention.explanation import check_can_explain, explain
 from payattention.models import Classifier
+from payattention.models.modes import evaluating
 from payattention.system.files import write_json, write_picture
+from payattention.system.machine import device_of
+from payattention.system.progress import Meter
 from payattention.system.provenance import Stopwatch
+from payattention.system.workers import computed_in_order
 
 _ROWS = 12
-
-
-def picture_files(paths: Sequence[Path]) -> dict[Path, bool]:
-    """The pictures that files and folders name, each with whether it was named itself.
-
-    Raises:
-        DataError: A missing path, or a folder without pictures.
-    """
-    found: dict[Path, bool] = {}
-    for path in paths:
-        if path.is_dir():
-            inside = pictures_in(path)
-            if not inside:
-                raise DataError(f"{path}: no pictures in this folder")
-            found.update(dict.fromkeys(inside, False) | {f: True for f in inside if f in found})
-        else:
-            found[path] = True
-    return found
+_LARGE = 4_000_000  # pixels; of such pictures one is drawn at a time, so that workers do not multiply the memory
+_one_large = threading.Lock()
 
 
 def gallery(
@@ -59,55 +47,65 @@ def gallery(
     check_can_explain(model, size)
     skipped = unreadable(files)
     readable = [file for file in files if file not in skipped]
+    names = unique_names(readable)
+
+    def written(file: Path) -> _Written:
+        return _explained(model, file, out, names[file], size)
+
     pictures: list[dict[str, Any]] = []
     sheets: list[str] = []
-    rows: list[list[Image.Image]] = []
-    labels: list[str] = []
-    names = unique_names(readable)
-    for file in track(readable, "looking", console=console, disable=console is None):
-        explanation = explain(model, file, size=size)
-        written = explanation.save(out, names[file])
-        panels = explanation.panels
-        rows.append([_thumbnail(panel) for panel in panels.values()])
-        labels.append(f"{file.name}: {explanation.label} ({explanation.probability:.0%})")
-        pictures.append(
-            {
-                "picture": str(file),
-                "label": explanation.label,
-                "probability": round(explanation.probability, 6),
-                "files": written,
-            }
-        )
-        if len(rows) == _ROWS or file == readable[-1]:
-            name = "sheet.png" if not sheets else f"sheet-{len(sheets) + 1}.png"
-            write_picture(out / name, contact_sheet(rows, list(panels), labels))
-            sheets.append(name)
-            rows, labels = [], []
+    rows: list[_Written] = []
+    with evaluating(model, device_of(model)) as device, Meter("looking", len(readable), console, "pictures") as meter:
+        for done in computed_in_order(written, readable, device):
+            pictures.append(done.facts)
+            rows.append(done)
+            if len(rows) == _ROWS or done.file == readable[-1]:
+                name = "sheet.png" if not sheets else f"sheet-{len(sheets) + 1}.png"
+                panels, labels = [list(row.panels.values()) for row in rows], [row.label for row in rows]
+                write_picture(out / name, contact_sheet(panels, list(done.panels), labels))
+                sheets.append(name)
+                rows = []
+            meter.advance(1)
     manifest = {
         "model": model.name,
         "maps": list(model.levels),
         "pictures": pictures,
         "skipped": list(skipped.values()),
         "sheets": sheets,
-        "provenance": asdict(watch.provenance(next(model.parameters()).device)),
+        "provenance": asdict(watch.provenance(device)),
     }
     write_json(out / "manifest.json", manifest)
     return manifest
 
 
-def unreadable(files: dict[Path, bool]) -> dict[Path, str]:
-    """Decodes every picture once before anything is written; the unreadable ones of folders, with why."""
-    skipped: dict[Path, str] = {}
-    for file, named in files.items():
-        try:
-            read_picture(file)
-        except DataError as error:
-            if named:
-                raise
-            skipped[file] = str(error)
-    if len(skipped) == len(files):
-        raise DataError(f"none of the pictures can be read: {next(iter(skipped.values()))}")
-    return skipped
+@dataclass(frozen=True)
+class _Written:
+    """What is kept of a picture whose results are written: small panels for a sheet, its label, its manifest entry."""
+
+    file: Path
+    panels: dict[str, Image.Image]
+    label: str
+    facts: dict[str, Any]
+
+
+def _explained(model: Classifier, file: Path, out: Path, name: str, size: int | None) -> _Written:
+    """Explains a picture and writes the results."""
+    picture = read_picture(file)
+    with _one_large if picture.width * picture.height > _LARGE else nullcontext():
+        explanation = explain(model, picture, size=size)
+        files = explanation.save(out, name)
+        panels = {title: _thumbnail(panel) for title, panel in explanation.panels.items()}
+    return _Written(
+        file,
+        panels,
+        f"{file.name}: {explanation.label} ({explanation.probability:.0%})",
+        {
+            "picture": str(file),
+            "label": explanation.label,
+            "probability": round(explanation.probability, 6),
+            "files": files,
+        },
+    )
 
 
 def unique_names(files: Sequence[Path]) -> dict[Path, str]:

@@ -14,7 +14,7 @@ from payattention.evaluation.sources import sources
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
-from payattention.system.machine import best_device
+from payattention.system.machine import chosen_device
 
 PICTURES = 6
 _CELL = 136  # pixels: the longest title fits over it
@@ -24,8 +24,8 @@ def map_sheet(model: Classifier, data: ImageSet, compared: Comparison, pictures:
     """Pictures, their objects, and maps: every trained one, and of each other method the best in pixel AP."""
     few, shown = limited(data, pictures), _shown(compared.rows)
     methods, names = {row.method for row in shown}, {row.name for row in shown}
-    images = images_of(few, slice(len(few)), best_device())
-    with evaluating(model.to(images.device)):
+    images = images_of(few, slice(len(few)), chosen_device())
+    with evaluating(model, images.device):
         guesses = _guesses(model, images)
         maps = {
             name: values

@@ -11,16 +11,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 
+from payattention.data.named_pictures import unreadable
 from payattention.data.pictures import read_picture
 from payattention.drawing import CHANGE_MAP, contact_sheet, overlay
 from payattention.errors import DataError, unknown
 from payattention.evaluation.ask import Answer, ask, check_can_ask, is_blind
-from payattention.gallery import unique_names, unreadable
+from payattention.gallery import unique_names
 from payattention.maps import upsampled
 from payattention.models import Classifier
 from payattention.system.files import write_array, write_json, write_picture
+from payattention.system.progress import tracked
 from payattention.system.provenance import Stopwatch
 
 # the change that the deepest colour stands for: from 1 %, so that rounding errors stay grey, to 100 %, so that what was
@@ -47,7 +48,8 @@ def query_gallery(
     Args:
         model: A model with a query.
         query: The picture that asks.
-        targets: The pictures that answer, each with whether it was named itself (`gallery.picture_files`).
+        targets: The pictures that answer, each with whether it was named itself
+            (`payattention.data.named_pictures.picture_files`).
         out: A folder.
         size: Shorter side of the pictures as the model sees them, in pixels; by default that of its training.
         level: The level that the sheet shows; by default the last but one, as in the paper.
@@ -63,7 +65,7 @@ def query_gallery(
     asking = read_picture(query)
     skipped = unreadable(targets)
     answers: dict[Path, Answer] = {}
-    for target in track([*targets], "asking", console=console, disable=console is None):
+    for target in tracked([*targets], "asking", len(targets), console, unit="pictures"):
         if target not in skipped:
             try:
                 answers[target] = ask(model, asking, read_picture(target), size=size)

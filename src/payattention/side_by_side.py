@@ -11,7 +11,9 @@ from payattention.drawing import contact_sheet, cut_out, overlay
 from payattention.explanation import Explanation, as_input, check_can_explain, explain
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
+from payattention.models.modes import evaluating
 from payattention.posthoc.activation import activation
+from payattention.system.machine import device_of
 
 
 def maps_figure(
@@ -55,9 +57,10 @@ def _heatmaps(seen: Explanation, model: Classifier, size: int | None) -> dict[st
 
 
 def _beside_activations(seen: Explanation, model: Classifier, size: int | None) -> dict[str, Image.Image]:
-    images = as_input(seen.picture, size or model.image_size).to(next(model.parameters()).device)
+    with evaluating(model, device_of(model)) as device:
+        strengths = activation(model, as_input(seen.picture, size or model.image_size).to(device))
     own, row = (seen.picture.height, seen.picture.width), {}
-    for level, strength in activation(model, images).items():
+    for level, strength in strengths.items():
         heat = stretched(upsampled(strength.float().cpu(), own))[0].numpy()
         row[level] = overlay(seen.picture, seen.heatmaps[level])
         row[f"activation {level}"] = overlay(seen.picture, heat)

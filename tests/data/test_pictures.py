@@ -152,7 +152,7 @@ def test_masks_of_every_kind(tmp_path: Path) -> None:
     mask[1:4, 2:] = True
     for name, values in {"1.png": mask, "one.png": mask * np.uint8(1), "white.png": mask * np.uint8(255)}.items():
         Image.fromarray(values).save(tmp_path / name)
-        with quiet():
+        with quiet:
             assert (read_mask(tmp_path / name) == mask).all()
     palette = Image.fromarray(mask * np.uint8(2)).convert("P")
     palette.save(tmp_path / "palette.png")

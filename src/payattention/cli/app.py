@@ -23,6 +23,7 @@ from payattention.cli import (
     transfer,
 )
 from payattention.errors import PayAttentionError
+from payattention.system.cores import wait_briefly
 from payattention.system.invocation import record
 from payattention.system.processes import here
 
@@ -61,6 +62,7 @@ _INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Runs the program: exit status 0, 1 (failed), 2 (called wrongly) or 130 (Ctrl-C), and one line for an error."""
+    wait_briefly()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import (
     DataRootOption,
     JsonOption,
@@ -32,6 +33,7 @@ StepSizeOption = Annotated[
 RandomStartOption = Annotated[bool, typer.Option(help="Whether pgd starts at a random point, as Madry et al. do.")]
 
 
+@computes
 def attack(
     run: RunArgument,
     data: RunDataOption = None,
@@ -65,27 +67,30 @@ def attack(
     """
     from dataclasses import asdict
 
+    from payattention.cli.output import print_json, print_table, progress_console
+    from payattention.cli.reading import check_data, loaded, read_for
+    from payattention.system.files import write_json, write_picture
+    from payattention.weights.header import trained_on, weights_file
+
+    # everything is checked before any data is read
+    sizes = numbers(eps, "--eps")
+    folder = new_folder(out, f"attack-{run.stem}")
+    weights_file(run)
+    name = data or trained_on(run)
+    check_data(name, split)
+
     from PIL import Image
 
     from payattention.attack_figure import attack_figure
     from payattention.attacks import PGD, check_eps, named_attacks
-    from payattention.checkpoint import load
-    from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.cli.reading import read_for
     from payattention.evaluation.attack import attack as measure
     from payattention.evaluation.attack import check_away_from
-    from payattention.experiment import trained_on
-    from payattention.system.files import write_json, write_picture
 
-    # everything is checked before any data is read
-    sizes = numbers(eps, "--eps")
     check_eps(sizes)
     check_away_from(away_from)
     chosen = named_attacks([name.strip() for name in attacks.split(",")], PGD(steps, step_size, random_start))
-    model = load(run)
-    name = data or trained_on(run)
-    folder = new_folder(out, f"attack-{run.stem}")
-    images = read_for(model, name, split, root=data_root, strict=strict, limit=limit)
+    model = loaded(run)
+    images = read_for(model, name, split, root=data_root, strict=strict, limit=limit, classified_by=model)
 
     result = measure(model, images, chosen, sizes, away_from=away_from, seed=seed, console=progress_console())
     if pictures:

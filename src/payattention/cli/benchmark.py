@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import JsonOption, SetOption, assignments
 
 if TYPE_CHECKING:
     from payattention.models import Classifier
 
 
+@computes
 def benchmark(
     model: Annotated[
         str,
@@ -30,20 +32,17 @@ def benchmark(
         ),
     ] = None,
     precision: Annotated[
-        str | None,
+        str,
         typer.Option(
-            help="float32, bf16 (mixed, as in training) or int8 (inference on the CPU; needs the extra `export`); by "
-            "default bf16 where the machine has it, else float32.",
-            show_default=False,
+            metavar="auto|float32|bf16|int8",
+            help="bf16 is mixed, as in training; int8 is inference on the CPU, and needs the extra `export`. auto: as "
+            "`payattention train` takes it, float32 on a CPU, bf16 on a CUDA GPU.",
         ),
-    ] = None,
+    ] = "auto",
     phase: Annotated[
         str | None, typer.Option(help="training or inference; by default both (int8: inference).", show_default=False)
     ] = None,
     seconds: Annotated[float, typer.Option(min=0, help="How long each phase is timed; three steps at least.")] = 5.0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; by default PyTorch's own choice.", show_default=False)
-    ] = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Run through torch.compile.")] = False,
     set_: SetOption = None,
     as_json: JsonOption = False,
@@ -61,13 +60,9 @@ def benchmark(
     check(precision, phases, batch_size, compile_)
     network = _network(model, classes, width, options)
 
-    import torch
-
     from payattention.cli.output import print_json, print_table
     from payattention.speed import benchmark
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     result = benchmark(
         network,
         batch_size=batch_size,

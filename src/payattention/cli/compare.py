@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import (
     ClassesOption,
     DataRootOption,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from payattention.evaluation.comparison import Comparison
 
 
+@computes
 def compare(
     run: RunArgument,
     data: Annotated[
@@ -61,19 +63,22 @@ def compare(
     """
     from dataclasses import asdict
 
-    from payattention.checkpoint import load
     from payattention.cli.output import print_json, progress_console
-    from payattention.cli.reading import check_has_masks, read_for
-    from payattention.evaluation.sources import sources
-    from payattention.experiment import trained_on
+    from payattention.cli.reading import check_data, check_has_masks, loaded, read_for
     from payattention.system.files import write_json, write_picture
+    from payattention.weights.header import trained_on, weights_file
 
-    model = load(run)
+    folder = new_folder(out, f"compare-{run.stem}")
+    weights_file(run)
     name = data or trained_on(run)
     check_has_masks(name)
+    check_data(name, split)
+
+    from payattention.evaluation.sources import sources
+
+    model = loaded(run)
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
     sources(model, chosen)  # refuses an unknown method before any data is read
-    folder = new_folder(out, f"compare-{run.stem}")
     images = read_for(model, name, split, root=data_root, strict=strict, classes=classes, limit=limit)
 
     from payattention.evaluation.comparison import compare as measure

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import (
     ClassesOption,
     DataRootOption,
@@ -16,6 +17,7 @@ from payattention.cli.options import (
 )
 
 
+@computes
 def evaluate(
     run: RunArgument,
     data: RunDataOption = None,
@@ -35,21 +37,26 @@ def evaluate(
     """
     from dataclasses import asdict
 
-    from payattention.checkpoint import load
-    from payattention.cli.output import print_json, print_table
-    from payattention.cli.reading import read_for
-    from payattention.evaluation import classify, pointing
-    from payattention.experiment import trained_on
+    from payattention.cli.output import print_json, print_table, progress_console
+    from payattention.cli.reading import check_data, loaded, read_for
+    from payattention.weights.header import trained_on, weights_file
 
-    model = load(run)
+    weights_file(run)
     name = data or trained_on(run)
-    images = read_for(model, name, split, root=data_root, strict=strict, classes=classes, limit=limit)
-    result = {**asdict(classify(model, images)), "source": images.source}
+    check_data(name, split)
+
+    from payattention.evaluation import classify, pointing
+
+    model, console = loaded(run), progress_console()
+    images = read_for(
+        model, name, split, root=data_root, strict=strict, classes=classes, limit=limit, classified_by=model
+    )
+    result = {**asdict(classify(model, images, console=console)), "source": images.source}
     if balance:
         errors = result["class_errors"].values()
         result["balanced_error"] = round(sum(errors) / len(errors), 3)
     if images.masks is not None and model.levels:
-        result["pointing"] = asdict(pointing(model, images))
+        result["pointing"] = asdict(pointing(model, images, console=console))
     if as_json:
         print_json(result)
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from payattention.cli.attack import EpsOption, RandomStartOption, StepSizeOption, StepsOption
+from payattention.cli.computing import computes
 from payattention.cli.options import JsonOption, numbers, picture_file
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ KINDS = ("activations", "attack", "maps", "masks", "query")
 _MOST = 24  # pictures on one sheet
 
 
+@computes
 def figure(
     kind: Annotated[
         str,
@@ -62,14 +64,10 @@ def figure(
     masks: the combined map, and the object that it cuts out. query: the maps under the pictures' own query, under that
     of another picture, and the change.
     """
-    from payattention.attack_figure import attack_figure
-    from payattention.attacks import PGD, check_eps, named_attacks
     from payattention.cli.output import print_json
+    from payattention.data.named_pictures import picture_files, unreadable
     from payattention.data.pictures import read_picture
     from payattention.errors import UsageError, unknown
-    from payattention.gallery import picture_files, unreadable
-    from payattention.query_gallery import query_figure
-    from payattention.side_by_side import activations_figure, maps_figure, masks_figure
     from payattention.system.files import write_picture
 
     if kind not in KINDS:
@@ -77,9 +75,9 @@ def figure(
     if (kind == "query") != (query is not None):
         raise UsageError("the figure query, and no other, takes a picture that asks: --query IMAGE")
     sizes = numbers(eps, "--eps")
-    check_eps(sizes)
-    (method,) = named_attacks([attack], PGD(steps, step_size, random_start)).values()
     file = picture_file(out, f"{kind}.png")
+    for run in runs:
+        _check_can(kind, run)
     named = picture_files(picture)
     skipped = unreadable(named)
     for line in skipped.values():
@@ -87,6 +85,14 @@ def figure(
     files = [path for path in named if path not in skipped]
     if len(files) > _MOST:
         raise UsageError(f"{len(files)} pictures are too many for one sheet: name at most {_MOST}")
+
+    from payattention.attack_figure import attack_figure
+    from payattention.attacks import PGD, check_eps, named_attacks
+    from payattention.query_gallery import query_figure
+    from payattention.side_by_side import activations_figure, maps_figure, masks_figure
+
+    check_eps(sizes)
+    (method,) = named_attacks([attack], PGD(steps, step_size, random_start)).values()
     models = _loaded(runs)
     pictures = {name: read_picture(path) for name, path in _names(files).items()}
     if kind == "attack":
@@ -103,11 +109,22 @@ def figure(
         print(f"figure: {file}")
 
 
+def _check_can(kind: str, run: Path) -> None:
+    """Raises UsageError for a saved network that is known to lack what a figure shows."""
+    from payattention.weights.header import abilities
+
+    able = abilities(run)
+    if kind == "query":
+        able.check_has_query()
+    elif kind != "attack":
+        able.check_has_maps()
+
+
 def _loaded(runs: list[Path]) -> dict[str, "Classifier"]:
     """The models, each once, by a name to call them."""
-    from payattention.checkpoint import load
+    from payattention.cli.reading import loaded
 
-    return {name: load(run) for name, run in _names(runs).items()}
+    return {name: loaded(run) for name, run in _names(runs).items()}
 
 
 def _names(paths: list[Path]) -> dict[str, Path]:

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import JsonOption, OutOption, RunArgument, new_folder
 
 
+@computes
 def maps(
     run: RunArgument,
     pictures: Annotated[
@@ -29,14 +31,18 @@ def maps(
     Writes for each level the raw map (.npy) and an overlay at the picture's own size, a mask, one contact sheet of all
     pictures, and manifest.json.
     """
-    from payattention.checkpoint import load
     from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.gallery import gallery, picture_files
+    from payattention.cli.reading import loaded
+    from payattention.data.named_pictures import picture_files
+    from payattention.weights.header import abilities
 
-    model = load(run)
-    files = picture_files(pictures)
     folder = new_folder(out, f"maps-{run.stem}")
-    manifest = gallery(model, files, folder, size=size, console=progress_console())
+    abilities(run).check_has_maps()
+    files = picture_files(pictures)
+
+    from payattention.gallery import gallery
+
+    manifest = gallery(loaded(run), files, folder, size=size, console=progress_console())
     if as_json:
         print_json({"out": str(folder), **manifest})
         return

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import JsonOption, OutOption, RunArgument, new_folder
 
 BLIND = (
@@ -14,6 +15,7 @@ BLIND = (
 )
 
 
+@computes
 def query(
     run: RunArgument,
     picture: Annotated[Path, typer.Argument(metavar="QUERY", help="The picture that asks.", show_default=False)],
@@ -41,15 +43,19 @@ def query(
     Compares each target's maps under its own query and under that of QUERY. Writes both and their relative change
     (.npy) for each level, a sheet of one level, and manifest.json.
     """
-    from payattention.checkpoint import load
     from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.gallery import picture_files
+    from payattention.cli.reading import loaded
+    from payattention.data.named_pictures import picture_files
+    from payattention.weights.header import abilities
+
+    folder = new_folder(out, f"query-{run.stem}")
+    abilities(run).check_has_query()
+    picture_files([picture])  # it is there
+    files = picture_files(targets)
+
     from payattention.query_gallery import query_gallery
 
-    model = load(run)
-    files = picture_files(targets)
-    folder = new_folder(out, f"query-{run.stem}")
-    manifest = query_gallery(model, picture, files, folder, size=size, level=level, console=progress_console())
+    manifest = query_gallery(loaded(run), picture, files, folder, size=size, level=level, console=progress_console())
     for skipped in manifest["skipped"]:
         print(f"skipped: {skipped}", file=sys.stderr)
     if manifest["blind"]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import JsonOption, OutOption, SeedOption, new_folder
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 MODEL, WIDTH, RECIPE = "vgg_att2_concat_pc", 0.125, "quickstart"
 
 
+@computes
 def quickstart(
     out: OutOption = None,
     epochs: Annotated[
@@ -50,9 +52,9 @@ def quickstart(
     model, result = train_and_test(
         MODEL, train, test, recipe, folder, width=WIDTH, seed=seed, console=console, reading=reading
     )
-    points = pointing(model, test, seed=seed)
+    points = pointing(model, test, seed=seed, console=console)
     pictures = _some_pictures(test, folder / "pictures")
-    manifest = gallery(model, dict.fromkeys(pictures, True), folder / "maps")
+    manifest = gallery(model, dict.fromkeys(pictures, True), folder / "maps", console=console)
     summary = {
         "run": str(folder),
         "error": result["test"]["error"],

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 _LINES = 50  # of pictures that were left out
 
 
+def loaded(run: Path) -> "Classifier":
+    """A saved model, on the device that was chosen."""
+    from payattention.checkpoint import load
+    from payattention.system.machine import chosen_device
+
+    return load(run).to(chosen_device())
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What a run trains on and is measured on, as it was asked for; kept in its config.json to read it again."""
@@ -64,22 +72,37 @@ def read(
     strict: bool = False,
     classes: str | None = None,
     limit: int | None = None,
+    classified_by: "Classifier | None" = None,
 ) -> "ImageSet":
-    """`load_data` with a progress bar, then the images of some classes (names with commas between), and so many."""
+    """`load_data` with a progress bar, then the images of some classes (names with commas between), and so many.
+
+    Wrong classes are found before pictures are decoded: a name that the set has not, or, with `classified_by`, other
+    classes than that model's.
+    """
     from payattention.cli.output import progress_console
     from payattention.data import limited, load_data, of_classes
+    from payattention.data.parts import chosen_classes
+
+    names = None if classes is None else [chosen.strip() for chosen in classes.split(",")]
+
+    def check(known: tuple[str, ...]) -> None:
+        kept = known if names is None else chosen_classes(known, names, name)
+        if classified_by is not None:
+            from payattention.evaluation.classify import check_class_names
+
+            check_class_names(classified_by, kept, name)
 
     console = progress_console()
     console.print(f"reading {name}, {split}")
     images = load_data(
-        name, split, root=root, image_size=image_size, crop_mode=crop_mode, strict=strict, console=console
+        name, split, root=root, image_size=image_size, crop_mode=crop_mode, strict=strict, console=console, check=check
     )
     if not console.quiet:
         _print_skipped(images)
     if images.source:
         console.print(f"note: {images.source}")
-    if classes is not None:
-        images = of_classes(images, [chosen.strip() for chosen in classes.split(",")])
+    if names is not None:
+        images = of_classes(images, names)
     return images if limit is None else limited(images, limit)
 
 
@@ -93,6 +116,15 @@ def _print_skipped(images: "ImageSet") -> None:
         print(f"left out: {line}", file=sys.stderr)
     if images.skipped:
         print(f"left out in all: {len(images.skipped):,} (of {images.name}, {images.split})", file=sys.stderr)
+
+
+def check_data(name: str, split: str) -> None:
+    """Raises UsageError for a data set or a split that is unknown, before anything is read."""
+    from payattention.data import check_name
+    from payattention.data.load import check_split
+
+    check_name(name)
+    check_split(name, split)
 
 
 def check_has_masks(name: str) -> None:

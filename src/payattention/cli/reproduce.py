@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import DataRootOption, JsonOption
 
 if TYPE_CHECKING:
     from payattention.reproduce import Planned, Tally, Workplace
 
 
+@computes
 def reproduce(
     table: Annotated[
         list[str] | None,
@@ -86,10 +88,10 @@ def reproduce(
     _check(departures, chosen)
     place = Workplace(results, runs, data_root)
 
-    from payattention.system.machine import best_device
+    from payattention.system.machine import chosen_device
 
     limits: Any = {"departures": departures, "max_hours": max_hours, "retry": retry}
-    queue = plan(chosen, wanted, place, best_device(), **limits)
+    queue = plan(chosen, wanted, place, chosen_device(), **limits)
     if dry_run:
         _print_queue(queue, place, as_json)
         return 0
@@ -156,9 +158,9 @@ def _take_stock(place: "Workplace", max_hours: float) -> None:
     from payattention.reproduce import chosen_cells, plan
     from payattention.reproduce.runner import duration
     from payattention.reproduce.stock import write_stock
-    from payattention.system.machine import best_device, describe
+    from payattention.system.machine import chosen_device, describe
 
-    device = best_device()
+    device = chosen_device()
     reasons: dict[str, str] = {}
     for planned in plan(chosen_cells([], []), (0,), place, device, max_hours=max_hours):
         cost = duration(planned.hours) if planned.hours > 1 else "minutes"

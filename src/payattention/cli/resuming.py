@@ -11,7 +11,7 @@ from payattention.errors import CheckpointError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-_ALLOWED = {"resume", "data_root", "as_json"}
+_ALLOWED = {"resume", "data_root", "device", "threads", "as_json"}
 
 
 def check_alone(context: typer.Context) -> None:
@@ -26,8 +26,9 @@ def check_alone(context: typer.Context) -> None:
 
 def go_on(run: Path, data_root: Path | None, console: "Console") -> dict[str, Any]:
     """Resumes a run, on its data wherever that lies now; the content of its result.json."""
-    from payattention.experiment import CONFIG, resume, unfinished
+    from payattention.experiment import resume, unfinished
     from payattention.system.provenance import Stopwatch
+    from payattention.weights.header import CONFIG
 
     reading = unfinished(run).get("reading")
     if reading is None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import (
     ClassesOption,
     DataRootOption,
@@ -26,6 +27,7 @@ _LINES = 50  # of pictures that were left out
 _CLASSES = 12  # at most so many are printed
 
 
+@computes
 def segment(
     run: RunArgument,
     data: Annotated[
@@ -91,17 +93,20 @@ def segment(
     """
     from dataclasses import asdict
 
-    from payattention.checkpoint import load
     from payattention.cli.output import print_json, progress_console
-    from payattention.evaluation.segment import check_can_segment
-    from payattention.experiment import trained_on
-    from payattention.segment_gallery import segment_gallery
+    from payattention.cli.reading import loaded
+    from payattention.weights.header import abilities, trained_on
 
+    folder = new_folder(out, f"segment-{run.stem}")
+    abilities(run).check_has_maps()
     data = data or trained_on(run)
     _check(data, masks, foreground, split, tune)
-    model = load(run)
+
+    from payattention.evaluation.segment import check_can_segment
+    from payattention.segment_gallery import segment_gallery
+
+    model = loaded(run)
     check_can_segment(model, size=size, true_class=true_class, refine=crf)
-    folder = new_folder(out, f"segment-{run.stem}")
     pictures = _part(_pictures(data, split, masks, foreground, data_root), classes, limit)
     tune_on = None if masks else _tuning(data, split, tune, classes, data_root)
     if pictures.source:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import (
     ClassesOption,
     CropModeOption,
@@ -23,6 +24,7 @@ from payattention.errors import UsageError
 from payattention.training.recipe import list_recipes
 
 
+@computes
 def train(
     context: typer.Context,
     model: Annotated[
@@ -143,24 +145,22 @@ def train(
     Writes a run folder: config.json, metrics.jsonl and metrics.csv (a line an epoch), model.safetensors, result.json;
     while it trains, snapshots/. Ctrl-C and SIGTERM save a snapshot, say how to go on, and exit with 130 and 143.
     """
-    from payattention.checkpoint import load
     from payattention.cli.output import progress_console
     from payattention.cli.reading import Wanted
     from payattention.cli.resuming import check_alone, go_on
     from payattention.data import check_name
     from payattention.data.load import check_crop_mode
     from payattention.data.parts import check_share
-    from payattention.models import check_model, fetch_pretrained, native_size
-    from payattention.preprocessing import check_sizes
-    from payattention.training.model_options import model_options
     from payattention.training.recipe import default_recipe, load_recipe
+    from payattention.weights.header import weights_file
 
     if resume is not None:
         check_alone(context)
         _print(resume, go_on(resume, data_root, progress_console()), as_json)
         return
 
-    # everything is checked before any data is read, and the folder is made only when training can start
+    # all is checked before any data is read, first what needs no PyTorch; the folder is made when training starts
+    folder = new_folder(out, f"{model.replace(':', '-')}-{data.partition(':')[0]}")
     overrides = assignments(recipe_set, "--recipe-set") | ({} if epochs is None else {"epochs": epochs})
     overrides |= {"sampling": "balanced"} if balance else {}
     options = assignments(set_, "--set")
@@ -172,6 +172,18 @@ def train(
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)
     check_crop_mode(crop_mode)
+    if hold_out is not None:
+        check_share(hold_out)
+    if init_from is not None:
+        weights_file(init_from)
+    if frozen:
+        chosen.check_frozen()
+
+    from payattention.checkpoint import load
+    from payattention.models import check_model, fetch_pretrained, native_size
+    from payattention.preprocessing import check_sizes
+    from payattention.training.model_options import model_options
+
     options = model_options(chosen, model) | options
     check_model(model, width, **options)
     check_sizes(options.get("preprocessing"), chosen.sizes)
@@ -181,14 +193,9 @@ def train(
         check_views(model, options, tensorboard, sheet_every)
     if init_from is not None:
         load(init_from)  # once more when it is used, but a mistake is better found before the data is read
-    if hold_out is not None:
-        check_share(hold_out)
     image_size = image_size or native_size(model)
-    if frozen:
-        chosen.check_frozen()
     if options.get("pretrained"):
         fetch_pretrained(model)
-    folder = new_folder(out, f"{model.replace(':', '-')}-{data.partition(':')[0]}")
 
     from payattention.system.provenance import Stopwatch
 

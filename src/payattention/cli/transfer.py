@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from payattention.cli.computing import computes
 from payattention.cli.options import (
     ClassesOption,
     DataRootOption,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from payattention.evaluation.transfer import Transfer
 
 
+@computes
 def transfer(
     run: RunArgument,
     data: Annotated[
@@ -60,26 +62,26 @@ def transfer(
 
     A linear SVM (C = 1) is cross-validated on what the model's last classifier sees. The model is not trained further.
     """
-    from payattention.checkpoint import load
     from payattention.cli.output import print_json, progress_console
-    from payattention.cli.reading import read_for
-    from payattention.data import check_name
-    from payattention.data.load import check_split
+    from payattention.cli.reading import check_data, loaded, read_for
+    from payattention.weights.header import weights_file
+
+    weights_file(run)
+    part = split or ("test" if direct else _most_of(data))
+    check_data(data, part)
+
     from payattention.evaluation.direct import check_names, direct_transfer
     from payattention.evaluation.transfer import transfer as cross_validate
     from payattention.explanation import check_size
 
-    check_name(data)
-    part = split or ("test" if direct else _most_of(data))
-    check_split(data, part)
-    model = load(run)
+    model = loaded(run)
     size = image_size or model.image_size
     check_size(model, size)
     if direct:
         check_names(model)
     images = read_for(model, data, part, root=data_root, image_size=size, strict=strict, classes=classes, limit=limit)
     if direct:
-        matched = direct_transfer(model, images)
+        matched = direct_transfer(model, images, console=progress_console())
         print_json(matched) if as_json else _print_direct(matched)
         return
     result = cross_validate(

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -52,8 +52,11 @@ def cached(
     listing: Listing,
     root: Path | None = None,
     console: Console | None = None,
+    check: Callable[[tuple[str, ...]], None] | None = None,
 ) -> ImageSet:
     """The images of a split, squares of a size (None: their own), from the cache or decoded into it.
+
+    Where they must be decoded, `check` is first called with the names of their classes.
 
     Raises:
         DataError: No picture can be read, or there is no room for the cache.
@@ -62,7 +65,10 @@ def cached(
     key = _key(listing)
     found = _open(folder, key, name, split)
     if found is None:
-        _make(folder, key, name, listing.open(), size, crop_mode, console)
+        contents = listing.open()
+        if check is not None:
+            check(contents.classes)
+        _make(folder, key, name, contents, size, crop_mode, console)
         found = _open(folder, key, name, split)
         if found is None:
             raise DataError(f"{shown(folder)}: cannot be read back; is another program changing it?")

@@ -1,10 +1,9 @@
 """Decoding many pictures: in parallel, in bounded memory, without the damaged ones."""
 
-import os
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -12,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from payattention.data.pictures import Decoded, decode_picture, mask_to_size, quiet, read_mask, shown, to_size
 from payattention.data.samples import Contents, Sample
 from payattention.errors import DataError
+from payattention.system.machine import chosen_threads
+from payattention.system.progress import Meter
+from payattention.system.workers import in_order
 
 _BLOCK = 32  # pictures that a thread decodes at a time
 _INSIDE = 0.9  # share of a box that must lie in its picture; what reaches out is cut off
@@ -43,34 +44,20 @@ def blocks(
         crop_mode: How pictures become squares: a name of `CROP_MODES`.
         console: Where a progress bar is shown.
     """
-    workers = _cores()
-    bar = Progress(
-        TextColumn("decoding"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=console is None,
-    )
-    with quiet(), ThreadPoolExecutor(workers) as pool, bar:
-        task = bar.add_task("", total=contents.count)
+    with quiet, Meter("decoding", contents.count, console, unit="pictures") as meter:
         samples = iter(contents.samples)
         if size is None:
             size, samples = _own_size(samples)
-        waiting: deque[tuple[int, Future[Block]]] = deque()
-        try:
-            while True:
-                while len(waiting) < 2 * workers and (chosen := list(islice(samples, _BLOCK))):
-                    waiting.append((len(chosen), pool.submit(_block, chosen, contents, size, crop_mode)))
-                if not waiting:
-                    return
-                count, block = waiting.popleft()
-                yield block.result()
-                bar.advance(task, count)
-        finally:
-            for _, block in waiting:
-                block.cancel()
+        chunks = iter(lambda: list(islice(samples, _BLOCK)), [])
+        decode = partial(_counted, contents=contents, size=size, crop_mode=crop_mode)
+        with closing(in_order(decode, chunks, chosen_threads())) as decoded:
+            for count, block in decoded:
+                yield block
+                meter.advance(count)
+
+
+def _counted(samples: Sequence[Sample], contents: Contents, size: int, crop_mode: str) -> tuple[int, Block]:
+    return len(samples), _block(samples, contents, size, crop_mode)
 
 
 def with_mask(sample: Sample) -> tuple[Image.Image, NDArray[np.bool_]]:
@@ -81,11 +68,6 @@ def with_mask(sample: Sample) -> tuple[Image.Image, NDArray[np.bool_]]:
     """
     decoded = _picture(sample, None)
     return decoded.picture, _mask(sample, decoded.size)
-
-
-def _cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _own_size(samples: Iterator[Sample]) -> tuple[int, Iterator[Sample]]:

@@ -76,6 +76,7 @@ def load_data(
     seed: int = 0,
     strict: bool = False,
     console: Console | None = None,
+    check: Callable[[tuple[str, ...]], None] | None = None,
 ) -> ImageSet:
     """One split of a data set.
 
@@ -89,6 +90,7 @@ def load_data(
         seed: Of the embedded set's generator.
         strict: Whether a bad picture is an error; else it is left out and listed in `skipped`.
         console: Where a progress bar is shown while pictures are decoded.
+        check: Called with the names of the classes before pictures are decoded, to refuse them.
 
     Raises:
         UsageError: An unknown name, split or crop mode, or a size below 1.
@@ -103,7 +105,7 @@ def load_data(
         return _resized(cluttered_digits(split, seed=seed), image_size)
     facts = CATALOGUE.get(name)
     own = facts.size if facts else DEFAULT_IMAGE_SIZE if name.startswith("folder:") else None
-    data = cached(name, split, image_size or own, crop_mode, listing_of(name, split, root), root, console)
+    data = cached(name, split, image_size or own, crop_mode, listing_of(name, split, root), root, console, check)
     if facts:
         data = replace(data, mirror=facts.mirror, source=source_of(facts, split, data.source, len(data)))
     if strict and data.skipped:

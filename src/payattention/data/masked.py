@@ -150,7 +150,7 @@ def read_masked(sample: Sample) -> tuple[Image.Image, NDArray[np.bool_]]:
     Raises:
         DataError: A picture or mask that is missing, damaged, or not of the other's size.
     """
-    with quiet():
+    with quiet:
         return with_mask(sample)
 
 

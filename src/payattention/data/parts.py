@@ -67,16 +67,26 @@ def of_classes(data: ImageSet, names: Sequence[str]) -> ImageSet:
     Raises:
         UsageError: An unknown name, or fewer than two.
     """
-    for name in names:
-        if name not in data.classes:
-            raise unknown(f"class of {data.name}", name, data.classes)
-    kept = [label for label, name in enumerate(data.classes) if name in names]
-    if len(kept) < 2:
-        raise UsageError(f"{len(kept)} class of {data.name} is chosen: a classifier needs at least 2")
+    kept = [data.classes.index(name) for name in chosen_classes(data.classes, names, data.name)]
     numbers = np.full(len(data.classes), -1)
     numbers[kept] = np.arange(len(kept))
     part = data.chosen(np.flatnonzero(np.isin(data.labels, kept)))
     return replace(part, labels=numbers[part.labels], classes=tuple(data.classes[label] for label in kept))
+
+
+def chosen_classes(classes: Sequence[str], names: Sequence[str], of: str) -> tuple[str, ...]:
+    """Those of a set's classes that are named, in the set's order.
+
+    Raises:
+        UsageError: An unknown name, or fewer than two.
+    """
+    for name in names:
+        if name not in classes:
+            raise unknown(f"class of {of}", name, classes)
+    kept = tuple(name for name in classes if name in names)
+    if len(kept) < 2:
+        raise UsageError(f"{len(kept)} class of {of} is chosen: a classifier needs at least 2")
+    return kept
 
 
 def _rank_in_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:

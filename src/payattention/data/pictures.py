@@ -4,10 +4,10 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,19 +44,39 @@ def read_picture(source: Path | bytes, name: str = "") -> Image.Image:
     Raises:
         DataError: Missing, empty, cut off, too large or not a picture.
     """
-    with quiet():
+    with quiet:
         return decode_picture(source, name).picture
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
+class _Quiet:
     """Silences Pillow, which warns of large pictures and odd metadata: the bounds here are ours.
 
-    Python keeps one list of warning filters for all threads: only the thread that starts the others may enter.
+    Python keeps one list of warning filters for all threads: the first one that comes in silences them, and the last
+    one that goes out gives them back.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(kind, error, trace)
+
+
+quiet = _Quiet()
+"""A context for any number of threads."""
 
 
 def decode_picture(source: Path | bytes, name: str = "", near: int | None = None) -> Decoded:

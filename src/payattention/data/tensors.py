@@ -12,7 +12,7 @@ _PIXELS = {"cpu": 250 * 32 * 32, "cuda": 250 * 224 * 224}
 def slices_of(data: ImageSet, device: torch.device) -> list[slice]:
     """The batches that a set is taken in on a device: 250 images of 32x32 on a CPU, 5 of 224x224."""
     size = max(1, _PIXELS.get(device.type, _PIXELS["cpu"]) // (data.images.shape[1] * data.images.shape[2]))
-    return [slice(start, start + size) for start in range(0, len(data), size)]
+    return [slice(start, min(start + size, len(data))) for start in range(0, len(data), size)]
 
 
 def images_of(data: ImageSet, chosen: slice, device: torch.device) -> Tensor:

@@ -17,6 +17,8 @@ from payattention.errors import DataError
 from payattention.evaluation.query import total_variation
 from payattention.explanation import as_input, check_size
 from payattention.models import Classifier
+from payattention.models.modes import evaluating
+from payattention.system.machine import device_of
 
 _TINY = 1e-8
 
@@ -57,10 +59,9 @@ def ask(model: Classifier, query: Image.Image, target: Image.Image, *, size: int
         DataError: Maps with NaN or infinite values.
     """
     check_can_ask(model, size)
-    device = next(model.parameters()).device
-    asking, answering = (as_input(picture, size or model.image_size).to(device) for picture in (query, target))
-    model.eval()
-    own, asked = model.attend(answering), model.attend(answering, asking)
+    with evaluating(model, device_of(model)) as device:
+        asking, answering = (as_input(picture, size or model.image_size).to(device) for picture in (query, target))
+        own, asked = model.attend(answering), model.attend(answering, asking)
     before, after = ({name: look.maps[name].float().cpu() for name in model.levels} for look in (own, asked))
     for name in model.levels:
         if not (before[name].isfinite().all() and after[name].isfinite().all()):

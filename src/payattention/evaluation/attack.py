@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from payattention.attacks import PAPER_EPS, Attack, check_eps
@@ -22,7 +21,9 @@ from payattention.errors import unknown
 from payattention.evaluation.batches import check_logits
 from payattention.evaluation.classify import check_classes
 from payattention.models import Classifier
-from payattention.system.machine import best_device
+from payattention.models.modes import evaluating
+from payattention.system.machine import chosen_device
+from payattention.system.progress import length, tracked
 from payattention.system.provenance import Provenance, Stopwatch
 
 AWAY_FROM = ("predicted", "true")
@@ -93,13 +94,12 @@ def attack(
     check_away_from(away_from)
     check_eps(eps)
     check_classes(model, data)
-    watch, device = Stopwatch(), best_device()
-    model.eval().to(device)
+    watch, device = Stopwatch(), chosen_device()
     clean = np.empty(len(data), np.int64)
     found = {(name, size): np.empty(len(data), np.int64) for name in attacks for size in eps}
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), evaluating(model, device):
         torch.set_rng_state(torch.Generator().manual_seed(seed).get_state())
-        for chosen in track(_slices(data, device), "attacking", console=console, disable=console is None):
+        for chosen in tracked(_slices(data, device), "attacking", len(data), console, count=length):
             images = images_of(data, chosen, device)
             predictions = predicted(model, images)
             clean[chosen] = predictions.cpu()
@@ -144,7 +144,7 @@ def predicted(model: Classifier, images: Tensor) -> Int[Tensor, "n"]:
 def _slices(data: ImageSet, device: torch.device) -> list[slice]:
     """A gradient keeps what every layer gave: an eighth of the usual batch."""
     size = -(-slices_of(data, device)[0].stop // 8)
-    return [slice(start, start + size) for start in range(0, len(data), size)]
+    return [slice(start, min(start + size, len(data))) for start in range(0, len(data), size)]
 
 
 def _percent(which: np.ndarray[Any, np.dtype[np.bool_]]) -> float:

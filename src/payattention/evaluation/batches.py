@@ -1,29 +1,69 @@
 """Running a model over a data set, batch by batch, as every evaluator does."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
+from rich.console import Console
+from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError
 from payattention.models import Classifier, Look
+from payattention.models.modes import evaluating
+from payattention.system.machine import autocast, measuring_precision
+from payattention.system.progress import Meter, length, tracked
+from payattention.system.workers import computed_in_order
+
+T = TypeVar("T")
 
 
-@torch.inference_mode()
-def looks(model: Classifier, data: ImageSet, device: torch.device) -> Iterator[tuple[slice, Look]]:
-    """`model.attend` on each batch in turn, in evaluation mode.
-
-    In float32 on every machine: the peaks of a map in bf16 are often ties.
+def looks(
+    model: Classifier, data: ImageSet, device: torch.device, console: Console | None = None
+) -> Iterator[tuple[slice, Look]]:
+    """`model.attend` on each batch, in order and in evaluation mode; a console shows how far it is.
 
     Raises:
         DataError: Logits that are no numbers.
     """
-    model.eval().to(device)
-    for chosen in slices_of(data, device):
-        look = model.attend(images_of(data, chosen, device))
+
+    def attend(chosen: slice, images: Tensor) -> Look:
+        return model.attend(images)
+
+    for chosen, look in computed(attend, model, data, device, "measuring", console):
         check_logits(model, look.logits)
         yield chosen, look
+
+
+def computed(
+    function: Callable[[slice, Tensor], T],
+    model: Classifier,
+    data: ImageSet,
+    device: torch.device,
+    what: str,
+    console: Console | None = None,
+) -> Iterator[tuple[slice, T]]:
+    """What a function makes of each batch, in order: of the place in the set and the images (n, 3, H, W).
+
+    The model, which the function runs, is in evaluation mode; gradients are off. On a CPU several batches are under way
+    at once (`payattention.system.workers`).
+    """
+
+    @torch.inference_mode()
+    def run(chosen: slice) -> tuple[slice, T]:
+        with autocast(device, measuring_precision()):
+            return chosen, function(chosen, images_of(data, chosen, device))
+
+    with evaluating(model, device), Meter(what, len(data), console) as meter:
+        for chosen, found in computed_in_order(run, slices_of(data, device), device):
+            yield chosen, found
+            meter.advance(length(chosen))
+
+
+def batches(data: ImageSet, device: torch.device, what: str, console: Console | None) -> Iterator[slice]:
+    """The batches that a set is taken in on a device, with a meter on the console."""
+    return tracked(slices_of(data, device), what, len(data), console, count=length)
 
 
 def check_logits(model: Classifier, logits: torch.Tensor) -> None:

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from rich.console import Console
 
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation.batches import looks
 from payattention.models import Classifier
-from payattention.system.machine import best_device
+from payattention.system.machine import chosen_device
 from payattention.system.provenance import Provenance, Stopwatch
 
 
@@ -25,17 +26,19 @@ class Classification:
     provenance: Provenance
 
 
-def classify(model: Classifier, data: ImageSet, seed: int | None = None) -> Classification:
-    """Measures the top-1 error of a model on a data set.
+def classify(
+    model: Classifier, data: ImageSet, seed: int | None = None, *, console: Console | None = None
+) -> Classification:
+    """Measures the top-1 error of a model on a data set; a console shows how far it is.
 
     Raises:
         UsageError: The set has other classes than the model.
         DataError: Logits that are no numbers.
     """
     check_classes(model, data)
-    watch, device = Stopwatch(), best_device()
+    watch, device = Stopwatch(), chosen_device()
     wrong = np.zeros(len(data), np.bool_)
-    for chosen, look in looks(model, data, device):
+    for chosen, look in looks(model, data, device, console):
         wrong[chosen] = look.logits.argmax(1).cpu().numpy() != data.labels[chosen]
     return Classification(
         data=data.name,
@@ -53,13 +56,18 @@ def classify(model: Classifier, data: ImageSet, seed: int | None = None) -> Clas
 
 def check_classes(model: Classifier, data: ImageSet) -> None:
     """Raises UsageError if a model's classes are not a data set's."""
-    if model.classes and model.classes != data.classes:
+    check_class_names(model, data.classes, data.name)
+
+
+def check_class_names(model: Classifier, classes: tuple[str, ...], of: str) -> None:
+    """Raises UsageError if a model's classes are not these of some data set."""
+    if model.classes and model.classes != classes:
         raise UsageError(
             f"the model knows {len(model.classes)} classes ({_few(model.classes)}), "
-            f"{data.name} has {len(data.classes)} ({_few(data.classes)})"
+            f"{of} has {len(classes)} ({_few(classes)})"
         )
-    if model.config.num_classes != len(data.classes):
-        raise UsageError(f"the model has {model.config.num_classes} classes, {data.name} has {len(data.classes)}")
+    if model.config.num_classes != len(classes):
+        raise UsageError(f"the model has {model.config.num_classes} classes, {of} has {len(classes)}")
 
 
 def _few(names: tuple[str, ...]) -> str:

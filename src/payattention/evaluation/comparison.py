@@ -24,7 +24,7 @@ from payattention.evaluation.sources import Kind, sources
 from payattention.evaluation.verdict import Margin, margins, verdict
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
-from payattention.system.machine import best_device
+from payattention.system.machine import chosen_device
 from payattention.system.provenance import Provenance, Stopwatch
 
 
@@ -93,13 +93,13 @@ def compare(
     """Measures the maps of a model and what can be set against them.
 
     Args:
-        model: Any classifier; it comes back on the best device, in the mode it had.
+        model: Any classifier.
         data: A set with masks.
         methods: Names of `payattention.posthoc.METHODS`; by default all that the model and the machine allow.
         costly: At most so many pictures for what takes many forward passes.
         tolerance: Of the pointing game, in pixels.
         seed: Of the random maps.
-        console: Told what is being measured.
+        console: Where progress is shown.
 
     Raises:
         UsageError: A set without masks, or a method that is unknown or impossible here.
@@ -107,15 +107,13 @@ def compare(
     """
     empty = check_has_objects(data)
     found, left_out = sources(model, methods, seed)
-    watch, device = Stopwatch(), best_device()
+    watch, device = Stopwatch(), chosen_device()
     parts, columns = divided(data, costly), list[Scores]()
-    with evaluating(model.to(device)):
+    with evaluating(model, device):
         _warm_up(model, data, device)
         for source in found:
-            if console is not None:
-                console.print(f"measuring {source.title}")
             try:
-                columns += measured(source, model, parts, device, tolerance)
+                columns += measured(source, model, parts, device, tolerance, console)
             except PayAttentionError as error:  # maps that are not finite: the others are still worth knowing
                 left_out = (*left_out, f"{source.title}: {error}")
     precision = {scores.name: scores.of("average_precision") for scores in columns}

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from rich.console import Console
 
 from payattention.data import ImageSet
 from payattention.data.class_names import same_class
 from payattention.errors import UsageError
 from payattention.evaluation.batches import looks
 from payattention.models import Classifier
-from payattention.system.machine import best_device
+from payattention.system.machine import chosen_device
 from payattention.system.provenance import Provenance, Stopwatch
 
 
@@ -52,7 +53,7 @@ class DirectTransfer:
     provenance: Provenance
 
 
-def direct_transfer(model: Classifier, data: ImageSet) -> DirectTransfer:
+def direct_transfer(model: Classifier, data: ImageSet, *, console: Console | None = None) -> DirectTransfer:
     """Measures a model on another set's images, whose classes are matched to its own by name.
 
     Raises:
@@ -60,11 +61,11 @@ def direct_transfer(model: Classifier, data: ImageSet) -> DirectTransfer:
         DataError: Logits that are no numbers.
     """
     shared = shared_classes(model, data)
-    watch, device = Stopwatch(), best_device()
+    watch, device = Stopwatch(), chosen_device()
     numbers = np.array([model.classes.index(shared[name]) if name in shared else -1 for name in data.classes])
     wanted = numbers[data.labels]  # the right answer in the model's numbers, -1 where it has none
     right = np.zeros(len(data), np.bool_)
-    for chosen, look in looks(model, data, device):
+    for chosen, look in looks(model, data, device, console):
         right[chosen] = look.logits.argmax(1).cpu().numpy() == wanted[chosen]
     known = wanted >= 0
     return DirectTransfer(

@@ -4,10 +4,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 import torch
+from rich.console import Console
 from torch import Tensor
 
 from payattention.data import ImageSet
-from payattention.data.tensors import images_of, slices_of
+from payattention.data.tensors import images_of
+from payattention.evaluation.batches import batches
 from payattention.evaluation.metrics import (
     METRICS,
     energy_inside,
@@ -51,7 +53,12 @@ class Scores:
 
 
 def measured(
-    source: Source, model: Classifier, parts: Sequence[ImageSet], device: torch.device, tolerance: int
+    source: Source,
+    model: Classifier,
+    parts: Sequence[ImageSet],
+    device: torch.device,
+    tolerance: int,
+    console: Console | None = None,
 ) -> list[Scores]:
     """The scores of each map of a source.
 
@@ -61,13 +68,14 @@ def measured(
         parts: The data set; its first part is for what takes many forward passes.
         device: Where maps are made.
         tolerance: Of the pointing game, in pixels.
+        console: Where progress is shown.
 
     Raises:
         PayAttentionError: Maps that are not finite.
     """
     found: dict[str, Scores] = {}
     for part in parts[:1] if source.costly else parts:
-        for chosen in slices_of(part, device):
+        for chosen in batches(part, device, source.title, console):
             images = images_of(part, chosen, device)
             truth = torch.from_numpy(part.masks[chosen])  # type: ignore[index]
             start = _clock(device)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool
+from rich.console import Console
 from torch import Tensor
 
 from payattention.data import ImageSet
@@ -18,7 +19,7 @@ from payattention.errors import UsageError
 from payattention.evaluation.batches import looks
 from payattention.maps import peaks, upsampled
 from payattention.models import Classifier
-from payattention.system.machine import best_device
+from payattention.system.machine import chosen_device
 from payattention.system.provenance import Provenance, Stopwatch
 
 
@@ -34,7 +35,14 @@ class Pointing:
     provenance: Provenance
 
 
-def pointing(model: Classifier, data: ImageSet, tolerance: int = 2, seed: int | None = None) -> Pointing:
+def pointing(
+    model: Classifier,
+    data: ImageSet,
+    tolerance: int = 2,
+    seed: int | None = None,
+    *,
+    console: Console | None = None,
+) -> Pointing:
     """Plays the pointing game with each level's map and the combined one.
 
     Args:
@@ -42,6 +50,7 @@ def pointing(model: Classifier, data: ImageSet, tolerance: int = 2, seed: int | 
         data: A set with masks.
         tolerance: Pixels around the mask that still count.
         seed: Noted in the result.
+        console: Where progress is shown.
 
     Raises:
         UsageError: A model without maps, or a set without masks.
@@ -50,12 +59,12 @@ def pointing(model: Classifier, data: ImageSet, tolerance: int = 2, seed: int | 
     if data.masks is None:
         raise UsageError(f"{data.name} has no object masks, so there is nothing to point at")
     model.check_has_maps()
-    watch, device = Stopwatch(), best_device()
+    watch, device = Stopwatch(), chosen_device()
     size = (data.images.shape[1], data.images.shape[2])
     targets = dilated(torch.from_numpy(data.masks), tolerance)
     there = targets.flatten(1).any(1)
     hits: dict[str, list[Tensor]] = {name: [] for name in (*model.levels, "combined")}
-    for chosen, look in looks(model, data, device):
+    for chosen, look in looks(model, data, device, console):
         maps = {**look.maps, "combined": model.combined(look.maps)}
         for name, level in maps.items():
             points = peaks(upsampled(level.float().cpu(), size))

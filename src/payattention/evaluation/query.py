@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
+from rich.console import Console
 from torch import Tensor
 
 from payattention.data import ImageSet
-from payattention.data.tensors import images_of, slices_of
 from payattention.errors import UsageError
-from payattention.models import Classifier
-from payattention.system.machine import best_device
+from payattention.evaluation.batches import computed
+from payattention.models import Classifier, Look
+from payattention.system.machine import chosen_device
 from payattention.system.provenance import Provenance, Stopwatch
 
 
@@ -34,8 +35,9 @@ class QueryEffect:
     provenance: Provenance
 
 
-@torch.inference_mode()
-def query_effect(model: Classifier, data: ImageSet, seed: int | None = None) -> QueryEffect:
+def query_effect(
+    model: Classifier, data: ImageSet, seed: int | None = None, *, console: Console | None = None
+) -> QueryEffect:
     """Gives each image of a set the query of the next one of another class (of the next one, if there is none).
 
     Raises:
@@ -45,16 +47,20 @@ def query_effect(model: Classifier, data: ImageSet, seed: int | None = None) -> 
         raise UsageError(f"{model.name} has no query that could be exchanged; take one of the attention models")
     if len(data) < 2:
         raise UsageError(f"{data.name} has a single image in its {data.split} split: there is no other to ask")
-    watch, device = Stopwatch(), best_device()
-    model.eval().to(device)
-    slices = slices_of(data, device)
-    own = torch.cat([model.query_of(images_of(data, chosen, device)) for chosen in slices])
+    watch, device = Stopwatch(), chosen_device()
+
+    def ask(chosen: slice, images: Tensor) -> Tensor:
+        return model.query_of(images)
+
+    own = torch.cat([query for _, query in computed(ask, model, data, device, "queries", console)])
     foreign = own[_partners(torch.from_numpy(data.labels))]
+
+    def under_both(chosen: slice, images: Tensor) -> tuple[Look, Look]:
+        return model.attend(images, own[chosen]), model.attend(images, foreign[chosen])
+
     distances: dict[str, list[Tensor]] = {name: [] for name in model.levels}
     changed = []
-    for chosen in slices:
-        images = images_of(data, chosen, device)
-        mine, theirs = model.attend(images, own[chosen]), model.attend(images, foreign[chosen])
+    for _, (mine, theirs) in computed(under_both, model, data, device, "asking", console):
         changed.append(mine.logits.argmax(1) != theirs.logits.argmax(1))
         for name in model.levels:
             distances[name].append(total_variation(mine.maps[name], theirs.maps[name]))

@@ -23,7 +23,6 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from payattention.data import ImageSet
@@ -38,9 +37,12 @@ from payattention.explanation import as_input, check_can_explain
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
+from payattention.models.modes import evaluating
 from payattention.refinement import check_installed, refined
-from payattention.system.machine import best_device
+from payattention.system.machine import chosen_device
+from payattention.system.progress import Meter
 from payattention.system.provenance import Provenance, Stopwatch
+from payattention.system.workers import computed_in_order
 
 COMBINED, REFINED = "combined", "combined, refined"
 TRIVIAL = ("all ones", "centred Gaussian")
@@ -179,19 +181,20 @@ def segment(
     tune_on = None if tune_on is None else _as_masked(tune_on)
     shown = {own.classes[sample.label] for own in (data, tune_on) if own is not None for sample in own.samples}
     check_can_segment(model, sorted(shown), size=size, true_class=true_class, refine=refine)
-    watch, device = Stopwatch(), best_device()
-    look = _Look(model.eval().to(device), size or model.image_size, true_class)
-    tuned = [] if tune_on is None else [done.scores for done in _through(look, tune_on, [], console, "tuning")]
-    thresholds = _thresholds(tuned)
+    watch, device = Stopwatch(), chosen_device()
+    look = _Look(model, size or model.image_size, true_class)
     left_out, empty = list(data.problems), 0
     scores: list[Mapping[str, Score]] = []
     classes: list[str] = []
-    for done in _through(replace(look, refine=refine), data, left_out, console, "measuring"):
-        scores.append(done.scores)
-        classes.append(done.class_name)
-        empty += not done.truth.any()
-        if each is not None:
-            each(done)
+    with evaluating(model, device):
+        tuned = [] if tune_on is None else [done.scores for done in _through(look, tune_on, [], console, "tuning")]
+        for done in _through(replace(look, refine=refine), data, left_out, console, "measuring"):
+            scores.append(done.scores)
+            classes.append(done.class_name)
+            empty += not done.truth.any()
+            if each is not None:
+                each(done)
+    thresholds = _thresholds(tuned)
     return Segmentation(
         model=model.name,
         data=data.name,
@@ -265,14 +268,22 @@ def _through(
         DataError: At the end, if that was every picture.
     """
     measured = 0
-    for sample in track(data.samples, what, console=console, disable=console is None):
+
+    def attempted(sample: Sample) -> Segmented | str:
         try:
-            done = _segmented(look, sample, data.classes[sample.label])
+            return _segmented(look, sample, data.classes[sample.label])
         except DataError as error:
-            left_out.append(str(error))
-            continue
-        measured += 1
-        yield done
+            return str(error)
+
+    device = next(look.model.parameters()).device
+    with Meter(what, len(data), console, unit="pictures") as meter:
+        for done in computed_in_order(attempted, data.samples, device):
+            if isinstance(done, str):
+                left_out.append(done)
+            else:
+                measured += 1
+                yield done
+            meter.advance(1)
     if not measured:
         reason = left_out[0] if left_out else "there are none"
         raise DataError(f"{data.name}: none of its {len(data)} pictures can be measured; the first problem: {reason}")

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
+from torch import Tensor
 
 from payattention.data import ImageSet
-from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError, UsageError
+from payattention.evaluation.batches import computed
 from payattention.models import Classifier
-from payattention.system.machine import best_device
+from payattention.system.machine import chosen_device
+from payattention.system.progress import tracked
 from payattention.system.provenance import Provenance, Stopwatch
 
 C = 1.0
@@ -85,12 +86,10 @@ def transfer(
         UsageError: Folds that the set's classes cannot fill; nothing was computed.
     """
     check_folds(data, folds)
-    watch, device = Stopwatch(), best_device()
+    watch, device = Stopwatch(), chosen_device()
     features = features_of(model, data, device, console)
     scores, unfinished = [], 0
-    for train, test in track(
-        _parts(data.labels, folds, seed), "folds", folds, console=console, disable=console is None
-    ):
+    for train, test in tracked(_parts(data.labels, folds, seed), "fitting", folds, console, unit="SVMs"):
         svm = _svm(standardise, max_iter, seed)
         unfinished += not _converges(svm, features[train], data.labels[train])
         scores.append(round(100 * float(svm.score(features[test], data.labels[test])), 3))
@@ -130,7 +129,6 @@ def check_folds(data: ImageSet, folds: int) -> None:
         )
 
 
-@torch.inference_mode()
 def features_of(
     model: Classifier, data: ImageSet, device: torch.device, console: Console | None = None
 ) -> NDArray[np.float32]:
@@ -139,10 +137,11 @@ def features_of(
     Raises:
         DataError: Features that are no numbers.
     """
-    model.eval().to(device)
-    slices = track(slices_of(data, device), "features", console=console, disable=console is None)
-    found = [model.features(images_of(data, chosen, device)).float().cpu().numpy() for chosen in slices]
-    features = np.concatenate(found)
+
+    def seen(chosen: slice, images: Tensor) -> NDArray[np.float32]:
+        return model.features(images).float().cpu().numpy()
+
+    features = np.concatenate([found for _, found in computed(seen, model, data, device, "features", console)])
     if not np.isfinite(features).all():
         raise DataError(f"the features of this {model.name} are not finite: has its training diverged?")
     return features

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.errors import UsageError
+from payattention.errors import UsageError, without_maps, without_query
 from payattention.maps import combined
 from payattention.preprocessing import MeanStd
 
@@ -133,7 +133,7 @@ class Classifier(nn.Module):
     def check_has_maps(self) -> None:
         """Raises UsageError for a network that has no maps."""
         if not self.levels:
-            raise UsageError(f"{self.name} has no attention maps; take one of the attention models")
+            raise without_maps(self.name)
 
     def check_has_query(self) -> None:
         """Raises UsageError for a network whose maps ask no query."""
@@ -144,7 +144,7 @@ class Classifier(nn.Module):
                 f"the query of this {self.name} was pruned, since its maps cannot depend on one; "
                 "take the model before pruning, or one with compatibility dp or additive"
             )
-        raise UsageError(f"{self.name} has no query: only attention models have one")
+        raise without_query(self.name)
 
     def drop_dead(self) -> None:
         """Removes, in place, the parameters that cannot affect the output; `payattention.prune` is its safe face."""

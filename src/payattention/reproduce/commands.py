@@ -4,21 +4,23 @@ import json
 from pathlib import Path
 
 from payattention.reproduce.jobs import Job, Measurement, Training
+from payattention.system.machine import chosen_options
 
 _BEGUN = ("config.json", "start.safetensors")  # in the folder of a training that was stopped
 
 
 def command(job: Job, runs: Path) -> list[str]:
-    """What runs a job from its start, its run folder below `runs`; it prints one JSON object."""
+    """What runs a job from its start, its run folder below `runs`, on what was chosen; it prints one JSON object."""
     own = _train(job, runs) if isinstance(job, Training) else _measure(job, runs)
-    return [*own, "--json"]
+    return [*own, *chosen_options("device", "precision", "threads"), "--json"]
 
 
 def resumption(job: Job, runs: Path) -> list[str] | None:
     """What goes on with a training that was stopped; None for what must start, or start again."""
     folder = runs / job.name
     begun = isinstance(job, Training) and all((folder / file).is_file() for file in _BEGUN)
-    return ["train", "--resume", str(folder), "--json"] if begun else None
+    words = ["train", "--resume", str(folder), *chosen_options("device", "threads"), "--json"]
+    return words if begun else None
 
 
 def _train(job: Training, runs: Path) -> list[str]:

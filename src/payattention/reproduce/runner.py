@@ -20,7 +20,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from payattention.checkpoint import WEIGHTS
 from payattention.data.root import VARIABLE
 from payattention.experiment import RESULT
 from payattention.reproduce.claim import claim
@@ -30,6 +29,7 @@ from payattention.reproduce.plan import Planned
 from payattention.reproduce.slices import close, lengths, timed
 from payattention.reproduce.workplace import Workplace
 from payattention.system.files import write_json
+from payattention.weights.header import WEIGHTS
 
 GRACE = 120.0  # seconds that a command has to save itself
 _STOPPED = (-signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGINT)

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from payattention.checkpoint import WEIGHTS
 from payattention.data import CATALOGUE
 from payattention.data.load import state
 from payattention.data.root import located
 from payattention.errors import DataError
 from payattention.reproduce.jobs import Job, Training
 from payattention.reproduce.results import CELLS, read_cell
+from payattention.weights.header import WEIGHTS
 
 
 @dataclass(frozen=True)

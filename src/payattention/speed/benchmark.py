@@ -19,7 +19,7 @@ from payattention.speed.arithmetic import flops_per_image, matrix_peak
 from payattention.speed.int8 import CALIBRATION, multiplies_in_int8, quantised
 from payattention.speed.memory import check_fits, peak_mebibytes, too_large
 from payattention.speed.timing import Action, Spread, repeated
-from payattention.system.machine import best_device, best_precision, memory_format
+from payattention.system.machine import autocast, chosen_device, memory_format, slower_in_bf16, training_precision
 from payattention.system.provenance import Provenance, Stopwatch
 
 PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
@@ -75,7 +75,7 @@ def benchmark(
     *,
     batch_size: int = 64,
     image_size: int | None = None,
-    precision: str | None = None,
+    precision: str = "auto",
     phases: Sequence[str] = PHASES,
     seconds: float = 5.0,
     compiled: bool = False,
@@ -90,7 +90,7 @@ def benchmark(
         model: The network; it is left as it is.
         batch_size: Images a step.
         image_size: Their side in pixels; by default the model's own.
-        precision: A name of `PRECISIONS`; by default the machine's best for training.
+        precision: A name of `PRECISIONS`; "auto" is what training takes (`payattention.computing`).
         phases: Of `PHASES`; int8 takes inference alone.
         seconds: How long each phase is timed; three steps at least.
         compiled: Whether to run through `torch.compile`.
@@ -99,8 +99,8 @@ def benchmark(
         UsageError: An impossible combination, or a batch that does not fit into memory.
         PayAttentionError: Something that int8 or compilation needs is missing.
     """
-    watch, device = Stopwatch(), best_device()
-    precision = precision or default_precision(device)
+    watch, device = Stopwatch(), chosen_device()
+    precision = training_precision() if precision == "auto" else precision
     image_size = image_size or max(model.image_size, model.min_size)
     check(precision, phases, batch_size, compiled)
     if image_size < model.min_size:
@@ -136,15 +136,10 @@ def benchmark(
     )
 
 
-def default_precision(device: torch.device) -> str:
-    """The precision that training takes on this machine."""
-    return "bf16" if best_precision(device) == "bf16-mixed" else "float32"
-
-
-def check(precision: str | None, phases: Sequence[str], batch_size: int, compiled: bool) -> None:
+def check(precision: str, phases: Sequence[str], batch_size: int, compiled: bool) -> None:
     """Raises UsageError for a name or a combination that cannot be."""
-    if precision is not None and precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
+    if precision not in ("auto", *PRECISIONS):
+        raise unknown("precision", precision, ("auto", *PRECISIONS))
     for phase in phases:
         if phase not in PHASES:
             raise unknown("phase", phase, PHASES)
@@ -180,10 +175,6 @@ def inference(model: nn.Module, images: Tensor, precision: str = "float32") -> A
         return logits
 
     return look
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def _networks(model: Classifier, phases: Sequence[str], precision: str, direct: bool) -> dict[str, Classifier]:
@@ -255,8 +246,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _notes(precision: str, device: torch.device) -> Iterator[str]:
-    if precision == "bf16" and default_precision(device) != "bf16":
-        yield "this machine has no bf16 arithmetic: it is emulated, and slow; take float32"
+    if precision == "bf16" and device.type == "cpu" and (slower := slower_in_bf16()):
+        yield slower
     if precision == "int8":
         yield "int8 runs in ONNX Runtime on the CPU"
         if not multiplies_in_int8():

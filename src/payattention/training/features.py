@@ -14,6 +14,7 @@ from typing import TypeGuard
 
 import torch
 from jaxtyping import Float
+from rich.console import Console
 from torch import Tensor, nn
 
 from payattention.data import ImageSet
@@ -23,8 +24,10 @@ from payattention.models.attentive import AttentiveClassifier
 from payattention.models.classifier import Classifier
 from payattention.models.fold import fold, foldable
 from payattention.models.timm_trunk import TimmTrunk
-from payattention.system.machine import best_precision
+from payattention.system.machine import autocast, training_precision
 from payattention.system.processes import ALONE, Processes
+from payattention.system.progress import Meter
+from payattention.system.workers import computed_in_order
 from payattention.training.batches import batch_of, batches_of, drawn, generator
 from payattention.training.recipe import Recipe
 
@@ -79,6 +82,7 @@ class FeatureSet:
         *,
         mirrored: bool = False,
         dtype: torch.dtype = torch.float16,
+        console: Console | None = None,
     ) -> "FeatureSet":
         """Runs the backbone over a data set, once or, with mirror images, twice.
 
@@ -89,6 +93,7 @@ class FeatureSet:
             file: Written if the features exceed `MEMORY`; the caller removes it.
             mirrored: Whether to add the mirror images' features.
             dtype: Of what is kept: float16, or float32 for exactness at twice the space.
+            console: Where progress is shown.
 
         Raises:
             DataError: Features that fit neither in memory nor on the disk.
@@ -97,15 +102,22 @@ class FeatureSet:
         quick = fold(model) if foldable(model) else model  # nothing is trained here that its norms are needed for
         limit = torch.finfo(dtype).max
         features: dict[str, Tensor] = {}
-        for copy in range(1 + mirrored):
-            for chosen in slices_of(data, device):
-                images = images_of(data, chosen, device)
-                found = _run(quick, images.flip(3) if copy else images)
+
+        def run(step: tuple[int, slice]) -> tuple[int, slice, dict[str, Tensor]]:
+            copy, chosen = step
+            images = images_of(data, chosen, device)
+            found = _run(quick, images.flip(3) if copy else images)
+            return copy, chosen, {name: v.float().clamp(-limit, limit).to("cpu", dtype) for name, v in found.items()}
+
+        steps = [(copy, chosen) for copy in range(1 + mirrored) for chosen in slices_of(data, device)]
+        with Meter("running the backbone", (1 + mirrored) * len(data), console) as meter:
+            for copy, chosen, found in computed_in_order(run, steps, device):
                 if not features:
                     shapes = {name: (1 + mirrored, len(data), *values.shape[1:]) for name, values in found.items()}
                     features = _allocated(shapes, dtype, file)
                 for name, values in found.items():
-                    features[name][copy, chosen] = values.float().clamp(-limit, limit).to("cpu", dtype)
+                    features[name][copy, chosen] = values
+                meter.advance(len(values))
         return cls(features, torch.from_numpy(data.labels))
 
     def __len__(self) -> int:
@@ -150,7 +162,7 @@ class FeatureEpoch:
 @torch.inference_mode()
 def _run(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
     assert isinstance(model, AttentiveClassifier)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=best_precision(images.device) == "bf16-mixed"):
+    with autocast(images.device, training_precision()):
         return trunk_of(model).features(model.prepared(images))
 
 

@@ -28,7 +28,7 @@ from payattention.models.attentive import AttentiveClassifier
 from payattention.models.timm_trunk import TimmTrunk
 from payattention.models.winograd import by_winograd, suitable_in_training
 from payattention.preprocessing import Preprocessing, check_sizes
-from payattention.system.machine import best_device, best_precision, memory_format
+from payattention.system.machine import chosen_device, memory_format, training_precision
 from payattention.system.processes import Processes, here
 from payattention.training.averaging import Averaging, settle
 from payattention.training.batches import DeviceSet, batches_of
@@ -77,7 +77,7 @@ def fit(
     winograd: bool = True,
     views: Views = NO_VIEWS,
 ) -> list[dict[str, float]]:
-    """Trains a model in place, in the machine's best precision, and leaves it in evaluation mode.
+    """Trains a model in place, on the device and in the precision that were chosen; leaves it in evaluation mode.
 
     A frozen backbone runs over the data once, and what follows it is trained on the features that it gave.
 
@@ -105,7 +105,7 @@ def fit(
         Stopped: The snapshots were told to stop.
         PayAttentionError: The loss is no longer finite.
     """
-    device, processes = best_device(), here()
+    device, processes = chosen_device(), here()
     how = convolutions_of(model, winograd=winograd, compiled=compiled)
     processes.check_batch(min(recipe.batch_size, len(data)))
     if device.type == "cuda":
@@ -160,8 +160,8 @@ def convolutions_of(model: Classifier, *, winograd: bool = True, compiled: bool 
     Winograd's algorithm is for the CPU in float32; of the convolutions that it can do, it does those whose batch,
     pictures and channels make it faster (`payattention.models.winograd.faster_in_training`).
     """
-    device = best_device()
-    plain = device.type == "cpu" and best_precision(device) == "32-true" and not compiled
+    device = chosen_device()
+    plain = device.type == "cpu" and training_precision() == "float32" and not compiled
     return "winograd" if winograd and plain and not is_frozen(model) and suitable_in_training(model) else "direct"
 
 
@@ -176,7 +176,7 @@ def check_compiled(compiled: bool) -> None:
     if here().count > 1:
         raise UsageError("--compile is for one process: batch norm over several is not compiled")
     compilers = (os.environ.get("CXX", "g++"), "clang++")
-    if best_device().type == "cpu" and not any(map(shutil.which, compilers)):
+    if chosen_device().type == "cpu" and not any(map(shutil.which, compilers)):
         raise UsageError("--compile needs a C++ compiler on the CPU, and there is no g++ or clang++")
 
 
@@ -200,7 +200,7 @@ def _trainer(
         num_nodes=processes.nodes,
         strategy=strategy,
         plugins=[_environment(processes)],
-        precision=best_precision(device),
+        precision="bf16-mixed" if training_precision() == "bf16" else "32-true",
         max_epochs=epochs,
         callbacks=callbacks,
         reload_dataloaders_every_n_epochs=1,
@@ -239,10 +239,8 @@ def _ready(
     """What is trained, and on what: the model on images, or what follows a frozen backbone on its features."""
     if not is_frozen(model):
         return model.to(memory_format=memory_format(model)), DeviceSet.of(data, device)
-    if console is not None:
-        console.print("running the frozen backbone over the pictures, once")
     mirrored = recipe.mirror and data.mirror
-    features = FeatureSet.of(model, data, device, kept, mirrored=mirrored)
+    features = FeatureSet.of(model, data, device, kept, mirrored=mirrored, console=console)
     return FeatureClassifier(model), features
 
 

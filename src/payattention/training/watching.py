@@ -11,17 +11,12 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
 
+from payattention.system.progress import Meter
 from payattention.training.optimisation import rate_of
 
+_LOSS_EVERY = 20  # steps: reading a loss waits for the device
 COLUMNS = ("epoch", "step", "loss", "train_error", "lr", "images_per_second", "seconds")
 
 
@@ -101,7 +96,7 @@ class Metrics(Callback):
 
 
 class Bar(Callback):
-    """A progress bar over the whole run, on standard error.
+    """How far the whole run is.
 
     Args:
         costs: Of a batch in each epoch, in units of one at the full size.
@@ -111,48 +106,30 @@ class Bar(Callback):
 
     def __init__(self, costs: Mapping[int, float], batches: int, console: Console) -> None:
         self.costs = costs
-        self.total = sum(costs.values()) * batches
-        self.progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%  loss {task.fields[loss]}  {task.fields[speed]} images/s"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-        )
+        self.meter = Meter("epoch 1", sum(costs.values()) * batches, console)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"completed": self.progress.tasks[self.task].completed}
+        return {"completed": self.meter.done}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.progress.reset(self.task, completed=state["completed"])
+        self.meter.begin_at(state["completed"])
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.task = self.progress.add_task("", total=self.total, epoch=f"1/{trainer.max_epochs}", loss="-", speed="-")
-        self.progress.start()
+        self.meter.start()
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.images, self.since = 0, time.perf_counter()
+        self.meter.what = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
-        self.progress.advance(self.task, self.costs[trainer.current_epoch])
-        self.images += len(batch[1]) * trainer.world_size
-        if index % 20 == 0:
+        if index % _LOSS_EVERY == 0:
             loss: Tensor = outputs["loss"]
-            seconds = time.perf_counter() - self.since
-            self.progress.update(
-                self.task,
-                epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}",
-                loss=f"{loss.item():.3f}",
-                speed=f"{self.images / seconds:,.0f}",
-            )
-            self.images, self.since = 0, time.perf_counter()
+            self.meter.note = f"loss {loss.item():.3f}"
+        self.meter.advance(len(batch[1]) * trainer.world_size, self.costs[trainer.current_epoch])
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        self.progress.stop()  # gives the cursor back
+        self.meter.close()
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        self.progress.stop()
+        self.meter.close()

@@ -1,0 +1,1 @@
+"""Where trained weights come from, and where they go to."""
