@@ -133,7 +133,7 @@ def test_a_frozen_backbone_goes_on_too_and_is_not_saved_again(image_set: ImageSe
 def test_a_trained_run_is_only_measured(image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(tmp_path / "whole", image_set, recipe())
     with monkeypatch.context() as patch:
-        patch.setattr("payattention.experiment.classify", lambda *_: kill())
+        patch.setattr("payattention.experiment.classify", lambda *_, **__: kill())
         with pytest.raises(Killed):
             begin(tmp_path / "run", image_set, recipe())
     with at_step(0, kill):

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -22,6 +22,7 @@ from payattention.cli import (
     train,
     transfer,
 )
+from payattention.cli.version import show_version
 from payattention.errors import PayAttentionError
 from payattention.system.cores import wait_briefly
 from payattention.system.invocation import record
@@ -36,6 +37,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show versions and what this machine has, and exit."
+        ),
+    ] = False,
+) -> None:
+    """Image classifiers that show where they look."""
+
+
 for _verb in (
     quickstart,
     models,

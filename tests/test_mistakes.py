@@ -1,0 +1,135 @@
+"""A mistake is found at once: before PyTorch is imported where that can be, and before any picture is decoded."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from payattention import create_model, save
+from payattention.cli.app import run
+from payattention.data import decode
+from payattention.weights import header
+
+WITHOUT_PYTORCH = [
+    ("maps att good.png --out full", "full: this folder is not empty"),
+    ("maps vgg good.png", "vgg has no attention maps"),
+    ("maps nowhere good.png", "nowhere: no such run folder or file"),
+    ("maps bare good.png", "bare: no model.safetensors in this folder"),
+    ("maps text.safetensors good.png", "text.safetensors: damaged or not a safetensors file"),
+    ("maps att nowhere.png", "nowhere.png: no such file"),
+    ("maps att empty", "empty: no pictures in this folder"),
+    ("maps att good.png --device gpu", "unknown device 'gpu'; did you mean 'cpu'"),
+    ("maps att good.png --precision half", "unknown precision 'half'"),
+    ("query vgg good.png good.png", "vgg has no query"),
+    ("query att good.png nowhere.png", "nowhere.png: no such file"),
+    ("segment vgg", "vgg has no attention maps"),
+    ("segment att --out full", "full: this folder is not empty"),
+    ("segment att --data pictures", "unknown data set 'pictures'"),
+    ("compare att --out full", "full: this folder is not empty"),
+    ("compare att --data cifar10", "cifar10 has no object masks"),
+    ("attack att --out full", "full: this folder is not empty"),
+    ("attack att --data cifar1", "did you mean 'cifar10'"),
+    ("attack att --eps big", "'big' is not a number"),
+    ("evaluate att --data cifar1", "did you mean 'cifar10'"),
+    ("evaluate att --data cifar10 --split val", "unknown split 'val'"),
+    ("evaluate att", "no config.json there"),
+    ("transfer att --data cifar1", "did you mean 'cifar10'"),
+    ("figure maps vgg --picture good.png", "vgg has no attention maps"),
+    ("figure query vgg --picture good.png --query good.png", "vgg has no query"),
+    ("figure map att --picture good.png", "did you mean 'maps'"),
+    ("train --out full", "full: this folder is not empty"),
+    ("train --data cifar1", "did you mean 'cifar10'"),
+    ("train --recipe modrn", "did you mean 'modern'"),
+    ("train --recipe-set speed=1", "unknown recipe field 'speed'"),
+    ("train --hold-out 2", "the held-out share is 2"),
+    ("train --freeze", "--freeze is for timm's backbones"),
+    ("train --init-from nowhere", "nowhere: no such run folder or file"),
+    ("train --resume nowhere", "nowhere: no run to resume there"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PAYATTENTION_DATA", raising=False)
+    for name, network in (("vgg", "vgg"), ("att", "vgg_att_pc")):
+        save(create_model(network, 3, 0.0625), tmp_path / name)
+    for folder in ("full", "bare", "empty"):
+        Path(folder).mkdir()
+    Path("full/file").touch()
+    Path("text.safetensors").write_text("text")
+    Image.new("RGB", (40, 40)).save("good.png")
+
+
+@pytest.mark.parametrize(("command", "message"), WITHOUT_PYTORCH)
+def test_without_pytorch(command: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command.split()) in (1, 2)
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_none_of_them_imports_pytorch() -> None:
+    """All in one process, which starts without it; `--resume` imports what it must go on with."""
+    commands = [command.split() for command, _ in WITHOUT_PYTORCH if "--resume" not in command]
+    code = (
+        "import sys\n"
+        "from payattention.cli.app import run\n"
+        f"for words in {commands!r}:\n"
+        "    assert run(words)\n"
+        "    assert not {'torch', 'timm', 'lightning', 'sklearn', 'matplotlib'} & sys.modules.keys(), words\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two classes that must not be decoded."""
+    for k in range(8):
+        path = Path("pictures", ("cat", "dog")[k % 2], f"{k}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((32, 32, 3), k, np.uint8)).save(path)
+
+    def decoded(*_: object, **__: object) -> None:
+        raise AssertionError("a picture was decoded")
+
+    monkeypatch.setattr(decode, "decode_picture", decoded)
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train --data folder:pictures --classes cat,cow", "unknown class of folder:pictures 'cow'; there are: cat, dog"),
+        ("train --data folder:pictures --classes cat", "1 class of folder:pictures is chosen"),
+        ("evaluate att --data folder:pictures", "the model has 3 classes, folder:pictures has 2"),
+        ("evaluate att --data folder:pictures --classes cat,cow", "unknown class of folder:pictures 'cow'"),
+        ("attack att --data folder:pictures", "the model has 3 classes, folder:pictures has 2"),
+        ("transfer att --data folder:pictures --classes bird,dog", "unknown class of folder:pictures 'bird'"),
+    ],
+)
+def test_wrong_classes_are_found_before_pictures_are_decoded(
+    command: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command.split()) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_files_from_before_they_said_what_they_can_do_are_refused_when_loaded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def early(file: Path, read: Callable[[Path], dict[str, object]] = header.configuration) -> dict[str, object]:
+        return {name: value for name, value in read(file).items() if name not in ("levels", "query_dim")}
+
+    monkeypatch.setattr(header, "configuration", early)
+    assert header.abilities(Path("vgg")) == header.Abilities("vgg", None, None)
+    assert run(["maps", "vgg", "good.png"]) == 2
+    assert "vgg has no attention maps" in capsys.readouterr().err
+    assert run(["query", "vgg", "good.png", "good.png"]) == 2
+    assert "vgg has no query" in capsys.readouterr().err
