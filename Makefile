@@ -1,9 +1,11 @@
 # make quickstart: train on the embedded data, evaluate, write a contact sheet of maps.  make test: every check.
+# make test-avx2: the tests on a processor that can do no more than AVX2.  make test-bf16: the tests in bf16.
+# Another Python: make test PYTHON=python3.13; it gets a virtual environment of its own.
 PYTHON ?= python3
-VENV := .venv
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 
-.PHONY: install quickstart test
+.PHONY: install quickstart test test-avx2 test-bf16
 
 install: $(VENV)/installed
 
@@ -21,3 +23,9 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
+
+test-avx2: install
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 $(BIN)/pytest -n 2
+
+test-bf16: install
+	$(BIN)/pytest -n 2 --bf16

@@ -46,14 +46,14 @@ def _one_thread() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--bf16", action="store_true", help="run the tests marked any_precision in bf16, and no others")
+    parser.addoption("--bf16", action="store_true", help="run in bf16 all tests but those marked float32")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--bf16"):
-        others = [item for item in items if item.get_closest_marker("any_precision") is None]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in others]
+        kept = [item for item in items if item.get_closest_marker("float32") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("float32")])
+        items[:] = kept
 
 
 @pytest.fixture(autouse=True)

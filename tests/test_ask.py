@@ -38,6 +38,7 @@ def test_relative_change_by_hand() -> None:
     torch.testing.assert_close(relative_change(own, asked), torch.tensor([0.5, -0.5, 0.0]))
 
 
+@pytest.mark.float32
 def test_an_answer_is_the_models_own(seeing: Classifier) -> None:
     """Query and target may be of different sizes."""
     query, target = noise(1, 32, 40), noise(2)
@@ -72,6 +73,7 @@ def test_blindness(name: str, blind: bool) -> None:
     assert is_blind(model) == blind
 
 
+@pytest.mark.float32
 def test_to_the_blind_all_queries_are_one() -> None:
     model = settled(pa.create_model("vgg_att2_concat_pc", 3, 0.0625))
     answer = ask(model, noise(1), noise(2))

@@ -60,6 +60,7 @@ def test_a_linear_model_is_attacked_as_well_as_can_be(method: Attack, low: float
     torch.testing.assert_close(method(model, images, labels, 8.0), best)
 
 
+@pytest.mark.float32
 def test_the_fooling_rate_of_a_linear_model_is_known() -> None:
     """A margin m falls by eps times the weights' L1 norm; what is left tells who is fooled, and who errs."""
     random = np.random.default_rng(0)
@@ -196,6 +197,7 @@ def test_every_network_is_attacked_and_stays_as_it_is(name: str) -> None:
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
+@pytest.mark.float32
 def test_a_set_is_attacked_image_by_image(image_set: ImageSet) -> None:
     model = settled(pa.create_model("vgg_att2_concat_pc", 2, SMALL))
     result = attack(model, image_set, {"fgsm": FGSM()}, (2.0, 8.0), away_from="true")

@@ -73,6 +73,7 @@ class Frozen(nn.Module):
         return self.body(self.frozen(x))
 
 
+@pytest.mark.float32
 def test_batch_norms_settle_as_pytorch_updates_them() -> None:
     batches = [torch.rand(8, 3, 6, 6) for _ in range(5)]
     ours = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
@@ -105,6 +106,7 @@ def test_what_is_frozen_stays_and_modes_and_momenta_return() -> None:
     assert not model.frozen.training
 
 
+@pytest.mark.float32
 def test_averaging_changes_the_result_and_not_the_way_to_it(image_set: ImageSet, tmp_path: Path) -> None:
     plain = Recipe("test", 2, 8, lr=0.05, shift=1, cutout=4)
     curves, models = [], []

@@ -28,6 +28,7 @@ def test_an_explanation_is_of_the_pictures_own_size(model: Classifier, picture: 
     assert {name: heat.shape for name, heat in result.heatmaps.items()} == dict.fromkeys(model.levels, (40, 50))
 
 
+@pytest.mark.float32
 def test_raw_maps_are_the_models_own(model: Classifier, picture: Path) -> None:
     """The shorter side becomes 32, so 50x40 is seen as 40x32: grids 20x16 and 10x8."""
     result = pa.explain(model, picture)

@@ -92,6 +92,7 @@ def test_a_caption_fits_its_cell(size: tuple[int, int]) -> None:
     assert (pixels[-18:].min(2) < 128).any(), "there should be text"
 
 
+@pytest.mark.float32
 def test_activations_stand_beside_the_trained_maps(
     models: dict[str, Classifier], pictures: dict[str, Image.Image]
 ) -> None:

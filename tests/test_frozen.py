@@ -27,6 +27,7 @@ def frozen() -> pa.Classifier:
     return pa.create_model(NAME, 2, freeze=True, levels=2).eval()
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_kept_features_give_the_models_own_logits(
     frozen: pa.Classifier, image_set: ImageSet, tmp_path: Path, mirrored: bool

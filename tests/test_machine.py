@@ -50,12 +50,14 @@ def recipe(**fields: object) -> Recipe:
 
 
 class TestPrecision:
+    @pytest.mark.float32
     def test_a_cpu_computes_in_float32_whatever_it_can_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for able in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
             monkeypatch.setattr(torch.cpu, able, lambda: True)
         with pa.computing(device="cpu"):
             assert training_precision() == measuring_precision() == "float32"
 
+    @pytest.mark.float32
     def test_a_gpu_trains_in_bf16_and_measures_in_float32(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
@@ -134,6 +136,7 @@ class TestChoice:
         with pytest.raises(pa.PayAttentionError, match="Tesla P100 has no bf16 arithmetic: take float32"):
             pa.computing(precision="bf16").__enter__()
 
+    @pytest.mark.float32
     def test_what_is_left_out_stays_as_it_was(self) -> None:
         before = torch.get_num_threads()
         with pa.computing(threads=2):
@@ -169,6 +172,7 @@ class TestChoice:
 
 
 class TestRuns:
+    @pytest.mark.float32
     def test_a_run_records_what_it_took_and_resumes_with_it(
         self, image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

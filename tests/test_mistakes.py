@@ -37,6 +37,10 @@ WITHOUT_PYTORCH = [
     ("evaluate att --data cifar1", "did you mean 'cifar10'"),
     ("evaluate att --data cifar10 --split val", "unknown split 'val'"),
     ("evaluate att", "no config.json there"),
+    ("evaluate att --data cluttered_digits", "the model has 3 classes, cluttered_digits has 10"),
+    ("evaluate att --data folder:nowhere", "nowhere: no such folder"),
+    ("attack att --data cluttered_digits", "the model has 3 classes, cluttered_digits has 10"),
+    ("query att good.png good.png --level layer3", "unknown level of vgg_att_pc 'layer3'; did you mean 'layer13'"),
     ("transfer att --data cifar1", "did you mean 'cifar10'"),
     ("figure maps vgg --picture good.png", "vgg has no attention maps"),
     ("figure query vgg --picture good.png --query good.png", "vgg has no query"),
@@ -105,7 +109,10 @@ def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("train --data folder:pictures --classes cat,cow", "unknown class of folder:pictures 'cow'; there are: cat, dog"),
+        (
+            "train --data folder:pictures --classes cat,cow",
+            "unknown class of folder:pictures 'cow'; there are: cat, dog",
+        ),
         ("train --data folder:pictures --classes cat", "1 class of folder:pictures is chosen"),
         ("evaluate att --data folder:pictures", "the model has 3 classes, folder:pictures has 2"),
         ("evaluate att --data folder:pictures --classes cat,cow", "unknown class of folder:pictures 'cow'"),
@@ -128,7 +135,7 @@ def test_files_from_before_they_said_what_they_can_do_are_refused_when_loaded(
         return {name: value for name, value in read(file).items() if name not in ("levels", "query_dim")}
 
     monkeypatch.setattr(header, "configuration", early)
-    assert header.abilities(Path("vgg")) == header.Abilities("vgg", None, None)
+    assert header.saved(Path("vgg")) == header.Saved("vgg", 3, (), None, None)
     assert run(["maps", "vgg", "good.png"]) == 2
     assert "vgg has no attention maps" in capsys.readouterr().err
     assert run(["query", "vgg", "good.png", "good.png"]) == 2

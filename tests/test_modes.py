@@ -64,7 +64,6 @@ def training() -> Classifier:
     return model
 
 
-@pytest.mark.any_precision
 @pytest.mark.parametrize("name", LOOKS)
 def test_it_is_as_it_was(name: str, training: Classifier, image_set: ImageSet) -> None:
     before = _state(training)
@@ -74,7 +73,6 @@ def test_it_is_as_it_was(name: str, training: Classifier, image_set: ImageSet) -
         assert was == now
 
 
-@pytest.mark.any_precision
 def test_so_is_the_network_of_a_folder_of_maps(training: Classifier, picture: Path, tmp_path: Path) -> None:
     before = _state(training)
     gallery(training, {picture: True}, tmp_path / "out")

@@ -96,6 +96,7 @@ def test_another_class_can_be_asked_for(toy: Toy, pictures: Tensor) -> None:
     assert any(not torch.equal(asked, other) for other in others)
 
 
+@pytest.mark.float32
 def test_grad_cam_is_cam_where_features_are_averaged(images: Tensor) -> None:
     """Selvaraju et al., 2017, section 3.1: up to the number of positions."""
     model = settled(pa.create_model("vgg_gap", 3, SMALL))
@@ -113,6 +114,7 @@ def test_resnets_cam_adds_up_to_its_logit(images: Tensor) -> None:
     )
 
 
+@pytest.mark.float32
 @extra
 def test_grad_cam_is_torchcams(model: Classifier, images: Tensor) -> None:
     from torchcam.methods import GradCAM
@@ -179,6 +181,7 @@ def test_every_network(name: str) -> None:
     before.check(model)
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("taps", ["before", "after"])
 def test_local_layers_give_what_attention_weighs(taps: str, images: Tensor) -> None:
     model = settled(pa.create_model("vgg_att3_concat_pc", 3, SMALL, taps=taps))

@@ -136,6 +136,7 @@ def test_it_takes_the_place_of_every_batch_norm_also_within_other_modules(monkey
     assert len(calls) == 2
 
 
+@pytest.mark.float32
 def test_two_processes_train_the_weights_of_one(
     image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ def test_total_variation_by_hand() -> None:
     torch.testing.assert_close(total_variation(a, b), torch.tensor([0.0, 1.0, 0.25]))
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("compatibility", ["pc", "dp", "additive"])
 def test_against_a_loop_over_single_images(compatibility: str, image_set: ImageSet) -> None:
     labels = np.array([0, 0, 1, 1, 0], np.int64)  # the next of another class: 2, 2, 4, 4, 2

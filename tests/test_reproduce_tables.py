@@ -121,6 +121,7 @@ def test_equal_settings_are_one_job_and_others_are_not() -> None:
     assert job_of(CELLS["table1/vgg/cifar10"], 0) != job_of(CELLS["table1/vgg/cifar10"], 1)
 
 
+@pytest.mark.float32
 def test_departures_change_the_job_and_its_name() -> None:
     cell = RUNNABLE["table3/vgg/caltech101_c10"]
     departures = Departures(width=0.25, epochs=13, recipe="modern", data={"cifar10": "parquet:copies/cifar10"})

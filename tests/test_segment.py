@@ -192,6 +192,7 @@ def test_what_cannot_be_asked_for() -> None:
             segment(model, data, **options)
 
 
+@pytest.mark.float32
 def test_the_class_map_of_the_true_class() -> None:
     model = settled(pa.create_model("vgg_gap", 2, 0.0625))
     model.classes, kept = ("bright", "dark"), []  # numbered the other way round

@@ -143,6 +143,7 @@ def test_training_by_winograd_is_measured_where_it_is_what_train_does(monkeypatc
         assert list(pace(precision="float32", compiled=True).phases) == ["training"]
 
 
+@pytest.mark.float32
 def test_the_verb_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--width", "0.125", "--batch-size", "2", "--seconds", "0", "--phase", "inference", "--json"]
     assert run(["benchmark", "vgg_att_pc", *arguments]) == 0

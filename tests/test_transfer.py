@@ -64,6 +64,7 @@ def test_the_last_classifier_on_the_features_gives_the_logits(name: str, images:
     torch.testing.assert_close(last(features), model(images))
 
 
+@pytest.mark.float32
 @pytest.mark.parametrize("standardise", [False, True])
 def test_against_scikit_learns_cross_validation(standardise: bool, image_set: ImageSet) -> None:
     """With labels that are half noise, so that the folds differ."""

@@ -39,6 +39,7 @@ def types_of(model: nn.Module) -> list[type]:
     return [type(module) for module in model.modules()]
 
 
+@pytest.mark.float32
 @pytest.mark.usefixtures("_everywhere")
 @pytest.mark.parametrize("name", [MODEL, "timm:resnet10t"])
 def test_it_trains_the_plain_network_to_rounding(name: str, image_set: ImageSet, tmp_path: Path) -> None:
@@ -60,6 +61,7 @@ def test_it_trains_the_plain_network_to_rounding(name: str, image_set: ImageSet,
     assert all(torch.equal(saved[key], value) for key, value in fast.items())
 
 
+@pytest.mark.float32
 @pytest.mark.usefixtures("_everywhere")
 @pytest.mark.parametrize("fields", [{}, {"optimizer": "muon", "averaging": 0.5}])
 def test_a_run_that_is_killed_goes_on_to_the_same_weights(
@@ -163,6 +165,7 @@ def test_it_is_left_where_it_was_measured_to_be_slower(shape: tuple[int, ...], o
         assert conv._pays(images)
 
 
+@pytest.mark.float32
 def test_it_is_for_float32_on_a_cpu_not_compiled_and_channels_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     model = pa.create_model(MODEL, 3, 0.25)
     assert convolutions_of(model) == "winograd"
@@ -193,6 +196,7 @@ def test_whatever_ends_it_the_convolutions_are_put_back() -> None:
     assert not any("_kept" in vars(module) for module in model.modules())
 
 
+@pytest.mark.float32
 @pytest.mark.usefixtures("_everywhere")
 @pytest.mark.parametrize("words", [[], ["--no-winograd"]])
 def test_the_command_line_can_switch_it_off_and_the_result_tells(

@@ -76,13 +76,13 @@ def _seen(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> tuple[list[str
     """The predicted class of each image, with its probability, and the combined maps (n, h, w) of a model with maps."""
     look = model.attend(images)
     check_logits(model, look.logits)
-    probabilities, labels = look.logits.softmax(1).max(1)
+    probabilities, labels = look.logits.float().softmax(1).max(1)
     names = model.classes or tuple(map(str, range(look.logits.shape[1])))
     texts = [f"{names[label]} ({p:.0%})" for label, p in zip(labels.tolist(), probabilities.tolist(), strict=True)]
     if not model.levels:
         return texts, None
     height, width = images.shape[2:]
-    return texts, stretched(upsampled(model.combined(look.maps), (height, width))).cpu()
+    return texts, stretched(upsampled(model.combined(look.maps).float(), (height, width))).cpu()
 
 
 def _as_picture(image: Float[Tensor, "3 h w"]) -> Image.Image:

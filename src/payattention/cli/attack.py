@@ -68,16 +68,17 @@ def attack(
     from dataclasses import asdict
 
     from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.cli.reading import check_data, loaded, read_for
+    from payattention.cli.reading import check_classes, check_data, loaded, read_for
     from payattention.system.files import write_json, write_picture
-    from payattention.weights.header import trained_on, weights_file
+    from payattention.weights.header import saved, trained_on
 
     # everything is checked before any data is read
     sizes = numbers(eps, "--eps")
     folder = new_folder(out, f"attack-{run.stem}")
-    weights_file(run)
+    known = saved(run)
     name = data or trained_on(run)
     check_data(name, split)
+    check_classes(known, name, split, data_root)
 
     from PIL import Image
 
@@ -90,7 +91,7 @@ def attack(
     check_away_from(away_from)
     chosen = named_attacks([name.strip() for name in attacks.split(",")], PGD(steps, step_size, random_start))
     model = loaded(run)
-    images = read_for(model, name, split, root=data_root, strict=strict, limit=limit, classified_by=model)
+    images = read_for(model, name, split, root=data_root, strict=strict, limit=limit)
 
     result = measure(model, images, chosen, sizes, away_from=away_from, seed=seed, console=progress_console())
     if pictures:

@@ -38,19 +38,18 @@ def evaluate(
     from dataclasses import asdict
 
     from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.cli.reading import check_data, loaded, read_for
-    from payattention.weights.header import trained_on, weights_file
+    from payattention.cli.reading import check_classes, check_data, loaded, read_for
+    from payattention.weights.header import saved, trained_on
 
-    weights_file(run)
+    known = saved(run)
     name = data or trained_on(run)
     check_data(name, split)
+    check_classes(known, name, split, data_root, classes)
 
     from payattention.evaluation import classify, pointing
 
     model, console = loaded(run), progress_console()
-    images = read_for(
-        model, name, split, root=data_root, strict=strict, classes=classes, limit=limit, classified_by=model
-    )
+    images = read_for(model, name, split, root=data_root, strict=strict, classes=classes, limit=limit)
     result = {**asdict(classify(model, images, console=console)), "source": images.source}
     if balance:
         errors = result["class_errors"].values()

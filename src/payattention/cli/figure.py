@@ -111,9 +111,9 @@ def figure(
 
 def _check_can(kind: str, run: Path) -> None:
     """Raises UsageError for a saved network that is known to lack what a figure shows."""
-    from payattention.weights.header import abilities
+    from payattention.weights.header import saved
 
-    able = abilities(run)
+    able = saved(run)
     if kind == "query":
         able.check_has_query()
     elif kind != "attack":

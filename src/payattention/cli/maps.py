@@ -34,10 +34,10 @@ def maps(
     from payattention.cli.output import print_json, print_table, progress_console
     from payattention.cli.reading import loaded
     from payattention.data.named_pictures import picture_files
-    from payattention.weights.header import abilities
+    from payattention.weights.header import saved
 
     folder = new_folder(out, f"maps-{run.stem}")
-    abilities(run).check_has_maps()
+    saved(run).check_has_maps()
     files = picture_files(pictures)
 
     from payattention.gallery import gallery

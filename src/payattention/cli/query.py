@@ -46,10 +46,12 @@ def query(
     from payattention.cli.output import print_json, print_table, progress_console
     from payattention.cli.reading import loaded
     from payattention.data.named_pictures import picture_files
-    from payattention.weights.header import abilities
+    from payattention.weights.header import saved
 
     folder = new_folder(out, f"query-{run.stem}")
-    abilities(run).check_has_query()
+    known = saved(run)
+    known.check_has_query()
+    known.check_has_level(level)
     picture_files([picture])  # it is there
     files = picture_files(targets)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from payattention.data import ImageSet
     from payattention.models import Classifier
+    from payattention.weights.header import Saved
 
 _LINES = 50  # of pictures that were left out
 
@@ -72,12 +73,10 @@ def read(
     strict: bool = False,
     classes: str | None = None,
     limit: int | None = None,
-    classified_by: "Classifier | None" = None,
 ) -> "ImageSet":
     """`load_data` with a progress bar, then the images of some classes (names with commas between), and so many.
 
-    Wrong classes are found before pictures are decoded: a name that the set has not, or, with `classified_by`, other
-    classes than that model's.
+    The name of a class that the set has not is found before pictures are decoded.
     """
     from payattention.cli.output import progress_console
     from payattention.data import limited, load_data, of_classes
@@ -86,11 +85,8 @@ def read(
     names = None if classes is None else [chosen.strip() for chosen in classes.split(",")]
 
     def check(known: tuple[str, ...]) -> None:
-        kept = known if names is None else chosen_classes(known, names, name)
-        if classified_by is not None:
-            from payattention.evaluation.classify import check_class_names
-
-            check_class_names(classified_by, kept, name)
+        if names is not None:
+            chosen_classes(known, names, name)
 
     console = progress_console()
     console.print(f"reading {name}, {split}")
@@ -125,6 +121,23 @@ def check_data(name: str, split: str) -> None:
 
     check_name(name)
     check_split(name, split)
+
+
+def check_classes(model: "Saved", name: str, split: str, root: Path | None, classes: str | None = None) -> None:
+    """Raises UsageError for a set, or some classes of it, that are not a saved model's; as far as can be told at once.
+
+    Raises:
+        DataError: The set is not there.
+    """
+    from payattention.data.class_names import check_same_classes
+    from payattention.data.load import class_names
+    from payattention.data.parts import chosen_classes
+
+    known = class_names(name, split, root)
+    if known is None or model.num_classes is None:
+        return
+    kept = known if classes is None else chosen_classes(known, [c.strip() for c in classes.split(",")], name)
+    check_same_classes(model.classes, model.num_classes, kept, name)
 
 
 def check_has_masks(name: str) -> None:

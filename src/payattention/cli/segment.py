@@ -95,10 +95,10 @@ def segment(
 
     from payattention.cli.output import print_json, progress_console
     from payattention.cli.reading import loaded
-    from payattention.weights.header import abilities, trained_on
+    from payattention.weights.header import saved, trained_on
 
     folder = new_folder(out, f"segment-{run.stem}")
-    abilities(run).check_has_maps()
+    saved(run).check_has_maps()
     data = data or trained_on(run)
     _check(data, masks, foreground, split, tune)
 

@@ -12,6 +12,7 @@ from PIL import Image
 from payattention.data.imageset import ImageSet
 
 SIZE = 32
+CLASSES = tuple("0123456789")
 COUNTS = {"train": 8_000, "test": 2_000}
 _TEST_SHARE = 0.2
 _DIGIT_SIZES = (12, 13, 14, 16)  # pixels, drawn from 8x8
@@ -44,7 +45,7 @@ def cluttered_digits(split: str, count: int | None = None, seed: int = 0) -> Ima
         stroke = strokes[_DIGIT_SIZES[rng.integers(len(_DIGIT_SIZES))]][chosen]
         masks[k] = _draw(canvas, stroke, rng) > 0.5
         images[k] = canvas.round().astype(np.uint8)
-    return ImageSet("cluttered_digits", split, images, labels, tuple(map(str, range(10))), masks, mirror=False)
+    return ImageSet("cluttered_digits", split, images, labels, CLASSES, masks, mirror=False)
 
 
 _Stroke = NDArray[np.float32]  # (h, w): how much ink, 0 ... 1

@@ -12,7 +12,7 @@ from rich.console import Console
 from payattention.data import arrays, layouts
 from payattention.data.cache import cached
 from payattention.data.catalogue import CATALOGUE, Facts
-from payattention.data.cluttered_digits import cluttered_digits
+from payattention.data.cluttered_digits import CLASSES, cluttered_digits
 from payattention.data.folder import folder
 from payattention.data.imageset import ImageSet
 from payattention.data.parquet import parquet, shards_of
@@ -167,6 +167,17 @@ def listing_of(name: str, split: str, root: Path | None = None) -> Listing:
     if copy := parquet_copy(facts, root):
         return parquet(copy, split)
     raise DataError(f"{name} is not in {shown(data_root(root))}: {how_to_get(facts, root)}")
+
+
+def class_names(name: str, split: str, root: Path | None = None) -> tuple[str, ...] | None:
+    """The names of a set's classes where they can be told at once; None where much would have to be read for them.
+
+    Raises:
+        DataError: The set is not there.
+    """
+    if name == "cluttered_digits":
+        return CLASSES
+    return listing_of(name, split, root).open().classes if ":" in name else None
 
 
 def source_of(facts: Facts, split: str, source: str, count: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from payattention.data import ImageSet
-from payattention.errors import UsageError
+from payattention.data.class_names import check_same_classes
 from payattention.evaluation.batches import looks
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
@@ -56,19 +56,4 @@ def classify(
 
 def check_classes(model: Classifier, data: ImageSet) -> None:
     """Raises UsageError if a model's classes are not a data set's."""
-    check_class_names(model, data.classes, data.name)
-
-
-def check_class_names(model: Classifier, classes: tuple[str, ...], of: str) -> None:
-    """Raises UsageError if a model's classes are not these of some data set."""
-    if model.classes and model.classes != classes:
-        raise UsageError(
-            f"the model knows {len(model.classes)} classes ({_few(model.classes)}), "
-            f"{of} has {len(classes)} ({_few(classes)})"
-        )
-    if model.config.num_classes != len(classes):
-        raise UsageError(f"the model has {model.config.num_classes} classes, {of} has {len(classes)}")
-
-
-def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    check_same_classes(model.classes, model.config.num_classes, data.classes, data.name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from payattention.errors import CheckpointError, without_maps, without_query
+from payattention.errors import CheckpointError, unknown, without_maps, without_query
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 KEY = "payattention"
@@ -56,10 +56,12 @@ def configuration(file: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Abilities:
-    """What a saved network can do; None where its file was written before files said so."""
+class Saved:
+    """What a weights file says of its network; None for what files did not say when it was written."""
 
     name: str
+    num_classes: int | None
+    classes: tuple[str, ...]
     levels: tuple[str, ...] | None
     query_dim: int | None
 
@@ -73,20 +75,31 @@ class Abilities:
         if self.query_dim == 0:
             raise without_query(self.name)
 
+    def check_has_level(self, level: str | None) -> None:
+        """Raises UsageError for a level that the network is known not to have."""
+        if level is not None and self.levels is not None and level not in self.levels:
+            raise unknown(f"level of {self.name}", level, self.levels)
 
-def abilities(path: Path) -> Abilities:
-    """What the network of a run folder or file can do.
+
+def saved(path: Path) -> Saved:
+    """What the weights of a run folder, or a weights file, say of themselves.
 
     Raises:
         CheckpointError: As `weights_file` and `configuration` do.
     """
     found = configuration(weights_file(path))
-    levels, query_dim = found.get("levels"), found.get("query_dim")
-    return Abilities(
+    count, levels, query_dim = (found.get(name) for name in ("num_classes", "levels", "query_dim"))
+    return Saved(
         name=str(found.get("name")),
-        levels=tuple(map(str, levels)) if isinstance(levels, list) else None,
+        num_classes=count if isinstance(count, int) else None,
+        classes=_names(found.get("classes")) or (),
+        levels=_names(levels),
         query_dim=query_dim if isinstance(query_dim, int) else None,
     )
+
+
+def _names(value: object) -> tuple[str, ...] | None:
+    return tuple(map(str, value)) if isinstance(value, list) else None
 
 
 def trained_on(folder: Path) -> str:
