@@ -39,7 +39,7 @@ from payattention.speed.benchmark import inference as inference_of
 from payattention.speed.int8 import CALIBRATION
 from payattention.speed.timing import Action, seconds_of
 from payattention.system.files import write_json
-from payattention.system.machine import best_precision, chosen_device
+from payattention.system.machine import abilities, choosing, chosen_device
 from payattention.system.provenance import Stopwatch
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import load_recipe
@@ -101,10 +101,10 @@ def training(options: argparse.Namespace) -> dict[str, Any]:
     """Their loop and ours; a tenth of their logging pass, which comes every tenth step, counts for each step."""
     results = {}
     for name, target in (("float32", 1.15), ("bf16", 2.5)):
-        if name == "bf16" and best_precision(CPU) != "bf16-mixed":
+        if name == "bf16" and "BF16" not in abilities():
             results[name] = "not measured: this processor has no bf16 arithmetic"
             continue
-        results[name] = _training(options, "bf16-mixed" if name == "bf16" else "32-true") | {"target": target}
+        results[name] = _training(options, name) | {"target": target}
     return results
 
 
@@ -148,7 +148,7 @@ def inference(options: argparse.Namespace) -> dict[str, Any]:
         "ours, folded, Winograd": inference_of(winograd(folded), channels_last),
         "ours, int8": lambda: twin(images),
     }
-    if best_precision(CPU) == "bf16-mixed":
+    if "BF16" in abilities():
         networks["ours, folded, bf16"] = inference_of(folded, channels_last, "bf16")
     times = alternated({n: partial(seconds_of, action, CPU) for n, action in networks.items()}, options.rounds)
     targets = {"ours, folded": 1.1, "ours, folded, bf16": 2.3, "ours, int8": 3.5}
@@ -179,7 +179,7 @@ def outside_the_network(options: argparse.Namespace) -> dict[str, Any]:
     model = new_model(MODEL, data, recipe, width=width)
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("payattention.training.fit.chosen_device", return_value=CPU),
+        choosing("cpu", "float32", None),
         patch.object(model, "forward", counted(model.forward)),
         patch("torch.autograd.backward", counted(torch.autograd.backward)),
         patch.object(SGD, "sgd", counted(SGD.sgd)),
@@ -267,8 +267,7 @@ def fit_seconds(model: Classifier, data: ImageSet, batch_size: int, precision: s
     recipe = load_recipe("paper", LIKE_THEIRS | {"batch_size": batch_size})
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch("payattention.training.fit.chosen_device", return_value=CPU),
-        patch("payattention.training.fit.best_precision", return_value=precision),
+        choosing("cpu", precision, None),
     ):
         return fit(model, data, recipe, out=Path(folder), winograd=by_winograd)[0]["seconds"]
 

@@ -121,33 +121,73 @@ def kills() -> str:
 
 
 def speed() -> str:
-    if not (ROOT / "results" / "speed.json").is_file():
+    return _speed("speed")
+
+
+def speed_avx2() -> str:
+    return _speed("speed-avx2")
+
+
+def _speed(name: str) -> str:
+    file = f"results/{name}.json"
+    if not (ROOT / file).is_file():
         return "Not measured yet."
-    result = _result("speed")
+    result = _result(name)
     training, inference = result["training"], result["inference"]
     outside, error = result["outside_the_network"], result["error"]
     for part in (training, inference, outside):
         if isinstance(part, str):
-            return f"The run was stopped early; part of it was {part} (`results/speed.json`)."
+            return f"The run was stopped early; part of it was {part} (`{file}`)."
     note = (
-        f"On {result['provenance']['device']} (`{result['provenance']['command']}`, `results/speed.json`; a large "
-        f"float32 matrix product reaches {result['matrix_peak_gflops']:.0f} GFLOP/s). Median of the rounds, minimum to "
-        "maximum in brackets."
+        f"On {result['provenance']['device']} (`{result['provenance']['command']}`, `{file}`; a large float32 matrix "
+        f"product reaches {result['matrix_peak_gflops']:.0f} GFLOP/s). Median of the rounds, minimum to maximum in "
+        "brackets."
     )
+    phases = {"training": training["float32"], "training in bf16": training["bf16"], "inference": inference}
     rows = [
         [what, name, _spread(part["images_per_second"][name], 1), _times(part, name)]
-        for what, part in (("training", training["float32"]), ("inference", inference))
+        for what, part in phases.items()
+        if not isinstance(part, str)
         for name in part["images_per_second"]
     ]
-    table = markdown_table(["float32, but int8", "network", "images/s", "times as fast"], rows, words=2)
-    missing = (
-        f"bf16: {training['bf16'] if isinstance(training['bf16'], str) else 'see the file'}. GPU: {result['gpu']}."
-    )
+    table = markdown_table(["float32 unless said", "network", "images/s", "times as fast"], rows, words=2)
+    missing = f"bf16: {training['bf16']}. " if isinstance(training["bf16"], str) else ""
     share = (
         f"Data, augmentation, logging and Lightning take {outside['percent_outside']:.1f} % of a training step of "
         f"`{outside['model']}` at width {outside['width']}, batch {outside['batch_size']}."
     )
-    return "\n\n".join([note, table, missing, share, _cost_of_int8(error)])
+    return "\n\n".join([note, table, f"{missing}GPU: {result['gpu']}.", share, _cost_of_int8(error)])
+
+
+def neighbours() -> str:
+    if not (ROOT / "results" / "neighbours.json").is_file():
+        return "Not measured yet."
+    result = _result("neighbours")
+    rows = []
+    for kind, ways in result["work"].items():
+        for way, found in ways.items():
+            quiet = found["seconds"]["0"]
+            beside = [f"{times:.1f}" for count, times in found["times_slower"].items() if count != "0"]
+            rows.append([kind, way, f"{quiet['median']:.2f} ({quiet['min']:.2f} to {quiet['max']:.2f})", *beside])
+    counts = [count for count in next(iter(result["work"].values()))["now"]["times_slower"] if count != "0"]
+    head = (
+        f"On {result['provenance']['device']} (`{result['provenance']['command']}`, `results/neighbours.json`): "
+        "on the quiet machine, and how many times as long it takes beside processes that only compute."
+    )
+    columns = ["work", "threads", "quiet, s", *(f"beside {count}" for count in counts)]
+    return f"{head}\n\n{markdown_table(columns, rows, words=2)}"
+
+
+def quickstart_seeds() -> str:
+    if not (ROOT / "results" / "quickstart-seeds.json").is_file():
+        return "Not measured yet."
+    result = _result("quickstart-seeds")
+    rows = [
+        [own["device"], ", ".join(f"{run['error']:.2f}" for run in own["runs"]), f"{own['mean_error']:.2f}"]
+        for own in result["processors"].values()
+    ]
+    head = "Test error of `payattention quickstart`, %, seeds 0, 1 and 2 (`python benchmarks/quickstart.py --seeds`):"
+    return f"{head}\n\n{markdown_table(['on', 'seeds', 'mean'], rows, words=2)}"
 
 
 def winograd() -> str:
@@ -193,7 +233,8 @@ PAGES = {
     DOCS / "pets.md": {"pets_segmented": table_of_pets.segmented, "pets_compared": table_of_pets.compared},
     DOCS / "resuming.md": {"kills": kills},
     DOCS / "segmentation.md": {"segment": segment},
-    DOCS / "speed.md": {"speed": speed, "winograd": winograd},
+    DOCS / "machine.md": {"neighbours": neighbours, "quickstart_seeds": quickstart_seeds},
+    DOCS / "speed.md": {"speed": speed, "speed_avx2": speed_avx2, "winograd": winograd},
     DOCS / "the-query.md": {"query": query},
     DOCS / "transfer.md": {"transfer": transfer},
     ROOT / "weights" / "README.md": {"weights": weights},

@@ -38,6 +38,7 @@ def test_the_host_waits_for_the_device_a_few_times_an_epoch_however_many_steps_i
     assert counts[0] <= 10 * 2  # the metrics' three numbers, and Lightning's checks of the batches' number
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")  # on Python 3.13.0
 def test_a_compiled_network_trains_alike_and_keeps_the_names_of_its_state(
     image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

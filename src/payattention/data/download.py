@@ -1,6 +1,8 @@
 """Fetching a set with torchvision, which checks what it fetched."""
 
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
@@ -28,21 +30,34 @@ def download(name: str, root: Path | None = None, splits: Sequence[str] = ("trai
     place = data_root(root) / facts.folder
     place.mkdir(parents=True, exist_ok=True)
     try:
-        match name:
-            case "cifar10":
-                datasets.CIFAR10(place, download=True)
-            case "cifar100":
-                datasets.CIFAR100(place, download=True)
-            case "svhn":
-                for split in splits:
-                    datasets.SVHN(place, split, download=True)
-            case "stl10":
-                datasets.STL10(place, download=True)
-            case "caltech101":  # torchvision adds a folder of the set's name itself
-                datasets.Caltech101(place.parent, download=True)
-            case "caltech256":
-                datasets.Caltech256(str(place.parent), download=True)
-            case "oxford_pets":
-                datasets.OxfordIIITPet(place, download=True)
+        with _archives_that_stay_inside():
+            match name:
+                case "cifar10":
+                    datasets.CIFAR10(place, download=True)
+                case "cifar100":
+                    datasets.CIFAR100(place, download=True)
+                case "svhn":
+                    for split in splits:
+                        datasets.SVHN(place, split, download=True)
+                case "stl10":
+                    datasets.STL10(place, download=True)
+                case "caltech101":  # torchvision adds a folder of the set's name itself
+                    datasets.Caltech101(place.parent, download=True)
+                case "caltech256":
+                    datasets.Caltech256(str(place.parent), download=True)
+                case "oxford_pets":
+                    datasets.OxfordIIITPet(place, download=True)
     except (OSError, RuntimeError, HTTPException) as error:
         raise DataError(f"{name} could not be downloaded ({error}); {how_to_get(facts, root)}") from None
+
+
+@contextmanager
+def _archives_that_stay_inside() -> Iterator[None]:
+    """Python 3.14's rule for unpacking, on earlier versions, too: nothing lands outside the folder (PEP 706)."""
+    before = vars(tarfile.TarFile).get("extraction_filter")
+    if hasattr(tarfile, "data_filter"):  # from Python 3.11.4 on
+        tarfile.TarFile.extraction_filter = staticmethod(tarfile.data_filter)
+    try:
+        yield
+    finally:
+        tarfile.TarFile.extraction_filter = before

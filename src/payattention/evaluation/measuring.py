@@ -109,6 +109,6 @@ def _on_the_network(model: Classifier, images: Tensor, maps: Tensor) -> dict[str
 
 def _clock(device: torch.device) -> float:
     """Seconds, when all that was asked of the device is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
     return time.perf_counter()

@@ -27,8 +27,8 @@ def seconds_of(action: Action, device: torch.device) -> float:
     """Wall time of an action, what it left running on a GPU included."""
     start = time.perf_counter()
     action()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
     return time.perf_counter() - start
 
 

@@ -138,6 +138,7 @@ def drawn(labels: Tensor, sampling: str, random: torch.Generator) -> Tensor:
     if sampling == "shuffled":
         return torch.randperm(len(labels), generator=random, device=random.device)
     share = 1 / labels.bincount().float()[labels]  # every class present has the same sum
-    ends = share.double().cumsum(0)  # torch.multinomial takes 2^24 images at most
-    draws = torch.rand(len(labels), generator=random, device=random.device, dtype=torch.float64)
+    exact = torch.float32 if random.device.type == "mps" else torch.float64  # MPS has no float64
+    ends = share.to(exact).cumsum(0)  # torch.multinomial takes 2^24 images at most
+    draws = torch.rand(len(labels), generator=random, device=random.device, dtype=exact)
     return torch.searchsorted(ends, draws * ends[-1]).clamp_max(len(labels) - 1)

@@ -168,16 +168,17 @@ def fill(model: Classifier, state: Mapping[str, Tensor]) -> None:
 
 
 def _check_finite(state: Mapping[str, Tensor], trainer: Trainer) -> None:
-    sums = torch.stack([value.double().sum() for value in state.values() if value.is_floating_point()])
-    if not sums.isfinite().all():
+    finite = torch.stack([value.isfinite().all() for value in state.values() if value.is_floating_point()])
+    if not finite.all():
         raise not_finite("the weights are", trainer, trainer.global_step, rate_of(trainer.optimizers[0]))
 
 
 def _random_state(trainer: Trainer) -> dict[str, Tensor]:
     """The states of the generators that dropout draws from, (processes, bytes) by device."""
     states = {"cpu": torch.get_rng_state()}
-    if trainer.strategy.root_device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state()
+    device = trainer.strategy.root_device
+    if device.type != "cpu":
+        states[device.type] = torch.get_device_module(device).get_rng_state()
     return {name: _of_all(trainer, state) for name, state in states.items()}
 
 
@@ -194,5 +195,6 @@ def _set_random_state(trainer: Trainer, states: Mapping[str, Tensor]) -> None:
     if trainer.global_rank >= len(states["cpu"]):
         return  # there are more processes than there were: this one's stream is new
     torch.set_rng_state(states["cpu"][trainer.global_rank].clone())  # given a view of a row, PyTorch dies
-    if "cuda" in states and trainer.strategy.root_device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"][trainer.global_rank].clone())
+    device = trainer.strategy.root_device
+    if device.type != "cpu" and device.type in states:
+        torch.get_device_module(device).set_rng_state(states[device.type][trainer.global_rank].clone())

@@ -1,0 +1,217 @@
+"""Measures how much slower work becomes beside other work, and writes results/neighbours.json.
+
+`python benchmarks/neighbours.py`, on a machine that does nothing else, takes about ten minutes. Each kind of work runs
+on the quiet machine, then beside one, two and four processes that do nothing but compute:
+
+- maps: `payattention maps` on 12 photographs, by EfficientNet-Lite0 at 224 px, without the program's start;
+- backbone: that frozen backbone's pass over 300 pictures at 160 px, as `payattention train --freeze` makes it;
+- head: training what follows it, 50 steps on features;
+- step: four training steps of `vgg_att2_concat_pc` at width 0.125.
+
+Each is measured as it was before the program chose ("before": the OpenMP runtime spins at its barriers, and one batch
+comes after the other), as it chooses now, and on one thread.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+RESULT = Path(__file__).parent.parent / "results" / "neighbours.json"
+KINDS = ("maps", "backbone", "head", "step")
+NEIGHBOURS = (0, 1, 2, 4)
+WAYS: dict[str, dict[str, str]] = {
+    "before": {"PAYATTENTION_BENCHMARK_WAY": "before"},
+    "now": {"GOMP_SPINCOUNT": "1000"},
+    "one thread": {"OMP_NUM_THREADS": "1"},
+}
+BACKBONE, PICTURES, ROUNDS = "tf_efficientnet_lite0", 12, 3
+
+
+def main() -> None:
+    options = _options()
+    if options.kind:
+        print(json.dumps(_seconds(options.kind, options.rounds)))
+        return
+    from payattention.system.files import write_json
+    from payattention.system.machine import chosen_device
+    from payattention.system.provenance import Stopwatch
+
+    watch = Stopwatch()
+    seconds: dict[str, dict[str, dict[str, list[float]]]] = {kind: {way: {} for way in WAYS} for kind in options.kinds}
+    for count in options.neighbours:
+        with neighbours(count):
+            for kind in options.kinds:
+                for way, environment in WAYS.items():
+                    taken = _measured(kind, environment, options.rounds)
+                    seconds[kind][way][str(count)] = taken
+                    print(f"{count} neighbours, {kind}, {way}: {taken}", file=sys.stderr)
+    provenance = {**asdict(watch.provenance(chosen_device())), "command": "python benchmarks/neighbours.py"}
+    write_json(options.out, {"work": _summary(seconds), "provenance": provenance})
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(KINDS))
+    parser.add_argument("--neighbours", type=lambda text: [int(n) for n in text.split(",")], default=list(NEIGHBOURS))
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--kind", help="measure one kind in this process, and print its seconds")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    return parser.parse_args()
+
+
+@contextmanager
+def neighbours(count: int) -> Iterator[None]:
+    """Processes that compute and nothing else."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    time.sleep(0.5)
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def _measured(kind: str, environment: dict[str, str], rounds: int) -> list[float]:
+    """Seconds of each round, in a process of its own: how threads wait is settled when PyTorch is loaded."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    command = [sys.executable, __file__, "--kind", kind, "--rounds", str(rounds)]
+    done = subprocess.run(command, env=clean | environment, stdout=subprocess.PIPE, text=True, check=True)
+    found: list[float] = json.loads(done.stdout)
+    return found
+
+
+def _summary(seconds: dict[str, dict[str, dict[str, list[float]]]]) -> dict[str, Any]:
+    """Minimum, median and maximum; and the medians as multiples of the quiet machine's."""
+    result: dict[str, Any] = {}
+    for kind, ways in seconds.items():
+        result[kind] = {}
+        for way, by_count in ways.items():
+            median = {count: statistics.median(taken) for count, taken in by_count.items()}
+            spread = {n: {"min": min(t), "median": median[n], "max": max(t)} for n, t in by_count.items()}
+            times = {n: round(m / median["0"], 2) for n, m in median.items()} if "0" in median else {}
+            result[kind][way] = {"seconds": spread, "times_slower": times}
+    return result
+
+
+def _seconds(kind: str, rounds: int) -> list[float]:
+    if os.environ.get("PAYATTENTION_BENCHMARK_WAY") == "before":
+        _one_after_the_other()
+    import torch
+
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        action = {"maps": _maps, "backbone": _backbone, "head": _head, "step": _step}[kind](Path(folder))
+        action()
+        times = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            action()
+            times.append(round(time.perf_counter() - start, 3))
+    return times
+
+
+def _one_after_the_other() -> None:
+    """As it was: no workers, the network's own threads alone."""
+    from payattention.system import workers
+
+    def in_turn(function: Callable[[Any], Any], items: Any, device: object) -> Iterator[Any]:
+        yield from map(function, items)
+
+    workers.computed_in_order = in_turn  # type: ignore[assignment]
+    workers.in_order = lambda function, items, *_, **__: in_turn(function, items, None)  # type: ignore[assignment]
+
+
+def _attached() -> Any:
+    import payattention as pa
+
+    model = pa.attach(BACKBONE, num_classes=5, levels=2, pretrained=False, freeze=True)
+    model.image_size = 224
+    return model
+
+
+def _maps(folder: Path) -> Callable[[], object]:
+    import numpy as np
+    from PIL import Image
+    from skimage import data
+
+    from payattention.gallery import gallery
+
+    photographs = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
+    files = {}
+    for k in range(PICTURES):
+        path = folder / f"{k}.jpg"
+        Image.fromarray(np.roll(photographs[k % 4], 40 * k, axis=1)).save(path)
+        files[path] = True
+    model, run = _attached().eval(), [0]
+
+    def action() -> None:
+        run[0] += 1
+        gallery(model, files, folder / f"out-{run[0]}")
+
+    return action
+
+
+def _backbone(folder: Path) -> Callable[[], object]:
+    import numpy as np
+    import torch
+
+    from payattention.data import ImageSet
+    from payattention.training.features import FeatureSet
+
+    images = np.random.default_rng(0).integers(0, 256, (300, 160, 160, 3), np.uint8)
+    data = ImageSet("noise", "train", images, np.arange(300) % 5, tuple("abcde"))
+    model = _attached()
+    return lambda: FeatureSet.of(model, data, torch.device("cpu"), folder / "features.bin")
+
+
+def _head(folder: Path) -> Callable[[], object]:
+    import torch
+    import torch.nn.functional as F
+
+    from payattention.training.features import FeatureClassifier
+    from payattention.training.optimisation import create_optimizer
+    from payattention.training.recipe import load_recipe
+
+    model = _attached().train()
+    network = FeatureClassifier(model)
+    with torch.no_grad():
+        features = {
+            name: values.contiguous(memory_format=torch.channels_last)
+            for name, values in model.trunk.features(torch.randn(32, 3, 224, 224)).items()
+        }
+    labels, optimizer = torch.randint(5, (32,)), create_optimizer(network, load_recipe("probe"))
+
+    def action() -> None:
+        for _ in range(50):
+            optimizer.zero_grad()
+            F.cross_entropy(network(features), labels).backward()
+            optimizer.step()
+
+    return action
+
+
+def _step(folder: Path) -> Callable[[], object]:
+    import torch
+
+    import payattention as pa
+    from payattention.speed.benchmark import training_step
+
+    model = pa.create_model("vgg_att2_concat_pc", 10, 0.125).to(memory_format=torch.channels_last).train()
+    images = torch.rand(64, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    step = training_step(model, images, torch.randint(10, (64,)), "float32")
+    return lambda: [step() for _ in range(4)]
+
+
+if __name__ == "__main__":
+    main()
