@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 
 import payattention as pa
-from payattention.drawing import contact_sheet
+from payattention.pictures.drawing import contact_sheet
 
 PHOTOGRAPHS = {"cat": data.cat, "rocket": data.rocket, "horse": data.horse}
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 import payattention as pa
 from payattention.cli.app import run
-from payattention.drawing import CHANGE_MAP, overlay
 from payattention.errors import UsageError
 from payattention.evaluation.ask import ask, is_blind, relative_change
 from payattention.models import Classifier
+from payattention.pictures.drawing import CHANGE_MAP, overlay
 from payattention.query_gallery import query_sheet, shown_level
 from settling import settled
 

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 import payattention as pa
-from payattention.data.named_pictures import picture_files
-from payattention.data.pictures import read_picture
-from payattention.drawing import coloured, contact_sheet, overlay
 from payattention.errors import DataError, UsageError
 from payattention.gallery import gallery
 from payattention.models import Classifier
+from payattention.pictures.drawing import coloured, contact_sheet, overlay
+from payattention.pictures.named import picture_files
+from payattention.pictures.reading import read_picture
 
 
 def test_an_explanation_is_of_the_pictures_own_size(model: Classifier, picture: Path) -> None:

@@ -8,11 +8,10 @@ from PIL import Image
 import payattention as pa
 from payattention.attack_figure import attack_figure
 from payattention.attacks import FGSM
-from payattention.captions import captioned
-from payattention.drawing import overlay
 from payattention.errors import UsageError
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
+from payattention.pictures.drawing import captioned, overlay
 from payattention.query_gallery import query_figure
 from payattention.side_by_side import activations_figure, maps_figure, masks_figure
 from settling import settled

@@ -11,7 +11,7 @@ ROOT = Path(payattention.__file__).parent
 
 # from low to high; a room may import from its own and from lower ones
 LAYERS = (
-    ("errors", "system", "maps", "drawing", "captions", "refinement"),
+    ("errors", "system", "maps", "pictures", "refinement"),
     ("data", "preprocessing", "attention", "heads", "attacks"),
     ("models",),
     ("weights", "checkpoint", "initial_weights", "peers", "posthoc", "explanation"),

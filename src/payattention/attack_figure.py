@@ -9,14 +9,13 @@ from PIL import Image
 from torch import Tensor
 
 from payattention.attacks import PAPER_EPS, Attack, check_eps
-from payattention.captions import captioned
-from payattention.drawing import contact_sheet, overlay
 from payattention.evaluation.attack import predicted
 from payattention.evaluation.batches import check_logits
 from payattention.explanation import as_input, check_size
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.pictures.drawing import captioned, contact_sheet, overlay
 from payattention.system.machine import device_of
 
 _CELL = 150  # pixels

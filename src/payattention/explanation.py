@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from payattention.data.pictures import read_picture
-from payattention.drawing import contact_sheet, overlay
 from payattention.errors import DataError, UsageError
 from payattention.maps import otsu_mask, stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.pictures.drawing import contact_sheet, overlay
+from payattention.pictures.reading import read_picture
 from payattention.system.files import write_array, write_json, write_picture
 from payattention.system.machine import device_of
 

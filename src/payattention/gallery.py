@@ -10,12 +10,12 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 
-from payattention.data.named_pictures import unreadable
-from payattention.data.pictures import read_picture
-from payattention.drawing import contact_sheet
 from payattention.explanation import check_can_explain, explain
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.pictures.drawing import contact_sheet
+from payattention.pictures.named import unreadable
+from payattention.pictures.reading import read_picture
 from payattention.system.files import write_json, write_picture
 from payattention.system.machine import device_of
 from payattention.system.progress import Meter

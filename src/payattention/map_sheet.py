@@ -8,12 +8,12 @@ from torch import Tensor
 
 from payattention.data import ImageSet, limited
 from payattention.data.tensors import images_of
-from payattention.drawing import contact_sheet, overlay
 from payattention.evaluation.comparison import Comparison, Row
 from payattention.evaluation.sources import sources
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.pictures.drawing import contact_sheet, overlay
 from payattention.system.machine import chosen_device
 
 PICTURES = 6

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from payattention.data.named_pictures import unreadable
-from payattention.data.pictures import read_picture
-from payattention.drawing import CHANGE_MAP, contact_sheet, overlay
 from payattention.errors import DataError, unknown
 from payattention.evaluation.ask import Answer, ask, check_can_ask, is_blind
 from payattention.gallery import unique_names
 from payattention.maps import upsampled
 from payattention.models import Classifier
+from payattention.pictures.drawing import CHANGE_MAP, contact_sheet, overlay
+from payattention.pictures.named import unreadable
+from payattention.pictures.reading import read_picture
 from payattention.system.files import write_array, write_json, write_picture
 from payattention.system.progress import tracked
 from payattention.system.provenance import Stopwatch
@@ -49,7 +49,7 @@ def query_gallery(
         model: A model with a query.
         query: The picture that asks.
         targets: The pictures that answer, each with whether it was named itself
-            (`payattention.data.named_pictures.picture_files`).
+            (`payattention.pictures.named.picture_files`).
         out: A folder.
         size: Shorter side of the pictures as the model sees them, in pixels; by default that of its training.
         level: The level that the sheet shows; by default the last but one, as in the paper.

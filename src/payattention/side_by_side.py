@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 from PIL import Image
 
-from payattention.drawing import contact_sheet, cut_out, overlay
 from payattention.explanation import Explanation, as_input, check_can_explain, explain
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.pictures.drawing import contact_sheet, cut_out, overlay
 from payattention.posthoc.activation import activation
 from payattention.system.machine import device_of
 

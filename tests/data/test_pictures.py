@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from tiny import encoded, pixels
 
-from payattention.data.pictures import (
+from payattention.errors import DataError
+from payattention.pictures.reading import (
     CROP_MODES,
     MAX_PIXELS,
     decode_picture,
@@ -17,7 +18,6 @@ from payattention.data.pictures import (
     read_picture,
     to_size,
 )
-from payattention.errors import DataError
 
 
 def test_grey_palette_and_rgb_give_the_same_pixels() -> None:

@@ -65,9 +65,9 @@ def figure(
     of another picture, and the change.
     """
     from payattention.cli.output import print_json
-    from payattention.data.named_pictures import picture_files, unreadable
-    from payattention.data.pictures import read_picture
     from payattention.errors import UsageError, unknown
+    from payattention.pictures.named import picture_files, unreadable
+    from payattention.pictures.reading import read_picture
     from payattention.system.files import write_picture
 
     if kind not in KINDS:

@@ -33,7 +33,7 @@ def maps(
     """
     from payattention.cli.output import print_json, print_table, progress_console
     from payattention.cli.reading import loaded
-    from payattention.data.named_pictures import picture_files
+    from payattention.pictures.named import picture_files
     from payattention.weights.header import saved
 
     folder = new_folder(out, f"maps-{run.stem}")

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from payattention.data.pictures import shown
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
+from payattention.pictures.reading import shown
 
 _DIGITS = tuple(map(str, range(10)))
 _STL10_CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")

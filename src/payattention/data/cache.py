@@ -25,10 +25,10 @@ from rich.console import Console
 
 from payattention.data.decode import Block, blocks
 from payattention.data.imageset import ImageSet
-from payattention.data.pictures import shown
 from payattention.data.root import cache_root
 from payattention.data.samples import Contents, Listing
 from payattention.errors import DataError
+from payattention.pictures.reading import shown
 
 _FORMAT = 1  # raised whenever the same files would be decoded differently
 _META = "meta.json"

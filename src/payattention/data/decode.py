@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from payattention.data.pictures import Decoded, decode_picture, mask_to_size, quiet, read_mask, shown, to_size
 from payattention.data.samples import Contents, Sample
 from payattention.errors import DataError
+from payattention.pictures.reading import Decoded, decode_picture, mask_to_size, quiet, read_mask, shown, to_size
 from payattention.system.machine import chosen_threads
 from payattention.system.progress import Meter
 from payattention.system.workers import in_order

@@ -9,10 +9,11 @@ picture; any pixel but 0 is the object. A picture without a mask counts as one w
 from dataclasses import dataclass
 from pathlib import Path
 
-from payattention.data.pictures import SUFFIXES, shown
 from payattention.data.root import looked_in
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
+from payattention.pictures.named import pictures_in
+from payattention.pictures.reading import SUFFIXES, shown
 
 _TEST_EVERY = 5
 _TEST_NAMES = ("test", "val", "valid", "validation")
@@ -50,11 +51,6 @@ def folder(path: Path, split: str) -> Listing:
     files = [file for sample in samples for file in (sample.picture, sample.mask) if isinstance(file, Path)]
     folders = [root, *(root / name for name in found.names)]  # the classes and problems depend on them
     return Listing(path, [*files, *folders], lambda: contents)
-
-
-def pictures_in(path: Path) -> list[Path]:
-    """The picture files of a folder, by their suffix, in order of name; links that lead nowhere among them."""
-    return sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
 
 
 @dataclass(frozen=True)

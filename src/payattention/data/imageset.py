@@ -23,7 +23,7 @@ class ImageSet:
         source: What a reader of results ought to know of where the pixels come from ("parquet copy, pictures as
             JPEG"); "" for the set as published.
         skipped: Pictures that had to be left out, a line each: the file, and what is wrong with it.
-        crop_mode: How the pictures became squares: a name of `payattention.data.pictures.CROP_MODES`.
+        crop_mode: How the pictures became squares: a name of `payattention.pictures.reading.CROP_MODES`.
     """
 
     name: str

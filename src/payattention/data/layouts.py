@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from payattention.data.folder import pictures_in
-from payattention.data.pictures import shown
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
+from payattention.pictures.named import pictures_in
+from payattention.pictures.reading import shown
 
 _SPLIT_SEED = 20180430  # where a set has no official split, ours is drawn with this, once for all
 

@@ -16,10 +16,10 @@ from payattention.data.cluttered_digits import CLASSES, cluttered_digits
 from payattention.data.folder import folder
 from payattention.data.imageset import ImageSet
 from payattention.data.parquet import parquet, shards_of
-from payattention.data.pictures import CROP_MODES, mask_to_size, shown, to_size
 from payattention.data.root import data_root, located
 from payattention.data.samples import Listing
 from payattention.errors import DataError, UsageError, unknown
+from payattention.pictures.reading import CROP_MODES, mask_to_size, shown, to_size
 
 SPLITS = ("train", "test")
 NAMES = (*CATALOGUE, "folder:PATH", "parquet:PATH")
@@ -86,7 +86,7 @@ def load_data(
         split: "train" or "test"; some named sets have others (`Facts.counts`).
         root: The data root; by default as `payattention.data.root` says.
         image_size: Side of the square images in pixels; None for the set's own (32 for a folder).
-        crop_mode: How pictures become squares: a name of `payattention.data.pictures.CROP_MODES`.
+        crop_mode: How pictures become squares: a name of `payattention.pictures.reading.CROP_MODES`.
         seed: Of the embedded set's generator.
         strict: Whether a bad picture is an error; else it is left out and listed in `skipped`.
         console: Where a progress bar is shown while pictures are decoded.

@@ -11,13 +11,13 @@ from PIL import Image
 from payattention.data.catalogue import CATALOGUE
 from payattention.data.cluttered_digits import cluttered_digits
 from payattention.data.decode import with_mask
-from payattention.data.folder import pictures_in
 from payattention.data.imageset import ImageSet
 from payattention.data.load import check_name, check_split, listing_of, source_of
 from payattention.data.parts import in_turn
-from payattention.data.pictures import quiet, shown
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError, unknown
+from payattention.pictures.named import pictures_in
+from payattention.pictures.reading import quiet, shown
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from payattention.data.imageset import ImageSet
-from payattention.drawing import contact_sheet, cut_out
+from payattention.pictures.drawing import contact_sheet, cut_out
 
 _ROWS, _COLUMNS = 12, 8
 _CHUNK = 1024  # images summed at a time

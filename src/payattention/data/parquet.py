@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from payattention.data.pictures import shown
 from payattention.data.root import looked_in
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
+from payattention.pictures.reading import shown
 
 _TEST_NAMES = ("test", "validation", "valid")
 _IMAGES = ("image", "img")

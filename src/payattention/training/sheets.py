@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from payattention.data import ImageSet
-from payattention.drawing import contact_sheet, overlay
 from payattention.maps import stretched, upsampled
 from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
+from payattention.pictures.drawing import contact_sheet, overlay
 from payattention.system.files import write_picture
 from payattention.training.board import Board
 

@@ -11,6 +11,7 @@ COLOUR_MAP = "inferno"
 CHANGE_MAP = "coolwarm"
 """Diverging, and even on both sides: red is more, blue is less, grey is as before (Moreland, 2009)."""
 
+_CAPTION = 18  # pixels, of a line of text
 _Heat = NDArray[np.float32]  # (H, W), 0 ... 1
 
 
@@ -81,3 +82,14 @@ def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wid
     while font.getlength(text) > width:
         text = text[:-4] + "..."
     return text
+
+
+def captioned(picture: Image.Image, text: str, cell: int) -> Image.Image:
+    """A picture over a line of text, `cell` pixels wide and at most as high."""
+    font, most = ImageFont.load_default(12), cell - _CAPTION
+    picture = fitted(picture, cell)
+    picture = fitted(picture, most) if picture.height > most else picture
+    whole = Image.new("RGB", (cell, picture.height + _CAPTION), "white")
+    whole.paste(picture, ((cell - picture.width) // 2, 0))
+    ImageDraw.Draw(whole).text((0, picture.height + 1), shortened(text, font, cell), "black", font)
+    return whole

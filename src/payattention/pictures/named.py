@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from payattention.data.folder import pictures_in
-from payattention.data.pictures import read_picture, shown
 from payattention.errors import DataError
+from payattention.pictures.reading import SUFFIXES, read_picture, shown
 from payattention.system.machine import chosen_threads
 from payattention.system.workers import in_order
 
@@ -28,6 +27,11 @@ def picture_files(paths: Sequence[Path]) -> dict[Path, bool]:
         else:
             found[path] = True
     return found
+
+
+def pictures_in(path: Path) -> list[Path]:
+    """The picture files of a folder, by their suffix, in order of name; links that lead nowhere among them."""
+    return sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
 
 
 def unreadable(files: dict[Path, bool]) -> dict[Path, str]:

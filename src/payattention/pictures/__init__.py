@@ -1,0 +1,1 @@
+"""One picture: reading it, whatever it is, and drawing on it."""
