@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import payattention as pa
-from payattention.models.backbone import build_backbone
+from payattention.models.timm_backbones.backbone import build_backbone
 from payattention.system.files import replacing, write_json
 from payattention.system.provenance import Stopwatch
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from payattention import Classifier, load
+from payattention.attention.maps import stretched
 from payattention.cli.output import progress_console
 from payattention.data import MaskedPictures, masked_pictures
 from payattention.evaluation import segment
@@ -25,7 +26,6 @@ from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_p
 from payattention.evaluation.segment import Segmented
 from payattention.evaluation.trivial import centred_gaussian
 from payattention.experiment import RESULT
-from payattention.maps import stretched
 from payattention.system.files import write_json
 from payattention.system.invocation import command_line
 

@@ -21,7 +21,7 @@ import torch
 from scipy.optimize import least_squares
 from torch import Tensor, nn
 
-from payattention.models.winograd import TILE, WinogradConv2d, faster_in_training
+from payattention.models.rewrites.winograd import TILE, WinogradConv2d, faster_in_training
 from payattention.system.files import write_json
 from payattention.system.provenance import Stopwatch
 

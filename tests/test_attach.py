@@ -161,7 +161,9 @@ def test_loading_fetches_no_pretrained_weights(tmp_path: Path, monkeypatch: pyte
     model = pa.attach("resnet10t", 2)
     model.config.options["pretrained"] = True  # type: ignore[index]
     pa.save(model, tmp_path)
-    monkeypatch.setattr("payattention.models.backbone.create_pretrained", lambda *_: pytest.fail("went to fetch"))
+    monkeypatch.setattr(
+        "payattention.models.timm_backbones.backbone.create_pretrained", lambda *_: pytest.fail("went to fetch")
+    )
     assert pa.load(tmp_path).config.options["pretrained"] is True
 
 
@@ -310,7 +312,7 @@ class TestPackagedWeights:
     def test_they_recognise_photographs(self, picture: str, classes: set[int]) -> None:
         import skimage.data
 
-        from payattention.models.pretrained import create_pretrained
+        from payattention.models.timm_backbones.pretrained import create_pretrained
 
         backbone = create_pretrained("tf_efficientnet_lite0", {}).eval()
         pixels = torch.from_numpy(getattr(skimage.data, picture)()).permute(2, 0, 1)[None] / 255
@@ -319,7 +321,7 @@ class TestPackagedWeights:
             assert int(backbone((pixels - 0.5) / 0.5).argmax()) in classes
 
     def test_attach_starts_from_them(self) -> None:
-        from payattention.models.pretrained import create_pretrained
+        from payattention.models.timm_backbones.pretrained import create_pretrained
 
         model = pa.attach("tf_efficientnet_lite0", 2, pretrained=True, freeze=True)
         theirs = create_pretrained("tf_efficientnet_lite0", {}).state_dict()

@@ -19,7 +19,7 @@ from payattention.errors import DataError, UsageError
 from payattention.evaluation import classify
 from payattention.evaluation.attack import attack, predicted
 from payattention.models import Classifier, Look, ModelConfig
-from payattention.preprocessing import PREPROCESSINGS
+from payattention.models.preprocessing import PREPROCESSINGS
 from settling import settled
 
 SMALL = 0.0625

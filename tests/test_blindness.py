@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import payattention as pa
 from payattention.attention import COMPATIBILITIES, NORMALISERS, PROJECTIONS, AttentionLevel
 from payattention.attention.compatibility import create_compatibility
+from payattention.attention.maps import peaks
 from payattention.attention.normaliser import create_normaliser
-from payattention.maps import peaks
 from payattention.models import Classifier, Look
 from settling import settled
 

@@ -7,8 +7,8 @@ import torch
 
 import payattention as pa
 from payattention.attention import COMPATIBILITIES, NORMALISERS, PROJECTIONS
-from payattention.heads import HEADS
 from payattention.models import entry
+from payattention.models.heads import HEADS
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -8,8 +8,8 @@ from PIL import Image
 import payattention as pa
 from payattention.attack_figure import attack_figure
 from payattention.attacks import FGSM
+from payattention.attention.maps import stretched, upsampled
 from payattention.errors import UsageError
-from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.pictures.drawing import captioned, overlay
 from payattention.query_gallery import query_figure

@@ -10,7 +10,7 @@ from torch import nn
 import payattention as pa
 from payattention.errors import UsageError
 from payattention.models import Classifier
-from payattention.models.fold import foldable
+from payattention.models.rewrites.fold import foldable
 from settling import settled
 
 SMALL = 0.0625

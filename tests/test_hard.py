@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import payattention as pa
-from payattention.attention.normaliser import Hard, Softmax, create_normaliser
-from payattention.attention.sampling import draws
+from payattention.attention.normaliser import Hard, Softmax, create_normaliser, draws
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.training.batches import DeviceSet

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from payattention.heads import ConcatHead, IndepHead, LogitSumHead
+from payattention.models.heads import ConcatHead, IndepHead, LogitSumHead
 
 DIMS, CLASSES, N = (3, 5), 4, 6
 

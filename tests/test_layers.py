@@ -11,8 +11,8 @@ ROOT = Path(payattention.__file__).parent
 
 # from low to high; a room may import from its own and from lower ones
 LAYERS = (
-    ("errors", "system", "maps", "pictures", "refinement"),
-    ("data", "preprocessing", "attention", "heads", "attacks"),
+    ("errors", "system", "pictures", "refinement"),
+    ("data", "attention", "attacks"),
     ("models",),
     ("weights", "checkpoint", "initial_weights", "peers", "posthoc", "explanation"),
     ("training",),

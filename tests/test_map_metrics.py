@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from skimage.filters import threshold_otsu
 from sklearn.metrics import average_precision_score
 
+from payattention.attention.maps import peaks
 from payattention.errors import PayAttentionError
 from payattention.evaluation.metrics import (
     energy_inside,
@@ -24,7 +25,6 @@ from payattention.evaluation.metrics import (
 from payattention.evaluation.metrics.perturbation import blurred, ranks
 from payattention.evaluation.pointing import dilated, hit
 from payattention.evaluation.trivial import all_ones, centred_gaussian, random_maps
-from payattention.maps import peaks
 
 
 def test_jaccard_by_hand() -> None:

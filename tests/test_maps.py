@@ -5,11 +5,11 @@ import pytest
 import torch
 from skimage.filters import threshold_otsu
 
+from payattention.attention.maps import combined, otsu_mask, peaks, stretched, upsampled
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation import pointing
 from payattention.evaluation.pointing import dilated, hit
-from payattention.maps import combined, otsu_mask, peaks, stretched, upsampled
 from payattention.models import Classifier, Look
 
 

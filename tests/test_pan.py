@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import payattention as pa
-from payattention.maps import combined, stretched, upsampled
+from payattention.attention.maps import combined, stretched, upsampled
 from settling import settled
 
 SMALL = 0.0625

@@ -16,7 +16,7 @@ from payattention.checkpoint import load, save
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.models import create_model
-from payattention.preprocessing import PREPROCESSINGS, GcnZca, MeanStd, YuvLcn, create_preprocessing
+from payattention.models.preprocessing import PREPROCESSINGS, GcnZca, MeanStd, YuvLcn, create_preprocessing
 from payattention.training.fit import new_model
 from payattention.training.recipe import Recipe
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 import payattention as pa
 from payattention import refinement
+from payattention.attention.maps import stretched, upsampled
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.data.masked import MaskedPictures
@@ -23,7 +24,6 @@ from payattention.evaluation import segment
 from payattention.evaluation.metrics import jaccard
 from payattention.evaluation.segment import Segmented
 from payattention.evaluation.threshold import STEPS, best_threshold, jaccard_curve
-from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.segment_gallery import segment_gallery
 from seeing import Brightness

@@ -15,7 +15,7 @@ from payattention.cli.app import run
 from payattention.errors import PayAttentionError, UsageError
 from payattention.evaluation.query import total_variation
 from payattention.models import create_model
-from payattention.models.winograd import suitable, suitable_in_training
+from payattention.models.rewrites.winograd import suitable, suitable_in_training
 from payattention.speed import Spread, alternated, benchmark, quantised, ratios
 from payattention.speed.arithmetic import flops_per_image
 from payattention.speed.memory import check_fits, needed_bytes

@@ -16,8 +16,8 @@ from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
 from payattention.evaluation.direct import direct_transfer
 from payattention.evaluation.transfer import transfer
-from payattention.heads import IndepHead
 from payattention.models import Classifier, Look, ModelConfig
+from payattention.models.heads import IndepHead
 from settling import settled
 
 SMALL = 0.0625

@@ -12,7 +12,7 @@ from torch import nn
 
 import payattention as pa
 from payattention.errors import UsageError
-from payattention.models.winograd import WinogradConv2d, _Winograd, convolved, transformed, weight_gradient
+from payattention.models.rewrites.winograd import WinogradConv2d, _Winograd, convolved, transformed, weight_gradient
 from settling import settled
 
 

@@ -15,14 +15,14 @@ import payattention as pa
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.experiment import resume, train_and_test
-from payattention.models.winograd import WinogradConv2d, by_winograd, faster_in_training
+from payattention.models.rewrites.winograd import WinogradConv2d, by_winograd, faster_in_training
 from payattention.system.machine import choosing
 from payattention.training.fit import convolutions_of, fit, new_model
 from payattention.training.recipe import Recipe
 from test_resume import Killed, at_step, kill, outcome, recipe
 
 ROOT = Path(__file__).parent.parent
-MODULE = sys.modules["payattention.models.winograd"]
+MODULE = sys.modules["payattention.models.rewrites.winograd"]
 MODEL, SMALL = "vgg_att2_concat_pc", 0.0625
 STILL = Recipe(summary="test", epochs=1, batch_size=8, lr=1e-4, mirror=False, dropout=0.0)
 """Four steps at a rate so low that batch norm of few images does not multiply rounding."""
@@ -111,7 +111,7 @@ from payattention.experiment import resume, train_and_test
 from payattention.system.processes import here
 from test_resume import at_step, recipe
 
-MODULE = sys.modules["payattention.models.winograd"]
+MODULE = sys.modules["payattention.models.rewrites.winograd"]
 MODULE._MIN_CHANNELS, MODULE.faster_in_training = 1, lambda *_: True
 images = np.random.default_rng(0).integers(0, 256, (32, 32, 32, 3), dtype=np.uint8)
 data = ImageSet("noise", "train", images, np.arange(32) % 2, ("a", "b"))

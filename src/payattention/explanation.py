@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from payattention.attention.maps import otsu_mask, stretched, upsampled
 from payattention.errors import DataError, UsageError
-from payattention.maps import otsu_mask, stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet, overlay
@@ -36,7 +36,7 @@ class Explanation:
         classes: The class names.
         maps: By level, float32 (h, w) on the level's own grid, as the model gives them.
         heatmaps: By level, float32 (H, W) in 0 ... 1: the map at the picture's size.
-        combined: float32 (H, W) in 0 ... 1: the last two levels as one (`payattention.maps.combined`).
+        combined: float32 (H, W) in 0 ... 1: the last two levels as one (`payattention.attention.maps.combined`).
         mask: bool (H, W): where `combined` exceeds Otsu's threshold.
     """
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from payattention.checkpoint import load
 from payattention.errors import CheckpointError
-from payattention.heads import Head
 from payattention.models import Classifier, create_model
+from payattention.models.heads import Head
 from payattention.models.registry import without_pretrained
 
 

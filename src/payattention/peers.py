@@ -14,7 +14,7 @@ from torch import Tensor
 
 from payattention.errors import CheckpointError, unknown
 from payattention.models import Classifier, check_model, create_model
-from payattention.preprocessing import MeanStd
+from payattention.models.preprocessing import MeanStd
 
 # the constants of that implementation's training script
 _CIFAR100_MEAN, _CIFAR100_STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)

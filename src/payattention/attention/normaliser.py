@@ -4,14 +4,39 @@ A normaliser turns scores (n, h, w) into a map (n, h, w) and says how the map po
 paper's choice, makes positions compete; a sigmoid looks at each position by itself; hard attention takes one position.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from payattention.attention.sampling import record
 from payattention.errors import unknown
+
+_drawn: ContextVar[list[Tensor] | None] = ContextVar("drawn", default=None)
+
+
+@contextmanager
+def draws() -> Iterator[list[Tensor]]:
+    """Collects, of the forward passes inside, the log-probability (n,) of each level's draw; empty for soft attention.
+
+    `with draws() as drawn: logits = model(images)`
+    """
+    drawn: list[Tensor] = []
+    token = _drawn.set(drawn)
+    try:
+        yield drawn
+    finally:
+        _drawn.reset(token)
+
+
+def _record(log_probability: Tensor) -> None:
+    """Notes what hard attention has drawn, for whoever asks; there is no trace of it in the network."""
+    drawn = _drawn.get()
+    if drawn is not None:
+        drawn.append(log_probability)
 
 
 class Normaliser(nn.Module):
@@ -79,7 +104,7 @@ class Hard(Softmax):
         position = torch.multinomial(probabilities.detach(), 1).squeeze(1)  # (n,)
         drawn = torch.rand(len(weights), device=weights.device) >= self.expected  # (n,)
         log_probability = probabilities.gather(1, position[:, None]).squeeze(1).log()
-        record(log_probability.where(drawn, 0))  # an expectation is certain
+        _record(log_probability.where(drawn, 0))  # an expectation is certain
         return _at(position, local).where(drawn[:, None], super().estimate(weights, local))
 
 

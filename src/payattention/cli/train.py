@@ -181,7 +181,7 @@ def train(
 
     from payattention.checkpoint import load
     from payattention.models import check_model, fetch_pretrained, native_size
-    from payattention.preprocessing import check_sizes
+    from payattention.models.preprocessing import check_sizes
     from payattention.training.model_options import model_options
 
     options = model_options(chosen, model) | options

@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from payattention.attention.maps import upsampled
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of
 from payattention.evaluation.batches import batches
@@ -21,7 +22,6 @@ from payattention.evaluation.metrics import (
     pointing_hits,
 )
 from payattention.evaluation.sources import Source
-from payattention.maps import upsampled
 from payattention.models import Classifier
 
 STEPS = 16

@@ -1,8 +1,8 @@
 """Weakly supervised segmentation: do a classifier's maps find the objects, which nobody showed it? (paper, 5.4, A.4)
 
 Each picture is seen whole, its shorter side scaled to `size`. The maps of the last two levels become one
-(`payattention.maps.combined`), which is enlarged to the picture's own size, brought to 0 ... 1, and cut into object and
-background. All results are in per cent, and higher is better:
+(`payattention.attention.maps.combined`), which is enlarged to the picture's own size, brought to 0 ... 1, and cut into
+object and background. All results are in per cent, and higher is better:
 
 - the Jaccard index at Otsu's threshold, the paper's measure: the mean over pictures, by class and of all; and *pooled*,
   the intersections of all pictures over their unions, where large objects weigh more;
@@ -25,6 +25,7 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
+from payattention.attention.maps import stretched, upsampled
 from payattention.data import ImageSet
 from payattention.data.class_names import same_class
 from payattention.data.masked import MaskedPictures, of_images, read_masked
@@ -34,7 +35,6 @@ from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_p
 from payattention.evaluation.threshold import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.trivial import all_ones, centred_gaussian
 from payattention.explanation import as_input, check_can_explain
-from payattention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.models.modes import evaluating

@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from payattention.attention.maps import combined
 from payattention.errors import UsageError
 from payattention.evaluation.trivial import all_ones, centred_gaussian, random_maps
-from payattention.maps import combined
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.posthoc import METHODS, Method, method

@@ -5,12 +5,12 @@ from payattention.models import pan as _pan  # noqa: F401
 from payattention.models import resnet as _resnet  # noqa: F401
 from payattention.models import saoyan as _saoyan  # noqa: F401
 from payattention.models import vgg as _vgg  # noqa: F401
-from payattention.models.attach import attach, fetch_pretrained, native_size
 from payattention.models.classifier import Classifier, Look, ModelConfig
-from payattention.models.fold import fold
-from payattention.models.prune import prune
 from payattention.models.registry import Entry, check_model, create_model, entry, list_models
-from payattention.models.winograd import winograd
+from payattention.models.rewrites.fold import fold
+from payattention.models.rewrites.prune import prune
+from payattention.models.rewrites.winograd import winograd
+from payattention.models.timm_backbones.attach import attach, fetch_pretrained, native_size
 
 __all__ = [
     "Classifier",

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.attention import MultiLevelAttention
-from payattention.heads import Head
 from payattention.models.classifier import Classifier, Look
+from payattention.models.heads import Head
 
 
 class Features(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from payattention.attention.maps import combined
 from payattention.errors import UsageError, without_maps, without_query
-from payattention.maps import combined
-from payattention.preprocessing import MeanStd
+from payattention.models.preprocessing import MeanStd
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
     def combined(self, maps: Mapping[str, Tensor]) -> Tensor:
-        """A look's maps, the last two levels, as one (n, h, w) in 0 ... 1 (`payattention.maps.combined`)."""
+        """A look's maps, the last two levels, as one (n, h, w) in 0 ... 1 (`payattention.attention.maps.combined`)."""
         return combined([maps[name] for name in self.levels], root=not self.progressive)
 
     def local_layers(self) -> dict[str, nn.Module]:

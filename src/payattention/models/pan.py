@@ -14,8 +14,8 @@ from payattention.attention import AttentionLevel
 from payattention.attention.compatibility import create_compatibility
 from payattention.attention.normaliser import create_normaliser
 from payattention.errors import UsageError
-from payattention.heads import create_head
 from payattention.models.classifier import Classifier, Look
+from payattention.models.heads import create_head
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
 from payattention.models.vgg import LATE_POOLS, ConvBlock, VGGTrunk, of_layout

@@ -10,7 +10,7 @@ import torch
 
 from payattention.errors import UsageError, unknown
 from payattention.models.classifier import Classifier, ModelConfig
-from payattention.preprocessing import create_preprocessing
+from payattention.models.preprocessing import create_preprocessing
 
 MIN_WIDTH, MAX_WIDTH = 1 / 16, 8.0
 

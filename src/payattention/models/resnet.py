@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.attention import MultiLevelAttention, branch_point
-from payattention.heads import create_head
 from payattention.models.attentive import AttentiveClassifier, Features, Trunk
 from payattention.models.class_map import ClassMapped
 from payattention.models.classifier import Look
+from payattention.models.heads import create_head
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
 from payattention.models.vgg import NO_ATTENTION, scaled
@@ -168,7 +168,7 @@ def attentive_resnet(
         compatibility: A name of `payattention.attention.COMPATIBILITIES`.
         normaliser: A name of `payattention.attention.NORMALISERS`.
         projection: A name of `payattention.attention.PROJECTIONS`.
-        head: A name of `payattention.heads.HEADS`.
+        head: A name of `payattention.models.heads.HEADS`.
         head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
         dropout: Factor on every dropout rate; 0 switches dropout off.
         branch_grad: "sum" or "mean".

@@ -9,8 +9,8 @@ from functools import partial
 
 from payattention.attention import MultiLevelAttention
 from payattention.attention.compatibility import Parametrised
-from payattention.heads import create_head
 from payattention.models.attentive import AttentiveClassifier
+from payattention.models.heads import create_head
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
 from payattention.models.vgg import LATE_POOLS, VGGTrunk

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from payattention.attention import MultiLevelAttention, branch_point
 from payattention.errors import UsageError, unknown
-from payattention.heads import create_head
 from payattention.models.attentive import AttentiveClassifier, Features, Trunk
 from payattention.models.classifier import Classifier, Look
+from payattention.models.heads import create_head
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
 
@@ -241,7 +241,7 @@ def attentive_vgg(
         normaliser: A name of `payattention.attention.NORMALISERS`.
         projection: A name of `payattention.attention.PROJECTIONS`.
         taps: "before" or "after" the pool.
-        head: A name of `payattention.heads.HEADS`.
+        head: A name of `payattention.models.heads.HEADS`.
         head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
         dropout: Factor on every dropout rate; 0 switches dropout off.
         branch_grad: "sum" or "mean".

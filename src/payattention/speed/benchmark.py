@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from payattention.errors import PayAttentionError, UsageError, unknown
 from payattention.models import Classifier, fold, winograd
-from payattention.models.fold import foldable
-from payattention.models.winograd import suitable, suitable_in_training
+from payattention.models.rewrites.fold import foldable
+from payattention.models.rewrites.winograd import suitable, suitable_in_training
 from payattention.speed.arithmetic import flops_per_image, matrix_peak
 from payattention.speed.int8 import CALIBRATION, multiplies_in_int8, quantised
 from payattention.speed.memory import check_fits, peak_mebibytes, too_large

@@ -22,8 +22,8 @@ from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.classifier import Classifier
-from payattention.models.fold import fold, foldable
-from payattention.models.timm_trunk import TimmTrunk
+from payattention.models.rewrites.fold import fold, foldable
+from payattention.models.timm_backbones.trunk import TimmTrunk
 from payattention.system.machine import autocast, training_precision
 from payattention.system.processes import ALONE, Processes
 from payattention.system.progress import Meter

@@ -25,9 +25,9 @@ from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.models import Classifier, create_model
 from payattention.models.attentive import AttentiveClassifier
-from payattention.models.timm_trunk import TimmTrunk
-from payattention.models.winograd import by_winograd, suitable_in_training
-from payattention.preprocessing import Preprocessing, check_sizes
+from payattention.models.preprocessing import Preprocessing, check_sizes
+from payattention.models.rewrites.winograd import by_winograd, suitable_in_training
+from payattention.models.timm_backbones.trunk import TimmTrunk
 from payattention.system.machine import chosen_device, memory_format, training_precision
 from payattention.system.processes import Processes, here
 from payattention.training.averaging import Averaging, settle
@@ -158,7 +158,7 @@ def convolutions_of(model: Classifier, *, winograd: bool = True, compiled: bool 
     """How a model's convolutions are trained on this machine: "winograd", or "direct" as PyTorch does them.
 
     Winograd's algorithm is for the CPU in float32; of the convolutions that it can do, it does those whose batch,
-    pictures and channels make it faster (`payattention.models.winograd.faster_in_training`).
+    pictures and channels make it faster (`payattention.models.rewrites.winograd.faster_in_training`).
     """
     device = chosen_device()
     plain = device.type == "cpu" and training_precision() == "float32" and not compiled

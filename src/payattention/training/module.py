@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from lightning import LightningModule
 from torch import Tensor, nn
 
-from payattention.attention.sampling import draws
+from payattention.attention.normaliser import draws
 from payattention.system.processes import ALONE, Processes
 from payattention.training.batches import DeviceSet, Epoch, batches_of
 from payattention.training.features import FeatureEpoch, FeatureSet
@@ -21,8 +21,8 @@ from payattention.training.synchronised import SynchronisedBatchNorm
 class TrainingModule(LightningModule):
     """Trains a classifier on a set that lives on its device, or what follows a frozen backbone on its features.
 
-    Cross-entropy of the logits is the exact loss of every head (`payattention.heads`); hard attention adds the term
-    that trains what it draws.
+    Cross-entropy of the logits is the exact loss of every head (`payattention.models.heads`); hard attention adds the
+    term that trains what it draws.
 
     Args:
         model: The classifier, or what follows its frozen backbone.

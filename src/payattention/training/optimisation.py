@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from payattention.errors import UsageError, unknown
 from payattention.models.attentive import Trunk
 from payattention.models.resnet import ResNetTrunk
-from payattention.models.timm_trunk import TimmTrunk
+from payattention.models.timm_backbones.trunk import TimmTrunk
 from payattention.models.vgg import BASELINE_POOLS, VGGTrunk
 from payattention.training.muon import Muon
 from payattention.training.recipe import Recipe

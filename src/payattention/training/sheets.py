@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from torch import Tensor
 
+from payattention.attention.maps import stretched, upsampled
 from payattention.data import ImageSet
-from payattention.maps import stretched, upsampled
 from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet, overlay

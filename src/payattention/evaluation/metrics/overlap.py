@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from payattention.attention.maps import otsu_mask
 from payattention.evaluation.metrics.finite import check_finite
-from payattention.maps import otsu_mask
 
 
 def jaccard(masks: Bool[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, "n"]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from payattention.errors import UsageError
-from payattention.models.pretrained import create_pretrained
+from payattention.models.timm_backbones.pretrained import create_pretrained
 
 MAX_LEVELS = 4
 _SMALLEST = {"InceptionV3": 75, "InceptionV4": 75, "InceptionResnetV2": 75}

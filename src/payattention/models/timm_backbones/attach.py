@@ -8,14 +8,14 @@ from torch import nn
 
 from payattention.attention import MultiLevelAttention
 from payattention.errors import UsageError
-from payattention.heads import create_head
 from payattention.models.attentive import AttentiveClassifier
-from payattention.models.backbone import any_size, build_backbone, check_backbone, pretrained_cfg
 from payattention.models.classifier import ModelConfig
-from payattention.models.pretrained import create_pretrained
+from payattention.models.heads import create_head
+from payattention.models.preprocessing import GivenMeanStd
 from payattention.models.registry import Entry, check_num_classes, check_value, register_family
-from payattention.models.timm_trunk import TimmTrunk
-from payattention.preprocessing import GivenMeanStd
+from payattention.models.timm_backbones.backbone import any_size, build_backbone, check_backbone, pretrained_cfg
+from payattention.models.timm_backbones.pretrained import create_pretrained
+from payattention.models.timm_backbones.trunk import TimmTrunk
 
 PREFIX = "timm:"
 
@@ -58,12 +58,12 @@ def attach(
         compatibility: A name of `payattention.attention.COMPATIBILITIES`.
         normaliser: A name of `payattention.attention.NORMALISERS`.
         projection: A name of `payattention.attention.PROJECTIONS`.
-        head: A name of `payattention.heads.HEADS`.
+        head: A name of `payattention.models.heads.HEADS`.
         head_norm: BN-ReLU-Dropout on each descriptor before the classifier.
         dropout: Factor on the dropout rates, which are 0.5; 0 switches dropout off.
-        pretrained: Whether to start from pre-trained weights (see `payattention.models.pretrained`).
+        pretrained: Whether to start from pre-trained weights (see `payattention.models.timm_backbones.pretrained`).
         freeze: Whether the backbone's weights stay as they are.
-        deepest: A name of `payattention.models.timm_trunk.DEEPEST`: "stage", or "final" for the layer that a
+        deepest: A name of `payattention.models.timm_backbones.trunk.DEEPEST`: "stage", or "final" for the layer that a
             backbone's own classifier averages, where it has one behind its last stage.
         output_stride: 8 or 16 for finer maps, where the family can dilate its last stages instead of striding.
 

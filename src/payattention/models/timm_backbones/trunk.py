@@ -6,7 +6,14 @@ from torch import Tensor, nn
 
 from payattention.errors import unknown
 from payattention.models.attentive import Features, Trunk
-from payattention.models.backbone import any_size, final_tap, is_plain, pretrained_cfg, smallest_size, taps_of
+from payattention.models.timm_backbones.backbone import (
+    any_size,
+    final_tap,
+    is_plain,
+    pretrained_cfg,
+    smallest_size,
+    taps_of,
+)
 
 DEEPEST = {
     "stage": "the last stage's features, as timm lists them",

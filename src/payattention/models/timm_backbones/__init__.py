@@ -1,0 +1,1 @@
+"""The paper's attention on any timm backbone."""
