@@ -13,10 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import payattention as pa
-from payattention.attacks import FGSM, PGD, Attack, Noise
 from payattention.data import limited
 from payattention.evaluation.attack import attack
-from payattention.experiment import RESULT
+from payattention.evaluation.attacks import FGSM, PGD, Attack, Noise
+from payattention.runs.experiment import RESULT
 from payattention.system.files import write_json
 
 RESULTS = Path(__file__).parent.parent / "results"

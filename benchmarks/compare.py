@@ -20,7 +20,7 @@ from rich.console import Console
 
 import payattention as pa
 from payattention.evaluation import Comparison, compare
-from payattention.map_sheet import map_sheet
+from payattention.figures.compare import map_sheet
 from payattention.system.files import write_json, write_picture
 
 ROOT = Path(__file__).parent.parent

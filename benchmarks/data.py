@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from payattention.data.root import CACHE_VARIABLE
+from payattention.data.places import CACHE_VARIABLE
 from payattention.system.files import write_json
 
 RESULT = Path(__file__).parent.parent / "results" / "data.json"

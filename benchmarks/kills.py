@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from payattention.data import ImageSet
-from payattention.experiment import resume, train_and_test
+from payattention.runs.experiment import resume, train_and_test
 from payattention.system.files import write_json
 from payattention.system.provenance import Stopwatch
 from payattention.training.recipe import Recipe

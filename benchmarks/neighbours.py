@@ -145,7 +145,7 @@ def _maps(folder: Path) -> Callable[[], object]:
     from PIL import Image
     from skimage import data
 
-    from payattention.gallery import gallery
+    from payattention.explaining.folder import gallery
 
     photographs = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
     files = {}

@@ -25,8 +25,8 @@ from rich.console import Console
 import payattention as pa
 from payattention.data import masked_pictures
 from payattention.evaluation import compare, segment
-from payattention.experiment import RESULT
 from payattention.posthoc import METHODS
+from payattention.runs.experiment import RESULT
 from payattention.system.files import write_json
 from payattention.system.invocation import command_line
 

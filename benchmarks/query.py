@@ -15,7 +15,7 @@ import torch
 from payattention.data import load_data
 from payattention.evaluation import pointing
 from payattention.evaluation.query import query_effect
-from payattention.experiment import train_and_test
+from payattention.runs.experiment import train_and_test
 from payattention.system.files import write_json
 from payattention.system.provenance import Stopwatch
 from payattention.training.recipe import load_recipe

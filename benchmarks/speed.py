@@ -28,7 +28,6 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from payattention.checkpoint import load
 from payattention.data import ImageSet, limited, load_data
 from payattention.data.tensors import images_of, slices_of
 from payattention.evaluation.query import total_variation
@@ -43,6 +42,7 @@ from payattention.system.machine import abilities, choosing, chosen_device
 from payattention.system.provenance import Stopwatch
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import load_recipe
+from payattention.weights.checkpoint import load
 from peer import LOG_EVERY, PeerLoop, PeerVGG, Pictures
 
 RESULT = Path(__file__).parent.parent / "results" / "speed.json"

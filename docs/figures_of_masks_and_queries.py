@@ -15,8 +15,8 @@ from PIL import Image
 
 import payattention as pa
 from payattention.data.masked import of_images
-from payattention.query_gallery import query_figure
-from payattention.segment_gallery import segment_gallery
+from payattention.figures.query import query_figure
+from payattention.figures.segment import segment_gallery
 
 FIGURES = Path(__file__).parent / "figures"
 DIGIT = 3

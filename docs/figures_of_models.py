@@ -10,9 +10,9 @@ from PIL import Image
 from skimage import data
 
 import payattention as pa
-from payattention.attack_figure import attack_figure
-from payattention.attacks import FGSM
-from payattention.side_by_side import activations_figure, maps_figure, masks_figure
+from payattention.evaluation.attacks import FGSM
+from payattention.figures.attack import attack_figure
+from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
 
 FIGURES = Path(__file__).parent / "figures"
 

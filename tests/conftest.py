@@ -26,7 +26,7 @@ import torch
 from PIL import Image
 
 from payattention.data import ImageSet
-from payattention.data.root import CACHE_VARIABLE, VARIABLE
+from payattention.data.places import CACHE_VARIABLE, VARIABLE
 from payattention.models import Classifier, create_model
 from payattention.system.machine import choosing
 

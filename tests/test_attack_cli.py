@@ -9,7 +9,7 @@ from PIL import Image
 
 from payattention import create_model, save
 from payattention.cli.app import run
-from payattention.data.cluttered_digits import COUNTS
+from payattention.data.readers.cluttered_digits import COUNTS
 from payattention.models import Classifier
 from settling import settled
 

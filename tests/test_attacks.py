@@ -12,12 +12,12 @@ from PIL import Image
 from torch import nn
 
 import payattention as pa
-from payattention.attack_figure import attack_figure
-from payattention.attacks import FGSM, PGD, Attack, Noise, ascent, check_eps, log_odds_against, named_attacks
 from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
 from payattention.evaluation import classify
 from payattention.evaluation.attack import attack, predicted
+from payattention.evaluation.attacks import FGSM, PGD, Attack, Noise, ascent, check_eps, log_odds_against, named_attacks
+from payattention.figures.attack import attack_figure
 from payattention.models import Classifier, Look, ModelConfig
 from payattention.models.preprocessing import PREPROCESSINGS
 from settling import settled

@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 
 from payattention.data import cluttered_digits as module
 from payattention.data import load_data
-from payattention.data.cluttered_digits import cluttered_digits
+from payattention.data.readers.cluttered_digits import cluttered_digits
 
 
 def test_the_same_seed_gives_the_same_bytes() -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 import payattention as pa
 from payattention.cli.app import run
-from payattention.data.root import cache_root
+from payattention.data.places import cache_root
 from settling import settled
 
 

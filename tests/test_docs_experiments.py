@@ -7,7 +7,7 @@ import pytest
 
 import payattention as pa
 from payattention.cli.app import run
-from payattention.data.cluttered_digits import COUNTS
+from payattention.data.readers.cluttered_digits import COUNTS
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = ("attacks.md", "transfer.md", "figures.md")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from payattention.cli.app import run
-from payattention.data.cluttered_digits import COUNTS
+from payattention.data.readers.cluttered_digits import COUNTS
 from payattention.models import Classifier
 
 PAGE = Path(__file__).parents[1] / "docs" / "segmentation.md"

@@ -10,7 +10,7 @@ from PIL import Image
 
 import payattention as pa
 from payattention.errors import DataError, UsageError
-from payattention.gallery import gallery
+from payattention.explaining.folder import gallery
 from payattention.models import Classifier
 from payattention.pictures.drawing import coloured, contact_sheet, overlay
 from payattention.pictures.named import picture_files

@@ -6,14 +6,14 @@ import torch
 from PIL import Image
 
 import payattention as pa
-from payattention.attack_figure import attack_figure
-from payattention.attacks import FGSM
 from payattention.attention.maps import stretched, upsampled
 from payattention.errors import UsageError
+from payattention.evaluation.attacks import FGSM
+from payattention.figures.attack import attack_figure
+from payattention.figures.query import query_figure
+from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
 from payattention.models import Classifier
 from payattention.pictures.drawing import captioned, overlay
-from payattention.query_gallery import query_figure
-from payattention.side_by_side import activations_figure, maps_figure, masks_figure
 from settling import settled
 
 GAP, CELL = 8, 160

@@ -11,22 +11,16 @@ ROOT = Path(payattention.__file__).parent
 
 # from low to high; a room may import from its own and from lower ones
 LAYERS = (
-    ("errors", "system", "pictures", "refinement"),
-    ("data", "attention", "attacks"),
+    ("errors",),
+    ("system",),
+    ("pictures",),
+    ("data", "attention"),
     ("models",),
-    ("weights", "checkpoint", "initial_weights", "peers", "posthoc", "explanation"),
+    ("weights", "posthoc"),
+    ("explaining",),
     ("training",),
     ("evaluation",),
-    (
-        "experiment",
-        "gallery",
-        "map_sheet",
-        "attack_figure",
-        "query_gallery",
-        "segment_gallery",
-        "side_by_side",
-        "speed",
-    ),
+    ("runs", "figures", "speed"),
     ("reproduce",),
     ("cli",),
 )

@@ -17,9 +17,9 @@ import payattention as pa
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.evaluation import classify
-from payattention.experiment import resume, train_and_test
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.runs.experiment import resume, train_and_test
 from payattention.system import cores
 from payattention.system.cores import are_to_be_set, busy, cpu_quota, default_threads, usable_cores
 from payattention.system.machine import (
@@ -186,7 +186,7 @@ class TestRuns:
             seen.append((torch.get_num_threads(), training_precision()))
             return classify(*given, **named)  # type: ignore[arg-type]
 
-        monkeypatch.setattr("payattention.experiment.classify", noted)
+        monkeypatch.setattr("payattention.runs.experiment.classify", noted)
         _, result = resume(out, image_set, image_set)
         assert seen == [(2, "float32")]
         assert (result["device"], result["precision"], result["threads"]) == (config["device"], "float32", 2)
@@ -196,7 +196,9 @@ class TestRuns:
     ) -> None:
         out, seen = tmp_path / "run", []
         _trained_but_not_measured(image_set, out, monkeypatch)
-        monkeypatch.setattr("payattention.experiment.classify", lambda *_, **__: seen.append(torch.get_num_threads()))
+        monkeypatch.setattr(
+            "payattention.runs.experiment.classify", lambda *_, **__: seen.append(torch.get_num_threads())
+        )
         with pa.computing(threads=3), pytest.raises(AttributeError):
             resume(out, image_set, image_set)
         assert seen == [3]
@@ -228,7 +230,7 @@ def _trained_but_not_measured(data: ImageSet, out: Path, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("payattention.experiment.classify", interrupted)
+        patch.setattr("payattention.runs.experiment.classify", interrupted)
         with pytest.raises(Stopped):
             train_and_test("vgg", data, data, recipe(), out, width=SMALL)
 
@@ -368,7 +370,7 @@ class TestWorkers:
         many = ImageSet(
             "many", "test", np.tile(image_set.images, (40, 1, 1, 1)), np.tile(image_set.labels, 40), ("a", "b")
         )
-        from payattention.evaluation.batches import looks
+        from payattention.evaluation.looks import looks
 
         logits = []
         for threads in (1, 2, 3):

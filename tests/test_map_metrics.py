@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score
 
 from payattention.attention.maps import peaks
 from payattention.errors import PayAttentionError
+from payattention.evaluation.compare.trivial import all_ones, centred_gaussian, random_maps
 from payattention.evaluation.metrics import (
     energy_inside,
     entropy,
@@ -24,7 +25,6 @@ from payattention.evaluation.metrics import (
 )
 from payattention.evaluation.metrics.perturbation import blurred, ranks
 from payattention.evaluation.pointing import dilated, hit
-from payattention.evaluation.trivial import all_ones, centred_gaussian, random_maps
 
 
 def test_jaccard_by_hand() -> None:

@@ -11,7 +11,6 @@ from PIL import Image
 
 from payattention import create_model, save
 from payattention.cli.app import run
-from payattention.data import decode
 from payattention.weights import header
 
 WITHOUT_PYTORCH = [

@@ -9,21 +9,21 @@ import torch
 from PIL import Image
 
 import payattention as pa
-from payattention.attack_figure import attack_figure
-from payattention.attacks import FGSM, PGD
 from payattention.data import ImageSet
 from payattention.evaluation import classify, pointing
 from payattention.evaluation.ask import ask
 from payattention.evaluation.attack import attack
-from payattention.evaluation.comparison import compare
+from payattention.evaluation.attacks import FGSM, PGD
+from payattention.evaluation.compare.comparison import compare
 from payattention.evaluation.query import query_effect
 from payattention.evaluation.segment import segment
 from payattention.evaluation.transfer import transfer
-from payattention.gallery import gallery
-from payattention.map_sheet import map_sheet
+from payattention.explaining.folder import gallery
+from payattention.figures.attack import attack_figure
+from payattention.figures.compare import map_sheet
+from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
 from payattention.models import Classifier
 from payattention.posthoc import METHODS, method
-from payattention.side_by_side import activations_figure, maps_figure, masks_figure
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8))
 CHEAP = [name for name in METHODS if not method(name).costly and name != "cam"]

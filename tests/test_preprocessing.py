@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy.ndimage import convolve
 from sklearn.decomposition import PCA
 
-from payattention.checkpoint import load, save
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.models import create_model
 from payattention.models.preprocessing import PREPROCESSINGS, GcnZca, MeanStd, YuvLcn, create_preprocessing
 from payattention.training.fit import new_model
 from payattention.training.recipe import Recipe
+from payattention.weights.checkpoint import load, save
 
 
 def images(count: int = 40, size: int = 8, seed: int = 0) -> torch.Tensor:

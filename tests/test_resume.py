@@ -23,7 +23,7 @@ from payattention.cli.app import run
 from payattention.cli.train import train
 from payattention.data import ImageSet
 from payattention.errors import CheckpointError, DataError, PayAttentionError, UsageError
-from payattention.experiment import resume, train_and_test
+from payattention.runs.experiment import resume, train_and_test
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe, load_recipe
 from payattention.training.resuming import EVERY, _set_random_state
@@ -133,7 +133,7 @@ def test_a_frozen_backbone_goes_on_too_and_is_not_saved_again(image_set: ImageSe
 def test_a_trained_run_is_only_measured(image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begin(tmp_path / "whole", image_set, recipe())
     with monkeypatch.context() as patch:
-        patch.setattr("payattention.experiment.classify", lambda *_, **__: kill())
+        patch.setattr("payattention.runs.experiment.classify", lambda *_, **__: kill())
         with pytest.raises(Killed):
             begin(tmp_path / "run", image_set, recipe())
     with at_step(0, kill):

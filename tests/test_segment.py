@@ -13,19 +13,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import payattention as pa
-from payattention import refinement
 from payattention.attention.maps import stretched, upsampled
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.data.masked import MaskedPictures
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError
-from payattention.evaluation import segment
+from payattention.evaluation import refinement, segment
 from payattention.evaluation.metrics import jaccard
+from payattention.evaluation.metrics.threshold import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.segment import Segmented
-from payattention.evaluation.threshold import STEPS, best_threshold, jaccard_curve
+from payattention.figures.segment import segment_gallery
 from payattention.models import Classifier
-from payattention.segment_gallery import segment_gallery
 from seeing import Brightness
 from settling import settled
 
@@ -297,7 +296,7 @@ def test_masks_that_are_all_empty_are_told(saved: str, capsys: pytest.CaptureFix
 def test_the_command_tunes_on_the_train_split(
     saved: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("payattention.data.cluttered_digits.COUNTS", {"train": 30, "test": 10})
+    monkeypatch.setattr("payattention.data.readers.cluttered_digits.COUNTS", {"train": 30, "test": 10})
     assert run(["segment", saved, "--data", "cluttered_digits", "--tune", "20", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["tuned_on"] == "20 pictures of cluttered_digits, train"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from payattention.data import ImageSet
 from payattention.errors import PayAttentionError, UsageError
-from payattention.experiment import train_and_test
 from payattention.models import create_model
+from payattention.runs.experiment import train_and_test
 from payattention.training.augment import mirrored, resized, shifted
 from payattention.training.batches import DeviceSet, Epoch
 from payattention.training.fit import fit, new_model

@@ -9,8 +9,8 @@ import torch
 import payattention as pa
 from payattention.data import ImageSet
 from payattention.errors import CheckpointError
-from payattention.experiment import train_and_test
 from payattention.models import Classifier
+from payattention.runs.experiment import train_and_test
 from payattention.training.recipe import Recipe
 from settling import settled
 

@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from payattention.data import ImageSet
 from payattention.errors import PayAttentionError
-from payattention.experiment import resume, train_and_test
 from payattention.models import Look
+from payattention.runs.experiment import resume, train_and_test
 from payattention.training.fit import fit, new_model
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe

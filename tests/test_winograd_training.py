@@ -14,8 +14,8 @@ from torch import nn
 import payattention as pa
 from payattention.cli.app import run
 from payattention.data import ImageSet
-from payattention.experiment import resume, train_and_test
 from payattention.models.rewrites.winograd import WinogradConv2d, by_winograd, faster_in_training
+from payattention.runs.experiment import resume, train_and_test
 from payattention.system.machine import choosing
 from payattention.training.fit import convolutions_of, fit, new_model
 from payattention.training.recipe import Recipe
@@ -107,7 +107,7 @@ from pathlib import Path
 import numpy as np
 
 from payattention.data import ImageSet
-from payattention.experiment import resume, train_and_test
+from payattention.runs.experiment import resume, train_and_test
 from payattention.system.processes import here
 from test_resume import at_step, recipe
 

@@ -7,35 +7,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from payattention.checkpoint import load, save
     from payattention.data import ImageSet, load_data
     from payattention.errors import PayAttentionError
-    from payattention.explanation import Explanation, explain
-    from payattention.initial_weights import warm_start
+    from payattention.explaining.explanation import Explanation, explain
     from payattention.models import Classifier, Look, attach, create_model, fold, list_models, prune, winograd
-    from payattention.peers import load_peer
     from payattention.system.machine import computing
+    from payattention.weights.checkpoint import load, save
+    from payattention.weights.peers import load_peer
+    from payattention.weights.warm_start import warm_start
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Classifier": "payattention.models",
-    "Explanation": "payattention.explanation",
+    "Explanation": "payattention.explaining.explanation",
     "ImageSet": "payattention.data",
     "Look": "payattention.models",
     "PayAttentionError": "payattention.errors",
     "attach": "payattention.models",
     "computing": "payattention.system.machine",
     "create_model": "payattention.models",
-    "explain": "payattention.explanation",
+    "explain": "payattention.explaining.explanation",
     "fold": "payattention.models",
     "list_models": "payattention.models",
-    "load": "payattention.checkpoint",
+    "load": "payattention.weights.checkpoint",
     "load_data": "payattention.data",
-    "load_peer": "payattention.peers",
+    "load_peer": "payattention.weights.peers",
     "prune": "payattention.models",
-    "save": "payattention.checkpoint",
-    "warm_start": "payattention.initial_weights",
+    "save": "payattention.weights.checkpoint",
+    "warm_start": "payattention.weights.warm_start",
     "winograd": "payattention.models",
 }
 

@@ -14,7 +14,7 @@ import torch
 from tiny import encoded, pixels
 
 from payattention.data import ImageSet, cache, decode, load_data
-from payattention.data.root import CACHE_VARIABLE, cache_root
+from payattention.data.places import CACHE_VARIABLE, cache_root
 from payattention.errors import DataError
 
 

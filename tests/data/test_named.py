@@ -20,9 +20,9 @@ from torchvision import datasets
 
 from payattention.cli.app import run
 from payattention.data import CATALOGUE, ImageSet, check_name, load_data
-from payattention.data.cluttered_digits import COUNTS
 from payattention.data.download import download
 from payattention.data.load import _READERS, state
+from payattention.data.readers.cluttered_digits import COUNTS
 from payattention.errors import DataError, UsageError
 
 Make = Callable[[Path, pytest.MonkeyPatch], None]

@@ -82,10 +82,10 @@ def attack(
 
     from PIL import Image
 
-    from payattention.attack_figure import attack_figure
-    from payattention.attacks import PGD, check_eps, named_attacks
     from payattention.evaluation.attack import attack as measure
     from payattention.evaluation.attack import check_away_from
+    from payattention.evaluation.attacks import PGD, check_eps, named_attacks
+    from payattention.figures.attack import attack_figure
 
     check_eps(sizes)
     check_away_from(away_from)

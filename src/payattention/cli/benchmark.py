@@ -94,9 +94,9 @@ def benchmark(
 
 
 def _network(model: str, classes: int | None, width: float, options: dict[str, object]) -> "Classifier":
-    from payattention.checkpoint import load
     from payattention.errors import UsageError
     from payattention.models import check_model, create_model
+    from payattention.weights.checkpoint import load
 
     if not (Path(model).exists() or model.endswith(".safetensors")):
         check_model(model, width, **options)

@@ -46,7 +46,7 @@ def _list(root: Path | None, as_json: bool) -> None:
     from payattention.cli.output import print_json, print_table
     from payattention.data import CATALOGUE
     from payattention.data.load import how_to_get, state
-    from payattention.data.root import data_root
+    from payattention.data.places import data_root
 
     states = {name: state(facts, root) for name, facts in CATALOGUE.items()}
     if as_json:

@@ -86,10 +86,10 @@ def figure(
     if len(files) > _MOST:
         raise UsageError(f"{len(files)} pictures are too many for one sheet: name at most {_MOST}")
 
-    from payattention.attack_figure import attack_figure
-    from payattention.attacks import PGD, check_eps, named_attacks
-    from payattention.query_gallery import query_figure
-    from payattention.side_by_side import activations_figure, maps_figure, masks_figure
+    from payattention.evaluation.attacks import PGD, check_eps, named_attacks
+    from payattention.figures.attack import attack_figure
+    from payattention.figures.query import query_figure
+    from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
 
     check_eps(sizes)
     (method,) = named_attacks([attack], PGD(steps, step_size, random_start)).values()

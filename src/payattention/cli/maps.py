@@ -40,7 +40,7 @@ def maps(
     saved(run).check_has_maps()
     files = picture_files(pictures)
 
-    from payattention.gallery import gallery
+    from payattention.explaining.folder import gallery
 
     manifest = gallery(loaded(run), files, folder, size=size, console=progress_console())
     if as_json:

@@ -55,7 +55,7 @@ def query(
     picture_files([picture])  # it is there
     files = picture_files(targets)
 
-    from payattention.query_gallery import query_gallery
+    from payattention.figures.query import query_gallery
 
     manifest = query_gallery(loaded(run), picture, files, folder, size=size, level=level, console=progress_console())
     for skipped in manifest["skipped"]:

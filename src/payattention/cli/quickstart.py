@@ -44,8 +44,8 @@ def quickstart(
     console.print(f"training {MODEL} at width {WIDTH} on {len(train):,} images")
 
     from payattention.evaluation import pointing
-    from payattention.experiment import train_and_test
-    from payattention.gallery import gallery
+    from payattention.explaining.folder import gallery
+    from payattention.runs.experiment import train_and_test
     from payattention.system.invocation import program
 
     reading = Wanted("cluttered_digits").anywhere()

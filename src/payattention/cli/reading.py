@@ -15,8 +15,8 @@ _LINES = 50  # of pictures that were left out
 
 def loaded(run: Path) -> "Classifier":
     """A saved model, on the device that was chosen."""
-    from payattention.checkpoint import load
     from payattention.system.machine import chosen_device
+    from payattention.weights.checkpoint import load
 
     return load(run).to(chosen_device())
 
@@ -43,7 +43,7 @@ class Wanted:
 
     def anywhere(self) -> dict[str, Any]:
         """The same with absolute paths, whatever folder the run is resumed from."""
-        from payattention.data.root import located
+        from payattention.data.places import located
 
         kind, colon, path = self.name.partition(":")
         root = None if self.root is None else Path(self.root)

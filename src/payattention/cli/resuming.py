@@ -26,13 +26,13 @@ def check_alone(context: typer.Context) -> None:
 
 def go_on(run: Path, data_root: Path | None, console: "Console") -> dict[str, Any]:
     """Resumes a run, on its data wherever that lies now; the content of its result.json."""
-    from payattention.experiment import resume, unfinished
+    from payattention.runs.experiment import resume, unfinished
     from payattention.system.provenance import Stopwatch
     from payattention.weights.header import CONFIG
 
     reading = unfinished(run).get("reading")
     if reading is None:
-        raise UsageError(f"{run}: this run was begun from Python: go on there with payattention.experiment.resume")
+        raise UsageError(f"{run}: this run was begun from Python: go on there with payattention.runs.experiment.resume")
     watch = Stopwatch()
     try:
         wanted = Wanted(**reading | ({} if data_root is None else {"root": str(data_root)}))

@@ -103,7 +103,7 @@ def segment(
     _check(data, masks, foreground, split, tune)
 
     from payattention.evaluation.segment import check_can_segment
-    from payattention.segment_gallery import segment_gallery
+    from payattention.figures.segment import segment_gallery
 
     model = loaded(run)
     check_can_segment(model, size=size, true_class=true_class, refine=crf)

@@ -179,10 +179,10 @@ def train(
     if frozen:
         chosen.check_frozen()
 
-    from payattention.checkpoint import load
     from payattention.models import check_model, fetch_pretrained, native_size
     from payattention.models.preprocessing import check_sizes
     from payattention.training.model_options import model_options
+    from payattention.weights.checkpoint import load
 
     options = model_options(chosen, model) | options
     check_model(model, width, **options)
@@ -205,7 +205,7 @@ def train(
     images, measured = wanted.read()
     console.print(f"training {model} on {len(images):,} images")
 
-    from payattention.experiment import train_and_test
+    from payattention.runs.experiment import train_and_test
 
     _, result = train_and_test(
         model,

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from payattention.data.decode import Block, blocks
+from payattention.data.decoding import Block, blocks
 from payattention.data.imageset import ImageSet
-from payattention.data.root import cache_root
+from payattention.data.places import cache_root
 from payattention.data.samples import Contents, Listing
 from payattention.errors import DataError
 from payattention.pictures.reading import shown

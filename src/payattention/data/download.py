@@ -8,7 +8,7 @@ from pathlib import Path
 
 from payattention.data.catalogue import CATALOGUE
 from payattention.data.load import check_name, how_to_get
-from payattention.data.root import data_root
+from payattention.data.places import data_root
 from payattention.errors import DataError, UsageError
 
 

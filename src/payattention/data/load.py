@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
-from payattention.data import arrays, layouts
 from payattention.data.cache import cached
 from payattention.data.catalogue import CATALOGUE, Facts
-from payattention.data.cluttered_digits import CLASSES, cluttered_digits
-from payattention.data.folder import folder
 from payattention.data.imageset import ImageSet
-from payattention.data.parquet import parquet, shards_of
-from payattention.data.root import data_root, located
+from payattention.data.places import data_root, located
+from payattention.data.readers import arrays, layouts
+from payattention.data.readers.cluttered_digits import CLASSES, cluttered_digits
+from payattention.data.readers.folder import folder
+from payattention.data.readers.parquet import parquet, shards_of
 from payattention.data.samples import Listing
 from payattention.errors import DataError, UsageError, unknown
 from payattention.pictures.reading import CROP_MODES, mask_to_size, shown, to_size
@@ -84,7 +84,7 @@ def load_data(
         name: A name of `payattention.data.CATALOGUE`, "folder:PATH" or "parquet:PATH"; a relative path may also lie
             below the data root.
         split: "train" or "test"; some named sets have others (`Facts.counts`).
-        root: The data root; by default as `payattention.data.root` says.
+        root: The data root; by default as `payattention.data.places` says.
         image_size: Side of the square images in pixels; None for the set's own (32 for a folder).
         crop_mode: How pictures become squares: a name of `payattention.pictures.reading.CROP_MODES`.
         seed: Of the embedded set's generator.

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from payattention.data.catalogue import CATALOGUE
-from payattention.data.cluttered_digits import cluttered_digits
-from payattention.data.decode import with_mask
+from payattention.data.decoding import with_mask
 from payattention.data.imageset import ImageSet
 from payattention.data.load import check_name, check_split, listing_of, source_of
 from payattention.data.parts import in_turn
+from payattention.data.readers.cluttered_digits import cluttered_digits
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError, unknown
 from payattention.pictures.named import pictures_in
@@ -71,7 +71,7 @@ def masked_pictures(name: str, split: str = "test", root: Path | None = None) ->
     Args:
         name: As for `load_data`.
         split: As for `load_data`.
-        root: The data root; by default as `payattention.data.root` says.
+        root: The data root; by default as `payattention.data.places` says.
 
     Raises:
         UsageError: An unknown name or split, or a set without masks.

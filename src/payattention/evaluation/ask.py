@@ -15,7 +15,7 @@ from PIL import Image
 
 from payattention.errors import DataError
 from payattention.evaluation.query import total_variation
-from payattention.explanation import as_input, check_size
+from payattention.explaining.explanation import as_input, check_size
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.system.machine import device_of

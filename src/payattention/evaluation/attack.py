@@ -14,12 +14,12 @@ from jaxtyping import Int
 from rich.console import Console
 from torch import Tensor
 
-from payattention.attacks import PAPER_EPS, Attack, check_eps
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import unknown
-from payattention.evaluation.batches import check_logits
+from payattention.evaluation.attacks import PAPER_EPS, Attack, check_eps
 from payattention.evaluation.classify import check_classes
+from payattention.evaluation.looks import check_logits
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.system.machine import chosen_device

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from payattention.data import ImageSet
 from payattention.data.class_names import check_same_classes
-from payattention.evaluation.batches import looks
+from payattention.evaluation.looks import looks
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
 from payattention.system.provenance import Provenance, Stopwatch

@@ -17,7 +17,7 @@ from torch import Tensor
 from payattention.attention.maps import peaks, upsampled
 from payattention.data import ImageSet
 from payattention.errors import UsageError
-from payattention.evaluation.batches import looks
+from payattention.evaluation.looks import looks
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
 from payattention.system.provenance import Provenance, Stopwatch

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.errors import UsageError
-from payattention.evaluation.batches import computed
+from payattention.evaluation.looks import computed
 from payattention.models import Classifier, Look
 from payattention.system.machine import chosen_device
 from payattention.system.provenance import Provenance, Stopwatch

@@ -31,14 +31,14 @@ from payattention.data.class_names import same_class
 from payattention.data.masked import MaskedPictures, of_images, read_masked
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError
+from payattention.evaluation.compare.trivial import all_ones, centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
-from payattention.evaluation.threshold import STEPS, best_threshold, jaccard_curve
-from payattention.evaluation.trivial import all_ones, centred_gaussian
-from payattention.explanation import as_input, check_can_explain
+from payattention.evaluation.metrics.threshold import STEPS, best_threshold, jaccard_curve
+from payattention.evaluation.refinement import check_installed, refined
+from payattention.explaining.explanation import as_input, check_can_explain
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.models.modes import evaluating
-from payattention.refinement import check_installed, refined
 from payattention.system.machine import chosen_device
 from payattention.system.progress import Meter
 from payattention.system.provenance import Provenance, Stopwatch
@@ -122,7 +122,7 @@ class Score:
     area: float
     precision: float | None
     curve: NDArray[np.float64] | None
-    """Jaccard index at every threshold (`payattention.evaluation.threshold`); None for a mask without a map."""
+    """Jaccard index at every threshold (`payattention.evaluation.metrics.threshold`); None for a mask without a map."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ def segment(
         tune_on: Other pictures, on which the best threshold of each kind of map is chosen.
         true_class: For a network with class activation maps (`vgg_gap`): the map of the true class, as the authors
             took it, in place of the predicted one's.
-        refine: Also refine the combined map's mask by a conditional random field (`payattention.refinement`).
+        refine: Also refine the combined map's mask by a conditional random field
+            (`payattention.evaluation.refinement`).
         each: Called with every picture, when it is measured.
         console: Where a progress bar is shown.
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
-from payattention.evaluation.batches import computed
+from payattention.evaluation.looks import computed
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
 from payattention.system.progress import tracked

@@ -20,14 +20,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from payattention.data.root import VARIABLE
-from payattention.experiment import RESULT
+from payattention.data.places import VARIABLE
 from payattention.reproduce.claim import claim
 from payattention.reproduce.commands import command, resumption
 from payattention.reproduce.jobs import Job, Training
 from payattention.reproduce.plan import Planned
 from payattention.reproduce.slices import close, lengths, timed
 from payattention.reproduce.workplace import Workplace
+from payattention.runs.experiment import RESULT
 from payattention.system.files import write_json
 from payattention.weights.header import WEIGHTS
 

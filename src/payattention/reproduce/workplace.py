@@ -5,7 +5,7 @@ from pathlib import Path
 
 from payattention.data import CATALOGUE
 from payattention.data.load import state
-from payattention.data.root import located
+from payattention.data.places import located
 from payattention.errors import DataError
 from payattention.reproduce.jobs import Job, Training
 from payattention.reproduce.results import CELLS, read_cell

@@ -10,7 +10,8 @@ from torch import Tensor
 from payattention.attention.maps import upsampled
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of
-from payattention.evaluation.batches import batches
+from payattention.evaluation.compare.sources import Source
+from payattention.evaluation.looks import batches
 from payattention.evaluation.metrics import (
     METRICS,
     energy_inside,
@@ -21,7 +22,6 @@ from payattention.evaluation.metrics import (
     pixel_average_precision,
     pointing_hits,
 )
-from payattention.evaluation.sources import Source
 from payattention.models import Classifier
 
 STEPS = 16

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from payattention.checkpoint import load
 from payattention.errors import CheckpointError
 from payattention.models import Classifier, create_model
 from payattention.models.heads import Head
 from payattention.models.registry import without_pretrained
+from payattention.weights.checkpoint import load
 
 
 @dataclass(frozen=True)

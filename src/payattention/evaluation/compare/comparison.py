@@ -18,10 +18,10 @@ from payattention.data import ImageSet
 from payattention.data.parts import divided
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError, PayAttentionError, UsageError
-from payattention.evaluation.measuring import Scores, measured
+from payattention.evaluation.compare.measuring import Scores, measured
+from payattention.evaluation.compare.sources import Kind, sources
+from payattention.evaluation.compare.verdict import Margin, margins, verdict
 from payattention.evaluation.metrics import METRICS
-from payattention.evaluation.sources import Kind, sources
-from payattention.evaluation.verdict import Margin, margins, verdict
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.system.machine import chosen_device

@@ -8,11 +8,11 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from payattention.attacks import PAPER_EPS, Attack, check_eps
 from payattention.attention.maps import stretched, upsampled
 from payattention.evaluation.attack import predicted
-from payattention.evaluation.batches import check_logits
-from payattention.explanation import as_input, check_size
+from payattention.evaluation.attacks import PAPER_EPS, Attack, check_eps
+from payattention.evaluation.looks import check_logits
+from payattention.explaining.explanation import as_input, check_size
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import captioned, contact_sheet, overlay

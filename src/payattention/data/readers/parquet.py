@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from payattention.data.root import looked_in
+from payattention.data.places import looked_in
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
 from payattention.pictures.reading import shown

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from PIL import Image
 
 from payattention.attention.maps import stretched, upsampled
-from payattention.explanation import Explanation, as_input, check_can_explain, explain
+from payattention.explaining.explanation import Explanation, as_input, check_can_explain, explain
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet, cut_out, overlay

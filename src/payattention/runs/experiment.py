@@ -18,11 +18,9 @@ import torch
 from rich.console import Console
 from safetensors import SafetensorError
 
-from payattention.checkpoint import load, save
 from payattention.data import ImageSet
 from payattention.errors import CheckpointError, DataError, PayAttentionError, UsageError
 from payattention.evaluation import classify
-from payattention.initial_weights import warm_start
 from payattention.models import Classifier
 from payattention.system.files import remove_halves, write_json
 from payattention.system.invocation import program
@@ -35,7 +33,9 @@ from payattention.training.resuming import EVERY, FOLDER, Snapshots
 from payattention.training.snapshot import SnapshotError, written
 from payattention.training.stopping import Stop, Stopped
 from payattention.training.views import Views
+from payattention.weights.checkpoint import load, save
 from payattention.weights.header import CONFIG, WEIGHTS
+from payattention.weights.warm_start import warm_start
 
 START, RESULT = "start.safetensors", "result.json"
 
@@ -351,7 +351,7 @@ def _advised(error: BaseException, go_on: str, saved: Sequence[Path]) -> BaseExc
 def _to_go_on(out: Path, config: Mapping[str, Any]) -> str:
     """The command that resumes a run."""
     if config["reading"] is None:
-        return f"payattention.experiment.resume(Path({str(out)!r}), train, test)"
+        return f"payattention.runs.experiment.resume(Path({str(out)!r}), train, test)"
     resuming = f"train --resume {shlex.quote(str(out))}"
     match here():
         case Processes(launcher="torchrun", nodes=1, count=count) if count > 1:

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 
-from payattention.explanation import check_can_explain, explain
+from payattention.explaining.explanation import check_can_explain, explain
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet

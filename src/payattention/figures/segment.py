@@ -10,7 +10,7 @@ from rich.console import Console
 
 from payattention.data.masked import MaskedPictures
 from payattention.evaluation.segment import COMBINED, REFINED, Found, Segmentation, Segmented, segment
-from payattention.gallery import unique_name
+from payattention.explaining.folder import unique_name
 from payattention.models import Classifier
 from payattention.pictures.drawing import contact_sheet, cut_out, overlay
 from payattention.system.files import replacing, write_json, write_picture

@@ -9,7 +9,7 @@ picture; any pixel but 0 is the object. A picture without a mask counts as one w
 from dataclasses import dataclass
 from pathlib import Path
 
-from payattention.data.root import looked_in
+from payattention.data.places import looked_in
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
 from payattention.pictures.named import pictures_in

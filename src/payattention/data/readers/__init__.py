@@ -1,0 +1,1 @@
+"""What sets look like on the disk: one reader a layout."""

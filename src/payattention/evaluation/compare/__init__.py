@@ -1,0 +1,1 @@
+"""Trained maps beside post-hoc ones and trivial ones, by every metric."""

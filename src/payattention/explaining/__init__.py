@@ -1,0 +1,1 @@
+"""Where a model looks: in one picture, and in a folder of them."""

@@ -1,0 +1,1 @@
+"""Pictures of results, to be looked at: one file for each verb that draws."""

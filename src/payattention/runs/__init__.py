@@ -1,0 +1,1 @@
+"""A run folder: how it is begun, gone on with and finished."""
