@@ -11,7 +11,7 @@ from payattention import posthoc
 from payattention.errors import UsageError
 from payattention.models import Classifier, Look
 from payattention.posthoc import METHODS, requirements
-from payattention.posthoc.watching import local_features
+from payattention.posthoc.hooks import local_features
 from settling import settled
 
 SMALL = 0.0625

@@ -12,7 +12,7 @@ from payattention.explaining.explanation import Explanation, as_input, check_can
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet, cut_out, overlay
-from payattention.posthoc.activation import activation
+from payattention.posthoc.cam import activation
 from payattention.system.machine import device_of
 
 

@@ -13,12 +13,10 @@ from torch import Tensor
 
 from payattention.errors import unknown
 from payattention.models import Classifier
-from payattention.posthoc.activation import activation
-from payattention.posthoc.cam import cam
-from payattention.posthoc.grad_cam import grad_cam, grad_cam_plus_plus
-from payattention.posthoc.integrated_gradients import integrated_gradients
-from payattention.posthoc.requirements import Requirement, captum, class_maps, layers, torchcam
-from payattention.posthoc.score_cam import score_cam
+from payattention.posthoc.cam import activation, cam, grad_cam, grad_cam_plus_plus
+from payattention.posthoc.gradients import integrated_gradients
+from payattention.posthoc.hooks import Requirement, captum, class_maps, layers, torchcam
+from payattention.posthoc.perturbation import score_cam
 
 
 class Method(NamedTuple):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
-from payattention.posthoc.requirements import captum, need
+from payattention.posthoc.hooks import captum, need
 
 
 @torch.enable_grad()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
-from payattention.posthoc.requirements import layers, need, torchcam
+from payattention.posthoc.hooks import layers, need, torchcam
 
 
 @torch.no_grad()

@@ -1,0 +1,95 @@
+"""Running a model as a post-hoc method must: in evaluation mode, its local features in view, and then as it was.
+
+What a method asks of a model and of the machine stands here, too: each requirement says in a line what is missing.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from payattention.errors import UsageError
+from payattention.models import Classifier
+from payattention.models.class_map import ClassMapped
+from payattention.models.modes import evaluating
+
+Requirement = Callable[[Classifier], str | None]
+"""What is missing, or None."""
+
+
+def layers(model: Classifier) -> str | None:
+    """A model that names the layers to look at."""
+    if model.local_layers():
+        return None
+    return f"{model.name} does not say where its local features are: it has no local_layers()"
+
+
+def class_maps(model: Classifier) -> str | None:
+    """A model whose features are averaged and then classified by one linear layer."""
+    if isinstance(model, ClassMapped):
+        return None
+    return f"CAM is for networks that classify the mean of their features, as vgg_gap does; {model.name} does not"
+
+
+def torchcam(_: Classifier) -> str | None:
+    """The package of that name."""
+    return _package("torchcam", "Score-CAM")
+
+
+def captum(_: Classifier) -> str | None:
+    """The package of that name."""
+    return _package("captum", "integrated gradients")
+
+
+def need(model: Classifier, *requirements: Requirement) -> None:
+    """Raises UsageError with the first thing that is missing."""
+    for requirement in requirements:
+        if (missing := requirement(model)) is not None:
+            raise UsageError(missing)
+
+
+def _package(name: str, what: str) -> str | None:
+    if find_spec(name) is not None:
+        return None
+    return f"{what} needs {name}: pip install 'payattention[posthoc]'"
+
+
+@contextmanager
+def local_features(model: Classifier) -> Iterator[dict[str, Tensor]]:
+    """A dictionary that a forward pass inside fills with the local features (n, d, h, w) by layer.
+
+    Gradients reach them, even behind a frozen backbone.
+
+    Raises:
+        UsageError: A model that does not name its layers.
+    """
+    need(model, layers)
+    seen: dict[str, Tensor] = {}
+    hooks = [layer.register_forward_hook(_Keeper(name, seen)) for name, layer in model.local_layers().items()]
+    try:
+        with evaluating(model):
+            yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Keeper:
+    """A hook that keeps a module's output under a name, as something to differentiate by."""
+
+    def __init__(self, name: str, seen: dict[str, Tensor]) -> None:
+        self.name, self.seen = name, seen
+
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if torch.is_grad_enabled() and not output.requires_grad:
+            output.requires_grad_()
+        self.seen[self.name] = output
+
+
+def of_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, "n"]:
+    """Each image's logit of its label, by default of its predicted class."""
+    chosen = logits.argmax(1) if labels is None else labels.to(logits.device)
+    return logits.gather(1, chosen[:, None]).squeeze(1)
