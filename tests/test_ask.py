@@ -11,7 +11,7 @@ from PIL import Image
 import payattention as pa
 from payattention.cli.app import run
 from payattention.errors import UsageError
-from payattention.evaluation.ask import ask, is_blind, relative_change
+from payattention.evaluation.query import ask, is_blind, relative_change
 from payattention.figures.query import query_sheet, shown_level
 from payattention.models import Classifier
 from payattention.pictures.drawing import CHANGE_MAP, overlay

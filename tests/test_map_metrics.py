@@ -24,7 +24,7 @@ from payattention.evaluation.metrics import (
     pointing_hits,
 )
 from payattention.evaluation.metrics.perturbation import blurred, ranks
-from payattention.evaluation.pointing import dilated, hit
+from payattention.evaluation.metrics.pointing import dilated, hit
 
 
 def test_jaccard_by_hand() -> None:

@@ -9,7 +9,7 @@ from payattention.attention.maps import combined, otsu_mask, peaks, stretched, u
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation import pointing
-from payattention.evaluation.pointing import dilated, hit
+from payattention.evaluation.metrics.pointing import dilated, hit
 from payattention.models import Classifier, Look
 
 

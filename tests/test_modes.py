@@ -11,11 +11,10 @@ from PIL import Image
 import payattention as pa
 from payattention.data import ImageSet
 from payattention.evaluation import classify, pointing
-from payattention.evaluation.ask import ask
 from payattention.evaluation.attack import attack
 from payattention.evaluation.attacks import FGSM, PGD
 from payattention.evaluation.compare.comparison import compare
-from payattention.evaluation.query import query_effect
+from payattention.evaluation.query import ask, query_effect
 from payattention.evaluation.segment import segment
 from payattention.evaluation.transfer import transfer
 from payattention.explaining.folder import gallery

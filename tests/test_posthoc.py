@@ -222,7 +222,7 @@ def test_costly_methods_leave_a_model_as_it_was(model: Classifier, images: Tenso
 def test_a_missing_extra_is_named(
     name: str, package: str, model: Classifier, images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requirements, "find_spec", lambda _: None)
+    monkeypatch.setattr(hooks, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=rf"needs {package}: pip install 'payattention\[posthoc\]'"):
         METHODS[name].maps(model, images)
 

@@ -21,7 +21,7 @@ from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError
 from payattention.evaluation import refinement, segment
 from payattention.evaluation.metrics import jaccard
-from payattention.evaluation.metrics.threshold import STEPS, best_threshold, jaccard_curve
+from payattention.evaluation.metrics.overlap import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.segment import Segmented
 from payattention.figures.segment import segment_gallery
 from payattention.models import Classifier

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool
 from rich.console import Console
 from torch import Tensor
@@ -18,6 +17,7 @@ from payattention.attention.maps import peaks, upsampled
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation.looks import looks
+from payattention.evaluation.metrics.pointing import dilated, hit
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
 from payattention.system.provenance import Provenance, Stopwatch
@@ -74,17 +74,6 @@ def pointing(
     shares["image centre"] = _percent(hit(centre, targets)[there])
     shares["random point"] = _percent(targets[there])
     return Pointing(data.name, data.split, int(there.sum()), tolerance, shares, watch.provenance(device, seed))
-
-
-def dilated(masks: Bool[Tensor, "n h w"], pixels: int) -> Bool[Tensor, "n h w"]:
-    """Masks grown by `pixels` in each of the eight directions."""
-    grown = F.max_pool2d(masks[:, None].float(), 2 * pixels + 1, stride=1, padding=pixels)
-    return grown[:, 0] > 0
-
-
-def hit(points: Tensor, targets: Bool[Tensor, "n h w"]) -> Bool[Tensor, "n"]:
-    """Whether each point (n, 2; row and column) lies in its target."""
-    return targets[torch.arange(len(points)), points[:, 0], points[:, 1]]
 
 
 def _percent(found: Bool[Tensor, "..."]) -> float:

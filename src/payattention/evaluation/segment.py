@@ -33,7 +33,7 @@ from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError
 from payattention.evaluation.compare.trivial import all_ones, centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
-from payattention.evaluation.metrics.threshold import STEPS, best_threshold, jaccard_curve
+from payattention.evaluation.metrics.overlap import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.refinement import check_installed, refined
 from payattention.explaining.explanation import as_input, check_can_explain
 from payattention.models import Classifier
@@ -122,7 +122,7 @@ class Score:
     area: float
     precision: float | None
     curve: NDArray[np.float64] | None
-    """Jaccard index at every threshold (`payattention.evaluation.metrics.threshold`); None for a mask without a map."""
+    """Jaccard index at every threshold (`payattention.evaluation.metrics.overlap`); None for a mask without a map."""
 
 
 @dataclass(frozen=True)

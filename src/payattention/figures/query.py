@@ -14,7 +14,7 @@ from rich.console import Console
 
 from payattention.attention.maps import upsampled
 from payattention.errors import DataError, unknown
-from payattention.evaluation.ask import Answer, ask, check_can_ask, is_blind
+from payattention.evaluation.query import Answer, ask, check_can_ask, is_blind
 from payattention.explaining.folder import unique_names
 from payattention.models import Classifier
 from payattention.pictures.drawing import CHANGE_MAP, contact_sheet, overlay

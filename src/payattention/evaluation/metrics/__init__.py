@@ -7,11 +7,10 @@ Maps are scored on the grid of the masks, float (n, h, w), and have to be finite
 
 from typing import Literal, NamedTuple
 
-from payattention.evaluation.metrics.concentration import entropy
-from payattention.evaluation.metrics.energy import energy_inside
+from payattention.evaluation.metrics.mass import energy_inside, entropy
 from payattention.evaluation.metrics.overlap import jaccard, otsu_masks, pixel_average_precision
-from payattention.evaluation.metrics.peak import pointing_hits
 from payattention.evaluation.metrics.perturbation import Areas, perturbation_areas
+from payattention.evaluation.metrics.pointing import pointing_hits
 
 
 class Metric(NamedTuple):

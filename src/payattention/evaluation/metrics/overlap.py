@@ -4,18 +4,26 @@ Higher is better; both lie in 0 ... 1. Several objects in one mask count as one:
 
 - Jaccard index (intersection over union) of Otsu's mask, as in the paper's segmentation experiment (section A.4). Where
   neither mask nor object has a pixel it is 1, where only one of them has, 0.
+- The threshold that would have been best: the Jaccard index at each of 101 thresholds, and which to take.
 - Pixel average precision: the area under precision over recall as the threshold falls through all values of the map
   (Everingham et al., 2010; over pixels: Choe et al., 2020, who pool the pixels of all pictures; here each picture
   counts alike, and the scale of its map plays no part). Equal values pass the threshold together, so a constant map
   scores the object's share of the picture. Without an object pixel it is undefined: NaN.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from payattention.attention.maps import otsu_mask
-from payattention.evaluation.metrics.finite import check_finite
+from payattention.evaluation.metrics.checks import check_finite
+
+STEPS = 100
+"""A map in 0 ... 1 is cut at 0, 1/100, ..., 1; what is not below the threshold is taken for the object."""
 
 
 def jaccard(masks: Bool[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, "n"]:
@@ -62,3 +70,25 @@ def _ends_of_ties(values: Float[Tensor, "n p"]) -> Tensor:
     last[:, :-1] = values[:, :-1] != values[:, 1:]
     ends = torch.where(last, places, values.shape[1])
     return ends.flip(1).cummin(1).values.flip(1)
+
+
+def jaccard_curve(heat: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Jaccard index of one map (H, W), in 0 ... 1, with its object at every threshold: (101,).
+
+    1 where neither has a pixel, 0 where one of them has none.
+    """
+    passed = np.floor(heat * STEPS).astype(np.int64).clip(0, STEPS)  # the highest threshold that each pixel reaches
+    taken = _at_least(passed.ravel())
+    intersection = _at_least(passed[truth])
+    union = taken + truth.sum() - intersection
+    return np.where(union == 0, 1.0, intersection / np.maximum(union, 1))
+
+
+def best_threshold(curves: Sequence[NDArray[np.float64]]) -> int:
+    """The threshold, in hundredths, with the highest mean over some pictures' curves; the lowest of equals."""
+    return int(np.mean(curves, axis=0).argmax())
+
+
+def _at_least(passed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many pixels pass each threshold: (101,)."""
+    return np.bincount(passed, minlength=STEPS + 1)[::-1].cumsum()[::-1]

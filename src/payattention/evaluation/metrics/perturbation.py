@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from payattention.evaluation.metrics.finite import check_finite
+from payattention.evaluation.metrics.checks import check_finite
 
 Classify = Callable[[Tensor], Tensor]
 """Images (n, 3, h, w) to probabilities (n, C)."""
