@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import payattention as pa
-from payattention.evaluation.compare.trivial import centred_gaussian
+from payattention.evaluation.comparison.trivial import centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks
 from payattention.system.files import replacing, write_json
 from payattention.system.provenance import Stopwatch

@@ -22,7 +22,7 @@ from payattention.attention.maps import stretched
 from payattention.cli.output import progress_console
 from payattention.data import MaskedPictures, masked_pictures
 from payattention.evaluation import segment
-from payattention.evaluation.compare.trivial import centred_gaussian
+from payattention.evaluation.comparison.trivial import centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
 from payattention.evaluation.segment import Segmented
 from payattention.runs.experiment import RESULT

@@ -40,7 +40,7 @@ def hard() -> str:
 
 
 def comparison_table(rows: list[dict[str, Any]]) -> str:
-    """A comparison's rows: what `payattention.evaluation.compare.comparison` measured of each map."""
+    """A comparison's rows: what `payattention.evaluation.comparison.table` measured of each map."""
     columns = ["map", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture"]
     lines = []
     for row in rows:

@@ -15,9 +15,9 @@ from payattention.data import ImageSet, limited
 from payattention.data.parts import divided
 from payattention.errors import DataError, UsageError
 from payattention.evaluation import pointing
-from payattention.evaluation.compare.comparison import Comparison, compare
-from payattention.evaluation.compare.sources import COMBINED
-from payattention.evaluation.compare.verdict import Margin, margins, verdict
+from payattention.evaluation.comparison.sources import COMBINED
+from payattention.evaluation.comparison.table import Comparison, compare
+from payattention.evaluation.comparison.verdict import Margin, margins, verdict
 from payattention.evaluation.metrics import METRICS
 from payattention.figures.compare import map_sheet
 from payattention.models import Classifier, Look
@@ -30,7 +30,7 @@ QUICK = ["activation", "grad_cam"]
 
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("payattention.evaluation.compare.measuring.STEPS", 2)
+    monkeypatch.setattr("payattention.evaluation.comparison.scoring.STEPS", 2)
 
 
 @pytest.fixture

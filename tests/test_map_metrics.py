@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 
 from payattention.attention.maps import peaks
 from payattention.errors import PayAttentionError
-from payattention.evaluation.compare.trivial import all_ones, centred_gaussian, random_maps
+from payattention.evaluation.comparison.trivial import all_ones, centred_gaussian, random_maps
 from payattention.evaluation.metrics import (
     energy_inside,
     entropy,

@@ -13,7 +13,7 @@ from payattention.data import ImageSet
 from payattention.evaluation import classify, pointing
 from payattention.evaluation.attack import attack
 from payattention.evaluation.attacks import FGSM, PGD
-from payattention.evaluation.compare.comparison import compare
+from payattention.evaluation.comparison.table import compare
 from payattention.evaluation.query import ask, query_effect
 from payattention.evaluation.segment import segment
 from payattention.evaluation.transfer import transfer

@@ -24,9 +24,9 @@ from payattention.cli.train import train
 from payattention.data import ImageSet
 from payattention.errors import CheckpointError, DataError, PayAttentionError, UsageError
 from payattention.runs.experiment import resume, train_and_test
+from payattention.training.callbacks.snapshots import EVERY, _set_random_state
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe, load_recipe
-from payattention.training.resuming import EVERY, _set_random_state
 from payattention.training.snapshot import written
 from payattention.training.stopping import Stopped
 

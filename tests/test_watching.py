@@ -15,11 +15,11 @@ from payattention.data import ImageSet
 from payattention.errors import PayAttentionError
 from payattention.models import Look
 from payattention.runs.experiment import resume, train_and_test
+from payattention.training.callbacks.sheets import drawn
+from payattention.training.callbacks.views import Views
 from payattention.training.fit import fit, new_model
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe
-from payattention.training.sheets import drawn
-from payattention.training.views import Views
 
 SMALL = 0.0625
 MODEL = "vgg_att2_concat_pc"

@@ -18,7 +18,7 @@ from payattention.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from payattention.evaluation.compare.comparison import Comparison
+    from payattention.evaluation.comparison.table import Comparison
 
 
 @computes
@@ -74,14 +74,14 @@ def compare(
     check_has_masks(name)
     check_data(name, split)
 
-    from payattention.evaluation.compare.sources import sources
+    from payattention.evaluation.comparison.sources import sources
 
     model = loaded(run)
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
     sources(model, chosen)  # refuses an unknown method before any data is read
     images = read_for(model, name, split, root=data_root, strict=strict, classes=classes, limit=limit)
 
-    from payattention.evaluation.compare.comparison import compare as measure
+    from payattention.evaluation.comparison.table import compare as measure
     from payattention.figures.compare import map_sheet
 
     compared = measure(model, images, methods=chosen, costly=costly, console=progress_console())

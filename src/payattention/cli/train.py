@@ -147,7 +147,7 @@ def train(
     """
     from payattention.cli.output import progress_console
     from payattention.cli.reading import Wanted
-    from payattention.cli.resuming import check_alone, go_on
+    from payattention.cli.resumption import check_alone, go_on
     from payattention.data import check_name
     from payattention.data.load import check_crop_mode
     from payattention.data.parts import check_share
@@ -188,7 +188,7 @@ def train(
     check_model(model, width, **options)
     check_sizes(options.get("preprocessing"), chosen.sizes)
     if tensorboard or sheet_every:
-        from payattention.training.views import check_views
+        from payattention.training.callbacks.views import check_views
 
         check_views(model, options, tensorboard, sheet_every)
     if init_from is not None:

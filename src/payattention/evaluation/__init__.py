@@ -1,7 +1,7 @@
 """Measurements: each is a function `evaluate(model, data, ...)` that returns a frozen dataclass."""
 
 from payattention.evaluation.classify import Classification, classify
-from payattention.evaluation.compare.comparison import Comparison, compare
+from payattention.evaluation.comparison.table import Comparison, compare
 from payattention.evaluation.pointing import Pointing, pointing
 from payattention.evaluation.segment import Segmentation, segment
 

@@ -31,7 +31,7 @@ from payattention.data.class_names import same_class
 from payattention.data.masked import MaskedPictures, of_images, read_masked
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError
-from payattention.evaluation.compare.trivial import all_ones, centred_gaussian
+from payattention.evaluation.comparison.trivial import all_ones, centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
 from payattention.evaluation.metrics.overlap import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.refinement import check_installed, refined

@@ -9,8 +9,8 @@ from torch import Tensor
 from payattention.attention.maps import stretched, upsampled
 from payattention.data import ImageSet, limited
 from payattention.data.tensors import images_of
-from payattention.evaluation.compare.comparison import Comparison, Row
-from payattention.evaluation.compare.sources import sources
+from payattention.evaluation.comparison.sources import sources
+from payattention.evaluation.comparison.table import Comparison, Row
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet, overlay

@@ -27,12 +27,12 @@ from payattention.system.invocation import program
 from payattention.system.machine import choice, choosing, chosen_device, recorded_precision, training_precision
 from payattention.system.processes import Processes, here
 from payattention.system.provenance import Stopwatch
+from payattention.training.callbacks.snapshots import EVERY, FOLDER, Snapshots
+from payattention.training.callbacks.views import Views
 from payattention.training.fit import METRICS, check_compiled, convolutions_of, fit, new_model
 from payattention.training.recipe import Recipe
-from payattention.training.resuming import EVERY, FOLDER, Snapshots
 from payattention.training.snapshot import SnapshotError, written
 from payattention.training.stopping import Stop, Stopped
-from payattention.training.views import Views
 from payattention.weights.checkpoint import load, save
 from payattention.weights.header import CONFIG, WEIGHTS
 from payattention.weights.warm_start import warm_start

@@ -30,16 +30,16 @@ from payattention.models.rewrites.winograd import by_winograd, suitable_in_train
 from payattention.models.timm_backbones.trunk import TimmTrunk
 from payattention.system.machine import chosen_device, memory_format, training_precision
 from payattention.system.processes import Processes, here
-from payattention.training.averaging import Averaging, settle
 from payattention.training.batches import DeviceSet, batches_of
+from payattention.training.callbacks.averaging import Averaging, settle
+from payattention.training.callbacks.finiteness import Finite
+from payattention.training.callbacks.metrics import Bar, Metrics
+from payattention.training.callbacks.snapshots import BEGINNING, Snapshots, begin_at
+from payattention.training.callbacks.views import NO_VIEWS, Views
 from payattention.training.features import FeatureClassifier, FeatureSet, is_frozen
-from payattention.training.finite import Finite
 from payattention.training.model_options import model_options
 from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe
-from payattention.training.resuming import BEGINNING, Snapshots, begin_at
-from payattention.training.views import NO_VIEWS, Views
-from payattention.training.watching import Bar, Metrics
 
 METRICS = "metrics.jsonl"
 

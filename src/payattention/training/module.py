@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from payattention.attention.normaliser import draws
 from payattention.system.processes import ALONE, Processes
 from payattention.training.batches import DeviceSet, Epoch, batches_of
+from payattention.training.callbacks.snapshots import BEGINNING, Position
 from payattention.training.features import FeatureEpoch, FeatureSet
 from payattention.training.optimisation import create_optimizer, create_schedule
 from payattention.training.recipe import Recipe
 from payattention.training.reinforce import score_function
-from payattention.training.resuming import BEGINNING, Position
 from payattention.training.synchronised import SynchronisedBatchNorm
 
 

@@ -52,7 +52,7 @@ class Recipe:
         sizes: Training image sizes as shares of the full one, spread evenly over the epochs, the last epoch with the
             last one; small pictures first make the early epochs cheap.
         averaging: Weights are averaged over this share of the run so far, and the average is the result; 0 does not
-            (`payattention.training.averaging`).
+            (`payattention.training.callbacks.averaging`).
         dropout: Factor on every dropout rate of the network; None leaves the network's own.
         model: Defaults for other options of the network, where it has them: the `[model]` table of a file.
     """

@@ -18,9 +18,9 @@ from payattention.data import ImageSet
 from payattention.data.parts import divided
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError, PayAttentionError, UsageError
-from payattention.evaluation.compare.measuring import Scores, measured
-from payattention.evaluation.compare.sources import Kind, sources
-from payattention.evaluation.compare.verdict import Margin, margins, verdict
+from payattention.evaluation.comparison.scoring import Scores, measured
+from payattention.evaluation.comparison.sources import Kind, sources
+from payattention.evaluation.comparison.verdict import Margin, margins, verdict
 from payattention.evaluation.metrics import METRICS
 from payattention.models import Classifier
 from payattention.models.modes import evaluating

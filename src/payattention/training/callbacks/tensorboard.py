@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 from payattention.errors import UsageError
-from payattention.training.watching import Metrics
+from payattention.training.callbacks.metrics import Metrics
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

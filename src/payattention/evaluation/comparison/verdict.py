@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from payattention.evaluation.compare.sources import COMBINED, Kind
+from payattention.evaluation.comparison.sources import COMBINED, Kind
 
 _LISTED = 3  # of the rows above it
 

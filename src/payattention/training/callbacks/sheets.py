@@ -17,7 +17,7 @@ from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet, overlay
 from payattention.system.files import write_picture
-from payattention.training.board import Board
+from payattention.training.callbacks.tensorboard import Board
 
 FOLDER = "sheets"
 _PICTURES = 8

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from payattention.attention.maps import combined
 from payattention.errors import UsageError
-from payattention.evaluation.compare.trivial import all_ones, centred_gaussian, random_maps
+from payattention.evaluation.comparison.trivial import all_ones, centred_gaussian, random_maps
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.posthoc import METHODS, Method, method

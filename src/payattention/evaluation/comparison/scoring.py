@@ -10,7 +10,7 @@ from torch import Tensor
 from payattention.attention.maps import upsampled
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of
-from payattention.evaluation.compare.sources import Source
+from payattention.evaluation.comparison.sources import Source
 from payattention.evaluation.looks import batches
 from payattention.evaluation.metrics import (
     METRICS,

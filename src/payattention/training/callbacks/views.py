@@ -10,10 +10,10 @@ from lightning.pytorch.callbacks import Callback
 from payattention.data import ImageSet
 from payattention.models import Classifier, create_model
 from payattention.models.registry import without_pretrained
-from payattention.training import board, sheets
-from payattention.training.board import Board
-from payattention.training.sheets import Sheets
-from payattention.training.watching import Metrics
+from payattention.training.callbacks import sheets
+from payattention.training.callbacks.metrics import Metrics
+from payattention.training.callbacks.sheets import Sheets
+from payattention.training.callbacks.tensorboard import FOLDER, Board, check_installed
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Views:
     def callbacks(self, model: Classifier, out: Path, metrics: Metrics) -> list[Callback]:
         """To be placed after the metrics."""
         shown: list[Callback] = []
-        screen = Board(out / board.FOLDER, metrics) if self.tensorboard else None
+        screen = Board(out / FOLDER, metrics) if self.tensorboard else None
         if screen is not None:
             shown.append(screen)
         if self.sheet_every and self.pictures is not None:
@@ -47,7 +47,7 @@ NO_VIEWS = Views()
 def check_views(model: str, options: Mapping[str, object], tensorboard: bool, sheet_every: int) -> None:
     """Raises UsageError where TensorBoard is missing, or where sheets are wanted of a network without maps."""
     if tensorboard:
-        board.check_installed()
+        check_installed()
     if sheet_every:
         with torch.device("meta"):
             create_model(model, 2, 1.0, **without_pretrained(options)).check_has_maps()

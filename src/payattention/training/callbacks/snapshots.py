@@ -14,8 +14,8 @@ from payattention.errors import CheckpointError
 from payattention.models import Classifier
 from payattention.system.files import remove_halves
 from payattention.training import snapshot
+from payattention.training.callbacks.finiteness import not_finite
 from payattention.training.features import is_frozen
-from payattention.training.finite import not_finite
 from payattention.training.optimisation import rate_of
 from payattention.training.stopping import Stop, Stopped
 

@@ -1,0 +1,1 @@
+"""What happens around a training step: metrics, snapshots, TensorBoard, sheets, averages, a check of the numbers."""
