@@ -19,7 +19,7 @@ def quickstart(
     out: OutOption = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Passes over the data; by default 6. Fewer are faster and worse.", show_default=False),
+        typer.Option(help="Passes over the data; by default 5. Fewer are faster and worse.", show_default=False),
     ] = None,
     seed: SeedOption = 0,
     as_json: JsonOption = False,

@@ -1,14 +1,15 @@
 """The paper's construction: a trunk, attention on its tapped layers, a head on nothing but the descriptors."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import NamedTuple, TypedDict
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.attention import MultiLevelAttention
 from payattention.models.classifier import Classifier, Look
-from payattention.models.heads import Head
+from payattention.models.heads import Head, create_head
 
 
 class Features(NamedTuple):
@@ -81,3 +82,55 @@ class AttentiveClassifier(Classifier):
             descriptors=descriptors,
             query=query,
         )
+
+
+class AttentionKeywords(TypedDict, total=False):
+    """The keywords of `AttentionOptions`, for those who pass them on."""
+
+    compatibility: str
+    normaliser: str
+    projection: str
+    head: str
+    head_norm: bool
+    dropout: float
+    branch_grad: str
+
+
+@dataclass(frozen=True)
+class AttentionOptions:
+    """How a network attends, and what classifies what it saw: the options that the networks here share.
+
+    Attributes:
+        compatibility: A name of `payattention.attention.COMPATIBILITIES`.
+        normaliser: A name of `payattention.attention.NORMALISERS`.
+        projection: A name of `payattention.attention.PROJECTIONS`.
+        head: A name of `payattention.models.heads.HEADS`.
+        head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
+        dropout: Factor on every dropout rate; 0 switches dropout off.
+        branch_grad: "sum" (the true gradient), or "mean" of the gradients that meet where a branch leaves the trunk.
+    """
+
+    compatibility: str = "pc"
+    normaliser: str = "softmax"
+    projection: str = "down"
+    head: str = "concat"
+    head_norm: bool = True
+    dropout: float = 1.0
+    branch_grad: str = "sum"
+
+    def attending(self, trunk: Trunk, num_classes: int, head_dropout: float = 0.5) -> AttentiveClassifier:
+        """The classifier on a trunk's levels; the head's dropout rate is that of the authors' networks."""
+        attention = MultiLevelAttention(
+            trunk.local_dims,
+            trunk.query_dim,
+            compatibility=self.compatibility,
+            normaliser=self.normaliser,
+            projection=self.projection,
+            dropout=0.5 * self.dropout,
+            branch_grad=self.branch_grad,
+        )
+        head = create_head(self.head, attention.dims, num_classes, self.head_norm, head_dropout * self.dropout)
+        return AttentiveClassifier(trunk, attention, head)
+
+
+ATTENTION_DEFAULTS: Mapping[str, object] = {field.name: field.default for field in fields(AttentionOptions)}

@@ -5,6 +5,7 @@ attention at layer 13, and only its descriptor is classified. Each level has a g
 """
 
 from collections import OrderedDict
+from typing import Unpack
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from payattention.attention import AttentionLevel
 from payattention.attention.compatibility import create_compatibility
 from payattention.attention.normaliser import create_normaliser
 from payattention.errors import UsageError
+from payattention.models.attentive import AttentionKeywords, AttentionOptions
 from payattention.models.classifier import Classifier, Look
 from payattention.models.heads import create_head
 from payattention.models.initialisation import initialise
@@ -52,13 +54,10 @@ class ProgressiveVGG(Classifier):
         num_classes: Number of classes.
         width: Scales every channel count.
         layout: "cifar", or "cub" for 80x80 pictures.
-        compatibility: A name of `payattention.attention.COMPATIBILITIES`, for both levels.
         gate: Normaliser of layer 10, whose map multiplies the features; "softmax" is an ablation of the authors' code.
-        normaliser: Normaliser of layer 13.
-        head_norm: BN-ReLU-Dropout before the classifier (the authors' code) or not.
-        dropout: Factor on every dropout rate; 0 switches dropout off.
-        branch_grad: "sum" or "mean".
         init: "default" or "torch7".
+        **attention: `AttentionOptions`: the compatibility for both levels, the normaliser for layer 13; no projection
+            and no head.
     """
 
     levels = (LOWER, UPPER)
@@ -70,24 +69,21 @@ class ProgressiveVGG(Classifier):
         width: float = 1.0,
         *,
         layout: str = "cifar",
-        compatibility: str = "pc",
         gate: str = "sigmoid",
-        normaliser: str = "softmax",
-        head_norm: bool = True,
-        dropout: float = 1.0,
-        branch_grad: str = "sum",
         init: str = "default",
+        **attention: Unpack[AttentionKeywords],
     ) -> None:
         super().__init__()
+        chosen = AttentionOptions(**attention)
         pools = of_layout(LATE_POOLS, layout)
-        self.trunk = VGGTrunk(pools, (10, 13), width=width, dropout=dropout, branch_grad=branch_grad)
+        self.trunk = VGGTrunk(pools, (10, 13), width=width, dropout=chosen.dropout, branch_grad=chosen.branch_grad)
         dims, query_dim = self.trunk.local_dims, self.trunk.query_dim
-        self.lower_query: nn.Module | None = LowerQuery(dims[LOWER], query_dim, dropout)
-        self.gate = AttentionLevel(create_compatibility(compatibility, dims[LOWER]), create_normaliser(gate))
+        self.lower_query: nn.Module | None = LowerQuery(dims[LOWER], query_dim, chosen.dropout)
+        self.gate = _level(chosen.compatibility, dims[LOWER], gate)
         if not self.gate.normaliser.soft:
             raise UsageError(f"gate is {gate!r}: the gate multiplies every position; take sigmoid or softmax")
-        self.attention = AttentionLevel(create_compatibility(compatibility, dims[UPPER]), create_normaliser(normaliser))
-        self.head = create_head("concat", {UPPER: dims[UPPER]}, num_classes, head_norm, 0.5 * dropout)
+        self.attention = _level(chosen.compatibility, dims[UPPER], chosen.normaliser)
+        self.head = create_head("concat", {UPPER: dims[UPPER]}, num_classes, chosen.head_norm, 0.5 * chosen.dropout)
         self.min_size = self.trunk.min_size
         self.query_dims = {LOWER: query_dim, UPPER: query_dim}
         self.query_dim = sum(self.query_dims.values())
@@ -134,6 +130,10 @@ class ProgressiveVGG(Classifier):
         if query is None:
             return {}
         return dict(zip(self.query_dims, query.split(list(self.query_dims.values()), dim=1), strict=True))
+
+
+def _level(compatibility: str, dim: int, normaliser: str) -> AttentionLevel:
+    return AttentionLevel(create_compatibility(compatibility, dim), create_normaliser(normaliser))
 
 
 register(

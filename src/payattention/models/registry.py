@@ -5,10 +5,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 
 import torch
 
 from payattention.errors import UsageError, unknown
+from payattention.models.attentive import ATTENTION_DEFAULTS
 from payattention.models.classifier import Classifier, ModelConfig
 from payattention.models.preprocessing import create_preprocessing
 
@@ -32,8 +34,16 @@ class Entry:
     @property
     def options(self) -> dict[str, object]:
         """The keyword options of `create_model` for this network, with their defaults."""
-        parameters = inspect.signature(self.build).parameters.values()
-        own = {p.name: p.default for p in parameters if p.name not in ("num_classes", "width")}
+        own, attends = {}, False
+        for parameter in inspect.signature(self.build).parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:  # `AttentionOptions`
+                attends = True
+            elif parameter.name not in ("num_classes", "width"):
+                own[parameter.name] = parameter.default
+        if attends:
+            given = self.build.keywords if isinstance(self.build, partial) else {}
+            chosen = {name: given.get(name, default) for name, default in ATTENTION_DEFAULTS.items()}
+            own |= {name: value for name, value in chosen.items() if name not in self.lacks}
         return {**own, "preprocessing": "mean_std"}
 
 

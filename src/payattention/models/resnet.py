@@ -7,15 +7,15 @@ global branch. Where the authors' scripts for the single-level network contradic
 
 from collections import OrderedDict
 from functools import partial
+from typing import Unpack
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.attention import MultiLevelAttention, branch_point
-from payattention.models.attentive import AttentiveClassifier, Features, Trunk
+from payattention.attention import branch_point
+from payattention.models.attentive import AttentionKeywords, AttentionOptions, AttentiveClassifier, Features, Trunk
 from payattention.models.class_map import ClassMapped
 from payattention.models.classifier import Look
-from payattention.models.heads import create_head
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
 from payattention.models.vgg import NO_ATTENTION, scaled
@@ -150,14 +150,8 @@ def attentive_resnet(
     num_classes: int,
     width: float = 1.0,
     *,
-    compatibility: str = "pc",
-    normaliser: str = "softmax",
-    projection: str = "down",
-    head: str = "concat",
-    head_norm: bool = True,
-    dropout: float = 1.0,
-    branch_grad: str = "sum",
     init: str = "default",
+    **attention: Unpack[AttentionKeywords],
 ) -> AttentiveClassifier:
     """ResNet-164 with attention on stages.
 
@@ -165,28 +159,12 @@ def attentive_resnet(
         levels: Names of the tapped stages, ascending.
         num_classes: Number of classes.
         width: Scales every channel count.
-        compatibility: A name of `payattention.attention.COMPATIBILITIES`.
-        normaliser: A name of `payattention.attention.NORMALISERS`.
-        projection: A name of `payattention.attention.PROJECTIONS`.
-        head: A name of `payattention.models.heads.HEADS`.
-        head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
-        dropout: Factor on every dropout rate; 0 switches dropout off.
-        branch_grad: "sum" or "mean".
         init: "default" or "torch7".
+        **attention: `AttentionOptions`.
     """
-    trunk = ResNetTrunk(levels, width, dropout, branch_grad)
-    attention = MultiLevelAttention(
-        trunk.local_dims,
-        trunk.query_dim,
-        compatibility=compatibility,
-        normaliser=normaliser,
-        projection=projection,
-        dropout=0.5 * dropout,
-        branch_grad=branch_grad,
-    )
-    model = AttentiveClassifier(
-        trunk, attention, create_head(head, attention.dims, num_classes, head_norm, 0.3 * dropout)
-    )
+    options = AttentionOptions(**attention)
+    trunk = ResNetTrunk(levels, width, options.dropout, options.branch_grad)
+    model = options.attending(trunk, num_classes, head_dropout=0.3)
     start(model, init)
     return model
 

@@ -11,15 +11,15 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import partial
 from math import prod
+from typing import Unpack
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.attention import MultiLevelAttention, branch_point
+from payattention.attention import branch_point
 from payattention.errors import UsageError, unknown
-from payattention.models.attentive import AttentiveClassifier, Features, Trunk
+from payattention.models.attentive import AttentionKeywords, AttentionOptions, AttentiveClassifier, Features, Trunk
 from payattention.models.classifier import Classifier, Look
-from payattention.models.heads import create_head
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
 
@@ -219,15 +219,9 @@ def attentive_vgg(
     width: float = 1.0,
     *,
     layout: str = "cifar",
-    compatibility: str = "pc",
-    normaliser: str = "softmax",
-    projection: str = "down",
     taps: str = "before",
-    head: str = "concat",
-    head_norm: bool = True,
-    dropout: float = 1.0,
-    branch_grad: str = "sum",
     init: str = "default",
+    **attention: Unpack[AttentionKeywords],
 ) -> AttentiveClassifier:
     """VGG with attention on the layers `levels`.
 
@@ -237,28 +231,20 @@ def attentive_vgg(
         num_classes: Number of classes.
         width: Scales every channel count.
         layout: "cifar", or "cub" for 80x80 pictures: the first pool is 5x5 (method of the authors' CUB networks).
-        compatibility: A name of `payattention.attention.COMPATIBILITIES`.
-        normaliser: A name of `payattention.attention.NORMALISERS`.
-        projection: A name of `payattention.attention.PROJECTIONS`.
         taps: "before" or "after" the pool.
-        head: A name of `payattention.models.heads.HEADS`.
-        head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
-        dropout: Factor on every dropout rate; 0 switches dropout off.
-        branch_grad: "sum" or "mean".
         init: "default" or "torch7".
+        **attention: `AttentionOptions`.
     """
-    trunk = VGGTrunk(of_layout(pools, layout), levels, taps=taps, width=width, dropout=dropout, branch_grad=branch_grad)
-    attention = MultiLevelAttention(
-        trunk.local_dims,
-        trunk.query_dim,
-        compatibility=compatibility,
-        normaliser=normaliser,
-        projection=projection,
-        dropout=0.5 * dropout,
-        branch_grad=branch_grad,
+    options = AttentionOptions(**attention)
+    trunk = VGGTrunk(
+        of_layout(pools, layout),
+        levels,
+        taps=taps,
+        width=width,
+        dropout=options.dropout,
+        branch_grad=options.branch_grad,
     )
-    classifier = create_head(head, attention.dims, num_classes, head_norm, 0.5 * dropout)
-    model = AttentiveClassifier(trunk, attention, classifier)
+    model = options.attending(trunk, num_classes)
     initialise(model, init)
     return model
 

@@ -1,16 +1,16 @@
 """`attach`: the paper's attention on any timm backbone that gives features on the way to its classifier."""
 
-import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
+from typing import Unpack
 
 import torch
 from torch import nn
 
-from payattention.attention import MultiLevelAttention
-from payattention.errors import UsageError
-from payattention.models.attentive import AttentiveClassifier
+from payattention.errors import UsageError, unknown
+from payattention.models.attentive import AttentionKeywords, AttentionOptions, AttentiveClassifier
 from payattention.models.classifier import ModelConfig
-from payattention.models.heads import create_head
 from payattention.models.preprocessing import GivenMeanStd
 from payattention.models.registry import Entry, check_num_classes, check_value, register_family
 from payattention.models.timm_backbones.backbone import any_size, build_backbone, check_backbone, pretrained_cfg
@@ -34,16 +34,11 @@ def attach(
     num_classes: int,
     *,
     levels: int = 2,
-    compatibility: str = "pc",
-    normaliser: str = "softmax",
-    projection: str = "down",
-    head: str = "concat",
-    head_norm: bool = True,
-    dropout: float = 1.0,
     pretrained: bool = False,
     freeze: bool = False,
     deepest: str = "stage",
     output_stride: int | None = None,
+    **attention: Unpack[AttentionKeywords],
 ) -> AttentiveClassifier:
     """A classifier of `num_classes` classes that attends to a timm backbone's features.
 
@@ -55,39 +50,27 @@ def attach(
             of the model and loses its classifier.
         num_classes: Number of classes, at least 2.
         levels: How many depths to attend to, 1 to 4, the deepest ones.
-        compatibility: A name of `payattention.attention.COMPATIBILITIES`.
-        normaliser: A name of `payattention.attention.NORMALISERS`.
-        projection: A name of `payattention.attention.PROJECTIONS`.
-        head: A name of `payattention.models.heads.HEADS`.
-        head_norm: BN-ReLU-Dropout on each descriptor before the classifier.
-        dropout: Factor on the dropout rates, which are 0.5; 0 switches dropout off.
         pretrained: Whether to start from pre-trained weights (see `payattention.models.timm_backbones.pretrained`).
         freeze: Whether the backbone's weights stay as they are.
         deepest: A name of `payattention.models.timm_backbones.trunk.DEEPEST`: "stage", or "final" for the layer that a
             backbone's own classifier averages, where it has one behind its last stage.
         output_stride: 8 or 16 for finer maps, where the family can dilate its last stages instead of striding.
+        **attention: `compatibility="pc"`, `normaliser="softmax"`, `projection="down"`, `head="concat"`,
+            `head_norm=True` and `dropout=1.0`, as `payattention.models.attentive.AttentionOptions` explains them.
 
     Raises:
         UsageError: An unknown name, or an impossible combination.
         CheckpointError: Pre-trained weights that cannot be had here.
     """
     check_num_classes(num_classes)
-    options = {
+    own = {
         "levels": levels,
-        "compatibility": compatibility,
-        "normaliser": normaliser,
-        "projection": projection,
-        "head": head,
-        "head_norm": head_norm,
-        "dropout": dropout,
         "pretrained": pretrained,
         "freeze": freeze,
         "deepest": deepest,
         "output_stride": output_stride,
     }
-    defaults = inspect.signature(attach).parameters
-    for option, value in options.items():
-        check_value(option, value, defaults[option].default)
+    _check_options({**own, **attention})
     if isinstance(backbone, str):
         name = PREFIX + backbone.removeprefix(PREFIX)
         network = build_backbone(backbone.removeprefix(PREFIX), output_stride, pretrained)
@@ -99,22 +82,25 @@ def attach(
     else:
         name, network = _name_of(backbone), backbone
 
-    trunk = TimmTrunk(network, levels, freeze, deepest)
-    attention = MultiLevelAttention(
-        trunk.local_dims,
-        trunk.query_dim,
-        compatibility=compatibility,
-        normaliser=normaliser,
-        projection=projection,
-        dropout=0.5 * dropout,
-    )
-    classifier = create_head(head, attention.dims, num_classes, head_norm, 0.5 * dropout)
-    model = AttentiveClassifier(trunk, attention, classifier)
-    model.config = ModelConfig(name, num_classes, 1.0, options)
+    chosen = AttentionOptions(**attention)
+    model = chosen.attending(TimmTrunk(network, levels, freeze, deepest), num_classes)
+    shared = {option: value for option, value in asdict(chosen).items() if option not in _LACKS}
+    model.config = ModelConfig(name, num_classes, 1.0, {**own, **shared})
     if cfg := pretrained_cfg(network):
         model.preprocessing = GivenMeanStd(cfg["mean"], cfg["std"])
         model.image_size = int(cfg["input_size"][-1])
     return model
+
+
+def _check_options(options: Mapping[str, object]) -> None:
+    """Raises UsageError for an option that `attach` has not, or a value of another kind than its default's."""
+    defaults = _entry_of(attach, "attach").options
+    for option, value in options.items():
+        if option in _LACKS:
+            raise UsageError(f"attach has no option {option!r}: {_LACKS[option]}")
+        if option not in defaults:
+            raise unknown("option of attach", option, defaults)
+        check_value(option, value, defaults[option])
 
 
 def native_size(name: str) -> int | None:
@@ -156,7 +142,11 @@ def _entry(name: str) -> Entry:
     """`create_model("timm:NAME", ...)` is `attach("NAME", ...)`."""
     backbone = name.removeprefix(PREFIX)
     check_backbone(backbone)
-    return Entry(name, partial(attach, backbone), f"attention on timm's {backbone}", _LACKS, scalable=False)
+    return _entry_of(partial(attach, backbone), name)
+
+
+def _entry_of(build: Callable[..., AttentiveClassifier], name: str) -> Entry:
+    return Entry(name, build, f"attention on timm's {name.removeprefix(PREFIX)}", _LACKS, scalable=False)
 
 
 register_family(PREFIX, _entry)
