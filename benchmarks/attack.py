@@ -16,7 +16,7 @@ import payattention as pa
 from payattention.data import limited
 from payattention.evaluation.attack import attack
 from payattention.evaluation.attacks import FGSM, PGD, Attack, Noise
-from payattention.runs.experiment import RESULT
+from payattention.runs.folder import RESULT
 from payattention.system.files import write_json
 
 RESULTS = Path(__file__).parent.parent / "results"

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from payattention.data import ImageSet
+from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.system.files import write_json
 from payattention.system.provenance import Stopwatch
@@ -55,7 +56,7 @@ def noise() -> ImageSet:
 
 
 def begin(out: Path, data: ImageSet) -> None:
-    train_and_test(MODEL, data, data, RECIPE, out, width=WIDTH, save_every=SAVE_EVERY)
+    train_and_test(RunConfig(MODEL, RECIPE, width=WIDTH, save_every=SAVE_EVERY), data, data, out)
 
 
 def begin_or_resume(out: Path, data: ImageSet) -> None:

@@ -26,7 +26,7 @@ import payattention as pa
 from payattention.data import masked_pictures
 from payattention.evaluation import compare, segment
 from payattention.posthoc import METHODS
-from payattention.runs.experiment import RESULT
+from payattention.runs.folder import RESULT
 from payattention.system.files import write_json
 from payattention.system.invocation import command_line
 

@@ -15,6 +15,7 @@ import torch
 from payattention.data import load_data
 from payattention.evaluation import pointing
 from payattention.evaluation.query import query_effect
+from payattention.runs.config import RunConfig
 from payattention.runs.experiment import train_and_test
 from payattention.system.files import write_json
 from payattention.system.provenance import Stopwatch
@@ -32,7 +33,7 @@ def main() -> None:
             options = {"compatibility": compatibility}
             recipe = load_recipe(RECIPE)
             model, result = train_and_test(
-                MODEL, train, test, recipe, Path(folder), width=WIDTH, options=options, seed=SEED
+                RunConfig(MODEL, recipe, width=WIDTH, options=options, seed=SEED), train, test, Path(folder)
             )
         effect = query_effect(model, test, SEED)
         rows[compatibility] = {

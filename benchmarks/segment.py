@@ -25,7 +25,7 @@ from payattention.evaluation import segment
 from payattention.evaluation.comparison.trivial import centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
 from payattention.evaluation.segment import Segmented
-from payattention.runs.experiment import RESULT
+from payattention.runs.folder import RESULT
 from payattention.system.files import write_json
 from payattention.system.invocation import command_line
 

@@ -21,7 +21,7 @@ import torch
 import payattention as pa
 from payattention.evaluation.transfer import transfer
 from payattention.models import ModelConfig
-from payattention.runs.experiment import RESULT
+from payattention.runs.folder import RESULT
 from payattention.system.files import write_json
 
 RESULTS = Path(__file__).parent.parent / "results"

@@ -15,7 +15,7 @@ import torch
 
 import payattention as pa
 from payattention.evaluation import classify
-from payattention.runs.experiment import RESULT
+from payattention.runs.folder import RESULT
 from payattention.system.files import write_json
 
 WEIGHTS = Path(__file__).parent.parent / "weights"

@@ -19,6 +19,7 @@ from payattention.data import ImageSet
 from payattention.evaluation import classify
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.system import cores
 from payattention.system.cores import are_to_be_set, busy, cpu_quota, default_threads, usable_cores
@@ -219,7 +220,9 @@ class TestRuns:
     @pytest.mark.filterwarnings("ignore:bf16 is slower")
     def test_a_run_in_bf16_is_measured_in_float32(self, image_set: ImageSet, tmp_path: Path) -> None:
         with pa.computing(device="cpu", precision="bf16"):
-            model, result = train_and_test("vgg_att_pc", image_set, image_set, recipe(), tmp_path / "run", width=SMALL)
+            model, result = train_and_test(
+                RunConfig("vgg_att_pc", recipe(), width=SMALL), image_set, image_set, tmp_path / "run"
+            )
         assert result["precision"] == "bf16"
         assert result["convolutions"] == "direct"
         assert result["test"]["error"] == classify(model, image_set).error
@@ -232,7 +235,7 @@ def _trained_but_not_measured(data: ImageSet, out: Path, monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr("payattention.runs.experiment.classify", interrupted)
         with pytest.raises(Stopped):
-            train_and_test("vgg", data, data, recipe(), out, width=SMALL)
+            train_and_test(RunConfig("vgg", recipe(), width=SMALL), data, data, out)
 
 
 class TestCores:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from payattention import create_model, save
 from payattention.cli.app import run
+from payattention.data import decoding
 from payattention.weights import header
 
 WITHOUT_PYTORCH = [
@@ -101,7 +102,7 @@ def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     def decoded(*_: object, **__: object) -> None:
         raise AssertionError("a picture was decoded")
 
-    monkeypatch.setattr(decode, "decode_picture", decoded)
+    monkeypatch.setattr(decoding, "decode_picture", decoded)
 
 
 @pytest.mark.usefixtures("pictures")

@@ -23,6 +23,7 @@ from payattention.cli.app import run
 from payattention.cli.train import train
 from payattention.data import ImageSet
 from payattention.errors import CheckpointError, DataError, PayAttentionError, UsageError
+from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.training.callbacks.snapshots import EVERY, _set_random_state
 from payattention.training.module import TrainingModule
@@ -45,7 +46,9 @@ def begin(
     out: Path, data: ImageSet, chosen: Recipe, save_every: int = 2, model: str = MODEL, **options: object
 ) -> None:
     width = 1.0 if model.startswith("timm:") else 0.0625
-    train_and_test(model, data, data, chosen, out, width=width, save_every=save_every, options=options, seed=3)
+    train_and_test(
+        RunConfig(model, chosen, width=width, save_every=save_every, options=options, seed=3), data, data, out
+    )
 
 
 class Killed(BaseException):

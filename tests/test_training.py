@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from payattention.data import ImageSet
 from payattention.errors import PayAttentionError, UsageError
 from payattention.models import create_model
+from payattention.runs.config import RunConfig
 from payattention.runs.experiment import train_and_test
 from payattention.training.augment import mirrored, resized, shifted
 from payattention.training.batches import DeviceSet, Epoch
@@ -171,7 +172,7 @@ def test_training_learns_and_repeats_bit_by_bit(image_set: ImageSet, tmp_path: P
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_nothing(image_set: ImageSet, tmp_path: Path) -> None:
     with pytest.raises(PayAttentionError, match=r"no longer finite at step \d+, in epoch \d .*try a lower rate"):
-        train_and_test("vgg", image_set, image_set, recipe(lr=1e6, epochs=6), tmp_path / "run", width=0.0625)
+        train_and_test(RunConfig("vgg", recipe(lr=1e6, epochs=6), width=0.0625), image_set, image_set, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -179,7 +180,7 @@ def test_a_failure_before_the_first_snapshot_leaves_a_folder_as_it_was(image_set
     (tmp_path / "mine.txt").touch()
     for _ in range(2):
         with pytest.raises(UsageError, match="shift is 32 pixels"):
-            train_and_test("vgg", image_set, image_set, recipe(shift=32), tmp_path, width=0.0625)
+            train_and_test(RunConfig("vgg", recipe(shift=32), width=0.0625), image_set, image_set, tmp_path)
         assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -191,7 +192,7 @@ def test_ctrl_c_stops_the_run_and_leaves_nothing(
 
     monkeypatch.setattr("payattention.training.module.TrainingModule.training_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train_and_test("vgg", image_set, image_set, recipe(), tmp_path / "run", width=0.0625)
+        train_and_test(RunConfig("vgg", recipe(), width=0.0625), image_set, image_set, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -199,7 +200,9 @@ def test_images_that_the_recipe_makes_too_small_are_refused_before_training(
     image_set: ImageSet, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=r"32 pixels wide, and the recipe shrinks them to 8.*takes 16 at least"):
-        train_and_test("vgg", image_set, image_set, recipe(sizes=(0.25, 1.0)), tmp_path / "run", width=0.0625)
+        train_and_test(
+            RunConfig("vgg", recipe(sizes=(0.25, 1.0)), width=0.0625), image_set, image_set, tmp_path / "run"
+        )
     assert not (tmp_path / "run").exists()
 
 

@@ -10,6 +10,7 @@ import payattention as pa
 from payattention.data import ImageSet
 from payattention.errors import CheckpointError
 from payattention.models import Classifier
+from payattention.runs.config import RunConfig
 from payattention.runs.experiment import train_and_test
 from payattention.training.recipe import Recipe
 from settling import settled
@@ -96,7 +97,7 @@ def test_another_width_shares_nothing(source: Path) -> None:
 def test_a_run_begins_there_and_says_so(source: Path, image_set: ImageSet, tmp_path: Path) -> None:
     still = Recipe("test", 1, 8, lr=1e-12, weight_decay=0.0, dropout=0.0)
     model, result = train_and_test(
-        "vgg_att2_concat_pc", image_set, image_set, still, tmp_path / "run", width=SMALL, init_from=source
+        RunConfig("vgg_att2_concat_pc", still, width=SMALL, init_from=source), image_set, image_set, tmp_path / "run"
     )
     begun = result["init_from"]
     assert begun["source"] == str(source)

@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from payattention.data import ImageSet
 from payattention.errors import PayAttentionError
 from payattention.models import Look
+from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.training.callbacks.sheets import drawn
 from payattention.training.callbacks.views import Views
@@ -92,7 +93,9 @@ def test_a_run_that_goes_on_has_each_epoch_once(
     with monkeypatch.context() as patch:
         patch.setattr(TrainingModule, "training_step", killed)
         with pytest.raises(Killed):
-            train_and_test(MODEL, image_set, image_set, recipe(), out, width=SMALL, tensorboard=True, sheet_every=1)
+            train_and_test(
+                RunConfig(MODEL, recipe(), width=SMALL, tensorboard=True, sheet_every=1), image_set, image_set, out
+            )
     newest = max((out / "snapshots").iterdir())
     assert newest.name == "step-000000008.safetensors"
     newest.unlink()
@@ -122,7 +125,7 @@ def test_a_loss_that_is_no_number_is_named_by_its_step(
         r"the loss is no longer finite at step 6, in epoch 2 \(learning rate 0.025\); .* lr=0.005; .*step-000000004"
     )
     with pytest.raises(PayAttentionError, match=message):
-        train_and_test(MODEL, image_set, image_set, halved, tmp_path / "run", width=SMALL)
+        train_and_test(RunConfig(MODEL, halved, width=SMALL), image_set, image_set, tmp_path / "run")
     assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == 1
 
 

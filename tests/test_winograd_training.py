@@ -15,6 +15,7 @@ import payattention as pa
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.models.rewrites.winograd import WinogradConv2d, by_winograd, faster_in_training
+from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.system.machine import choosing
 from payattention.training.fit import convolutions_of, fit, new_model
@@ -71,7 +72,10 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(
 
     def begin(out: Path) -> None:
         train_and_test(
-            MODEL, image_set, image_set, recipe(**fields), out, width=SMALL, save_every=2, sheet_every=1, seed=3
+            RunConfig(MODEL, recipe(**fields), width=SMALL, save_every=2, sheet_every=1, seed=3),
+            image_set,
+            image_set,
+            out,
         )
 
     begin(tmp_path / "whole")
@@ -88,9 +92,13 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(
 def test_a_run_from_before_there_was_a_choice_goes_on_without(
     image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train_and_test(MODEL, image_set, image_set, recipe(), tmp_path / "whole", width=SMALL, winograd=False, seed=3)
+    train_and_test(
+        RunConfig(MODEL, recipe(), width=SMALL, winograd=False, seed=3), image_set, image_set, tmp_path / "whole"
+    )
     with at_step(5, kill), pytest.raises(Killed):
-        train_and_test(MODEL, image_set, image_set, recipe(), tmp_path / "run", width=SMALL, winograd=False, seed=3)
+        train_and_test(
+            RunConfig(MODEL, recipe(), width=SMALL, winograd=False, seed=3), image_set, image_set, tmp_path / "run"
+        )
     file = tmp_path / "run" / "config.json"
     config = json.loads(file.read_text())
     assert config.pop("convolutions") == "direct"
@@ -107,6 +115,7 @@ from pathlib import Path
 import numpy as np
 
 from payattention.data import ImageSet
+from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.system.processes import here
 from test_resume import at_step, recipe
@@ -124,7 +133,7 @@ if Path("run").exists():
     resume(Path("run"), data, data)
 else:
     with at_step(5, left_by_a_kill):
-        train_and_test("vgg_att2_concat_pc", data, data, recipe(), Path("whole"), width=0.0625, save_every=2)
+        train_and_test(RunConfig("vgg_att2_concat_pc", recipe(), width=0.0625, save_every=2), data, data, Path("whole"))
 """
 
 

@@ -45,13 +45,12 @@ def quickstart(
 
     from payattention.evaluation import pointing
     from payattention.explaining.folder import gallery
+    from payattention.runs.config import RunConfig
     from payattention.runs.experiment import train_and_test
     from payattention.system.invocation import program
 
-    reading = Wanted("cluttered_digits").anywhere()
-    model, result = train_and_test(
-        MODEL, train, test, recipe, folder, width=WIDTH, seed=seed, console=console, reading=reading
-    )
+    config = RunConfig(MODEL, recipe, width=WIDTH, seed=seed, reading=Wanted("cluttered_digits").anywhere())
+    model, result = train_and_test(config, train, test, folder, console=console)
     points = pointing(model, test, seed=seed, console=console)
     pictures = _some_pictures(test, folder / "pictures")
     manifest = gallery(model, dict.fromkeys(pictures, True), folder / "maps", console=console)

@@ -26,7 +26,8 @@ def check_alone(context: typer.Context) -> None:
 
 def go_on(run: Path, data_root: Path | None, console: "Console") -> dict[str, Any]:
     """Resumes a run, on its data wherever that lies now; the content of its result.json."""
-    from payattention.runs.experiment import resume, unfinished
+    from payattention.runs.experiment import resume
+    from payattention.runs.folder import unfinished
     from payattention.system.provenance import Stopwatch
     from payattention.weights.header import CONFIG
 

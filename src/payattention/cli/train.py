@@ -177,55 +177,38 @@ def train(
     if init_from is not None:
         weights_file(init_from)
     if frozen:
-        chosen.check_frozen()
+        chosen.check_frozen()  # the run's own check comes when PyTorch is there
 
-    from payattention.models import check_model, fetch_pretrained, native_size
-    from payattention.models.preprocessing import check_sizes
-    from payattention.training.model_options import model_options
-    from payattention.weights.checkpoint import load
-
-    options = model_options(chosen, model) | options
-    check_model(model, width, **options)
-    check_sizes(options.get("preprocessing"), chosen.sizes)
-    if tensorboard or sheet_every:
-        from payattention.training.callbacks.views import check_views
-
-        check_views(model, options, tensorboard, sheet_every)
-    if init_from is not None:
-        load(init_from)  # once more when it is used, but a mistake is better found before the data is read
-    image_size = image_size or native_size(model)
-    if options.get("pretrained"):
-        fetch_pretrained(model)
-
+    from payattention.models import fetch_pretrained, native_size
+    from payattention.runs.config import RunConfig
     from payattention.system.provenance import Stopwatch
 
-    watch, console = Stopwatch(), progress_console()
     root = None if data_root is None else str(data_root)
-    wanted = Wanted(data, root, image_size, strict, classes, limit, hold_out, crop_mode)
-    images, measured = wanted.read()
-    console.print(f"training {model} on {len(images):,} images")
-
-    from payattention.runs.experiment import train_and_test
-
-    _, result = train_and_test(
+    wanted = Wanted(data, root, image_size or native_size(model), strict, classes, limit, hold_out, crop_mode)
+    config = RunConfig(
         model,
-        images,
-        measured,
         chosen,
-        folder,
         width=width,
         options=options,
         seed=seed,
-        console=console,
-        watch=watch,
-        reading=wanted.anywhere(),
         save_every=save_every,
         compiled=compile_,
         winograd=not no_winograd,
         init_from=init_from,
         tensorboard=tensorboard,
         sheet_every=sheet_every,
+        reading=wanted.anywhere(),
     )
+    config.check()
+    if pretrained:
+        fetch_pretrained(model)
+    watch, console = Stopwatch(), progress_console()
+    images, measured = wanted.read()
+    console.print(f"training {model} on {len(images):,} images")
+
+    from payattention.runs.experiment import train_and_test
+
+    _, result = train_and_test(config, images, measured, folder, console=console, watch=watch)
     _print(folder, result, as_json)
 
 

@@ -27,7 +27,7 @@ from payattention.reproduce.jobs import Job, Training
 from payattention.reproduce.plan import Planned
 from payattention.reproduce.slices import close, lengths, timed
 from payattention.reproduce.workplace import Workplace
-from payattention.runs.experiment import RESULT
+from payattention.runs.folder import RESULT
 from payattention.system.files import write_json
 from payattention.weights.header import WEIGHTS
 

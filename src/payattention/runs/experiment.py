@@ -4,11 +4,9 @@ While it runs, the folder also holds `start.safetensors`, the network as it bega
 goes on after whatever stopped it, and they go when the result is there.
 """
 
-import json
-import shlex
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,49 +14,35 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from safetensors import SafetensorError
 
 from payattention.data import ImageSet
-from payattention.errors import CheckpointError, DataError, PayAttentionError, UsageError
+from payattention.errors import DataError, UsageError
 from payattention.evaluation import classify
 from payattention.models import Classifier
+from payattention.runs.config import RunConfig
+from payattention.runs.folder import RESULT, START, check_new, kept_if_begun, lines_of, unfinished
 from payattention.system.files import remove_halves, write_json
-from payattention.system.invocation import program
 from payattention.system.machine import choice, choosing, chosen_device, recorded_precision, training_precision
-from payattention.system.processes import Processes, here
+from payattention.system.processes import here
 from payattention.system.provenance import Stopwatch
-from payattention.training.callbacks.snapshots import EVERY, FOLDER, Snapshots
+from payattention.training.callbacks.snapshots import FOLDER, Snapshots
 from payattention.training.callbacks.views import Views
-from payattention.training.fit import METRICS, check_compiled, convolutions_of, fit, new_model
+from payattention.training.fit import METRICS, convolutions_of, fit, new_model
 from payattention.training.recipe import Recipe
-from payattention.training.snapshot import SnapshotError, written
 from payattention.training.stopping import Stop, Stopped
 from payattention.weights.checkpoint import load, save
 from payattention.weights.header import CONFIG, WEIGHTS
-from payattention.weights.warm_start import warm_start
-
-START, RESULT = "start.safetensors", "result.json"
+from payattention.weights.warm_start import taken_over
 
 
 def train_and_test(
-    model: str,
+    config: RunConfig,
     train: ImageSet,
     test: ImageSet,
-    recipe: Recipe,
     out: Path,
     *,
-    width: float = 1.0,
-    options: Mapping[str, Any] | None = None,
-    seed: int = 0,
     console: Console | None = None,
     watch: Stopwatch | None = None,
-    reading: Mapping[str, Any] | None = None,
-    save_every: int = EVERY,
-    compiled: bool = False,
-    winograd: bool = True,
-    init_from: Path | None = None,
-    tensorboard: bool = False,
-    sheet_every: int = 0,
 ) -> tuple[Classifier, dict[str, Any]]:
     """Trains a network and writes `config.json`, `metrics.jsonl`, `metrics.csv`, `model.safetensors`, `result.json`.
 
@@ -67,24 +51,12 @@ def train_and_test(
     the processes train together, and the first one writes.
 
     Args:
-        model: A network's name.
+        config: What to do.
         train: What to train on.
         test: What to measure on.
-        recipe: How to train.
         out: The run folder.
-        width: Of the network.
-        options: Of the network.
-        seed: Of weights, order, augmentation and dropout.
         console: For progress.
         watch: Started earlier, it counts the time before, too.
-        reading: How to read the two sets again; kept in `config.json` for whoever resumes the run.
-        save_every: Steps between two snapshots within an epoch.
-        compiled: Whether to compile the network for training.
-        winograd: Whether Winograd's algorithm may do the convolutions where it is faster: CPU, float32, not compiled.
-        init_from: A saved model whose weights it begins with, where they fit (`payattention.warm_start`).
-        tensorboard: Whether to write for TensorBoard.
-        sheet_every: Epochs from one sheet of attention maps to the next, of the same few pictures of the test split,
-            which are only looked at; 0 makes none.
 
     Returns:
         The trained model and the content of `result.json`.
@@ -95,38 +67,49 @@ def train_and_test(
         PayAttentionError: The loss is no longer finite, or the disk is full.
     """
     watch = watch or Stopwatch()
-    if here().first and any((out / name).exists() for name in (CONFIG, FOLDER, WEIGHTS, RESULT)):
-        raise UsageError(f"{out}: there is a run already; resume it, or take another folder")
+    check_new(out)
+    config.check()
+    network = _network(config, train)
+    begun = None if config.source is None else _begun_from(network, config, console)
+    record = _record(config, network, begun, train, test)
+    with kept_if_begun(out, record, new=True):
+        if here().first:
+            save(network, out / START)
+            write_json(out / CONFIG, record)
+        return _finished(network, train, test, record, out, console, watch)
+
+
+def _network(config: RunConfig, train: ImageSet) -> Classifier:
+    """The fresh network, when it is sure that it can be trained on these pictures."""
     if len(train) < 2:
         raise UsageError(f"{train.name}: one image is too few to train on")
-    here().check_batch(min(recipe.batch_size, len(train)))
-    check_compiled(compiled)
-    network = new_model(model, train, recipe, width=width, seed=seed, **(options or {}))
-    _check_smallest(network, recipe, train.image_size)
-    if sheet_every:
-        network.check_has_maps()
-    config = {
+    here().check_batch(min(config.recipe.batch_size, len(train)))
+    network = new_model(config.model, train, config.recipe, width=config.width, seed=config.seed, **config.options)
+    _check_smallest(network, config.recipe, train.image_size)
+    return network
+
+
+def _record(
+    config: RunConfig, network: Classifier, begun: dict[str, Any] | None, train: ImageSet, test: ImageSet
+) -> dict[str, Any]:
+    """The content of `config.json`."""
+    return {
         "model": asdict(network.config),
-        "init_from": None if init_from is None else _begun_from(network, init_from, console),
+        "init_from": begun,
         "data": _described(train, test),
-        "reading": reading,
-        "recipe": recipe.to_dict(),
-        "seed": seed,
+        "reading": config.reading,
+        "recipe": config.recipe.to_dict(),
+        "seed": config.seed,
         "device": chosen_device().type,
         "precision": training_precision(),
         "threads": torch.get_num_threads(),
         "processes": here().count,
-        "save_every": save_every,
-        "compiled": compiled,
-        "convolutions": convolutions_of(network, winograd=winograd, compiled=compiled),
-        "tensorboard": tensorboard,
-        "sheet_every": sheet_every,
+        "save_every": config.save_every,
+        "compiled": config.compiled,
+        "convolutions": convolutions_of(network, winograd=config.winograd, compiled=config.compiled),
+        "tensorboard": config.tensorboard,
+        "sheet_every": config.sheet_every,
     }
-    with _kept_if_begun(out, config, new=True):
-        if here().first:
-            save(network, out / START)
-            write_json(out / CONFIG, config)
-        return _finished(network, train, test, config, out, console, watch)
 
 
 def resume(
@@ -146,35 +129,8 @@ def resume(
     """
     config = unfinished(out)
     _check_same(config["data"], _described(train, test), out)
-    with _as_begun(config, out), _kept_if_begun(out, config):
+    with _as_begun(config, out), kept_if_begun(out, config):
         return _finished(load(out / START), train, test, config, out, console, watch or Stopwatch())
-
-
-def unfinished(out: Path) -> dict[str, Any]:
-    """The configuration of a run that can be resumed.
-
-    Raises:
-        CheckpointError: No run, or one that lacks what resuming needs.
-        UsageError: The run is finished.
-    """
-    if (out / RESULT).is_file():
-        raise UsageError(f"{out}: this run is finished; measure it with `{program()} evaluate {shlex.quote(str(out))}`")
-    if not (out / CONFIG).is_file():
-        raise CheckpointError(f"{out}: no run to resume there (no {CONFIG}); begin it with `{program()} train`")
-    try:
-        config: dict[str, Any] = json.loads((out / CONFIG).read_text(encoding="utf-8"))
-    except ValueError:
-        config = {}
-    if not config or not isinstance(config, dict):
-        raise CheckpointError(f"{out / CONFIG}: damaged; begin a new run")
-    lacking = [name for name in ("data", "recipe", "seed", "save_every", "compiled") if name not in config]
-    if lacking or not (out / START).is_file():
-        raise CheckpointError(f"{out}: this run cannot be resumed (no {', '.join(lacking) or START}); begin a new one")
-    try:
-        Recipe(**config["recipe"])
-    except (TypeError, UsageError) as error:
-        raise CheckpointError(f"{out / CONFIG}: not a recipe of this version ({error}); begin a new run") from None
-    return config
 
 
 @contextmanager
@@ -203,7 +159,7 @@ def _finished(
     """Does what remains to be done of a run: all of it, what follows its last snapshot, or only the measuring."""
     console = console if here().first else None
     if (out / WEIGHTS).is_file():
-        network, curve = load(out), _lines(out / METRICS)
+        network, curve = load(out), lines_of(out / METRICS)
     else:
         curve = _trained(network, train, test, config, out, console)
     with choosing("auto", "float32", None):  # whatever it was trained in: errors are compared
@@ -258,9 +214,10 @@ def _trained(
     return curve
 
 
-def _begun_from(network: Classifier, source: Path, console: Console | None) -> dict[str, Any]:
+def _begun_from(network: Classifier, config: RunConfig, console: Console | None) -> dict[str, Any]:
     """Takes over what fits of a saved model, and says what."""
-    start = warm_start(network, source)
+    assert config.source is not None
+    start = taken_over(network, config.source, str(config.init_from))
     if console is not None:
         console.print(str(start), highlight=False)
     return asdict(start)
@@ -288,10 +245,6 @@ def _check_same(then: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> N
         raise DataError(f"{out}: the data is not what this run was begun on ({', '.join(changed)}); begin a new run")
 
 
-def _lines(file: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-
-
 def _check_smallest(model: Classifier, recipe: Recipe, image_size: int) -> None:
     smallest = round(min(recipe.sizes) * image_size)
     if smallest < model.min_size:
@@ -300,62 +253,3 @@ def _check_smallest(model: Classifier, recipe: Recipe, image_size: int) -> None:
             f"the images are {image_size} pixels wide{shrunk}; {model.name} takes {model.min_size} at least: "
             "enlarge them with --image-size"
         )
-
-
-@contextmanager
-def _kept_if_begun(out: Path, config: Mapping[str, Any], *, new: bool = False) -> Iterator[None]:
-    """Says how to go on with a run that failed or was stopped; a new one that has saved nothing leaves nothing."""
-    before = [*out.iterdir()] if out.is_dir() else None
-    try:
-        yield
-    except BaseException as error:
-        saved = [*written(out / FOLDER), *out.glob(WEIGHTS)]
-        if saved or not new:
-            raise _advised(error, _to_go_on(out, config), saved) from None
-        if here().first:
-            _as_before(out, before)
-        if isinstance(error, SafetensorError):
-            raise PayAttentionError(f"{out}: could not be written ({error})") from None
-        raise
-
-
-def _as_before(out: Path, before: Sequence[Path] | None) -> None:
-    """Removes what a run has written; `before` is what its folder held, None where there was no folder."""
-    if before is None:
-        shutil.rmtree(out, ignore_errors=True)
-        return
-    for new in {*out.iterdir()} - {*before}:
-        if new.is_dir():
-            shutil.rmtree(new, ignore_errors=True)
-        else:
-            new.unlink(missing_ok=True)
-
-
-def _advised(error: BaseException, go_on: str, saved: Sequence[Path]) -> BaseException:
-    """An error, and what can be done after it."""
-    last = f"; the last that was saved is {saved[-1]}" if saved else ""
-    match error:
-        case Stopped():
-            return Stopped(f"{error}; go on with: {go_on}", error.signal_number)
-        case KeyboardInterrupt():
-            return Stopped(f"stopped at once{last}; go on with: {go_on}")
-        case OSError() | SafetensorError() | SnapshotError():
-            return PayAttentionError(f"{error}{last}; when that is mended, go on with: {go_on}")
-        case UsageError() | DataError() | CheckpointError():
-            return error
-        case PayAttentionError():  # the loss or the weights are not finite
-            return PayAttentionError(f"{error}{last}")
-    return error
-
-
-def _to_go_on(out: Path, config: Mapping[str, Any]) -> str:
-    """The command that resumes a run."""
-    if config["reading"] is None:
-        return f"payattention.runs.experiment.resume(Path({str(out)!r}), train, test)"
-    resuming = f"train --resume {shlex.quote(str(out))}"
-    match here():
-        case Processes(launcher="torchrun", nodes=1, count=count) if count > 1:
-            return f"torchrun --nproc-per-node {count} -m payattention {resuming}"
-        case Processes(count=count) if count > 1:
-            return f"{resuming}, started as before"
-    return f"{program()} {resuming}"

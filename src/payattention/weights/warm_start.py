@@ -51,7 +51,6 @@ class WarmStart:
         return "\n".join([head, *(f"  {kind}: {', '.join(names)}" for kind, names in kinds.items() if names)])
 
 
-@torch.no_grad()
 def warm_start(model: Classifier, source: str | Path) -> WarmStart:
     """Gives a model, in place, every tensor of a saved one that has the same name and shape.
 
@@ -65,7 +64,12 @@ def warm_start(model: Classifier, source: str | Path) -> WarmStart:
     Raises:
         CheckpointError: Nothing there that can be loaded, or no weight of it fits.
     """
-    other = load(source)
+    return taken_over(model, load(source), str(source))
+
+
+@torch.no_grad()
+def taken_over(model: Classifier, other: Classifier, source: str) -> WarmStart:
+    """`warm_start` from a model that is loaded already, from a source of that name."""
     given, own = other.state_dict(), model.state_dict()
     of_classes = set() if other.classes == model.classes else _tells_classes(other)
     of_levels = set() if _head_levels(other) == _head_levels(model) else {n for n in given if n.startswith("head.")}

@@ -1,0 +1,75 @@
+"""What is asked of a run, and all that can be checked of it before any data is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from payattention.models import Classifier, check_model
+from payattention.models.preprocessing import check_sizes
+from payattention.training.model_options import model_options
+from payattention.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What is asked of a run. `config.json` holds it, with what was found: the data, the machine, the convolutions.
+
+    Attributes:
+        model: A network's name.
+        recipe: How to train.
+        width: Of the network.
+        options: Of the network.
+        seed: Of weights, order, augmentation and dropout.
+        save_every: Steps between two snapshots within an epoch.
+        compiled: Whether to compile the network for training.
+        winograd: Whether Winograd's algorithm may do the convolutions where it is faster: CPU, float32, not compiled.
+        init_from: A saved model whose weights it begins with, where they fit (`payattention.warm_start`).
+        tensorboard: Whether to write for TensorBoard.
+        sheet_every: Epochs from one sheet of attention maps to the next, of the same few pictures of the test split,
+            which are only looked at; 0 makes none.
+        reading: How to read the two sets again, for whoever resumes the run; None where only Python knows.
+    """
+
+    model: str
+    recipe: Recipe
+    width: float = 1.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    save_every: int = 500
+    compiled: bool = False
+    winograd: bool = True
+    init_from: Path | None = None
+    tensorboard: bool = False
+    sheet_every: int = 0
+    reading: Mapping[str, Any] | None = None
+
+    @cached_property
+    def source(self) -> Classifier | None:
+        """The model whose weights it begins with, loaded once."""
+        from payattention.weights.checkpoint import load
+
+        return None if self.init_from is None else load(self.init_from)
+
+    def check(self) -> None:
+        """Raises what can be found before any data is read.
+
+        Raises:
+            UsageError: An unknown name, a value out of range, an impossible combination.
+            CheckpointError: Nothing to begin with where `init_from` says.
+        """
+        options = {**model_options(self.recipe, self.model), **self.options}
+        check_model(self.model, self.width, **options)
+        check_sizes(options.get("preprocessing"), self.recipe.sizes)
+        if options.get("freeze"):
+            self.recipe.check_frozen()
+        if self.tensorboard or self.sheet_every:
+            from payattention.training.callbacks.views import check_views
+
+            check_views(self.model, options, self.tensorboard, self.sheet_every)
+        if self.compiled:
+            from payattention.training.fit import check_compiled
+
+            check_compiled(self.compiled)
+        _ = self.source
