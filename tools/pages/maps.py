@@ -8,7 +8,7 @@ from markdown_table import markdown_table
 
 from payattention.evaluation.metrics import METRICS
 
-RESULTS = Path(__file__).parent.parent / "results"
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def compare() -> str:
@@ -23,7 +23,7 @@ def compare() -> str:
 
 def hard() -> str:
     if not (RESULTS / "hard.json").is_file():
-        return "Not measured yet: `python benchmarks/compare.py RUN` on that run writes `results/hard.json`."
+        return "Not measured yet: `python experiments/compare.py RUN` on that run writes `results/hard.json`."
     soft, drawn = _result("compare"), _result("hard")
     epochs = drawn["training"]["recipe"]["epochs"]
     errors = (

@@ -1,15 +1,15 @@
-"""Fills the pages' numbers from results/: `python docs/numbers_of_the_pages.py`. A test holds them together."""
+"""Fills the pages' numbers from results/: `python tools/pages/numbers.py`. A test holds them together."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-import table_of_pets
+import pets
 from markdown_table import markdown_table
-from table_of_segmentation import segment
-from tables_of_maps import compare, hard
+from maps import compare, hard
+from segmentation import segment
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def quickstart() -> str:
@@ -186,7 +186,7 @@ def quickstart_seeds() -> str:
         [own["device"], ", ".join(f"{run['error']:.2f}" for run in own["runs"]), f"{own['mean_error']:.2f}"]
         for own in result["processors"].values()
     ]
-    head = "Test error of `payattention quickstart`, %, seeds 0, 1 and 2 (`python benchmarks/quickstart.py --seeds`):"
+    head = "Test error of `payattention quickstart`, %, seeds 0, 1 and 2 (`python experiments/quickstart.py --seeds`):"
     return f"{head}\n\n{markdown_table(['on', 'seeds', 'mean'], rows, words=2)}"
 
 
@@ -230,7 +230,7 @@ PAGES = {
     DOCS / "attacks.md": {"attacks": attacks},
     DOCS / "data.md": {"data": data},
     DOCS / "maps.md": {"compare": compare, "hard": hard},
-    DOCS / "pets.md": {"pets_segmented": table_of_pets.segmented, "pets_compared": table_of_pets.compared},
+    DOCS / "pets.md": {"pets_segmented": pets.segmented, "pets_compared": pets.compared},
     DOCS / "resuming.md": {"kills": kills},
     DOCS / "segmentation.md": {"segment": segment},
     DOCS / "machine.md": {"neighbours": neighbours, "quickstart_seeds": quickstart_seeds},

@@ -1,4 +1,4 @@
-"""How robust is a trained model? `python benchmarks/attack.py RUN DATA [--pgd] [--limit N]`.
+"""How robust is a trained model? `python experiments/attack.py RUN DATA [--pgd] [--limit N]`.
 
 Writes results/attack-NAME.json, NAME that of the run folder: fooling rate and error at the paper's five sizes under
 noise and FGSM, on 2,000 test images by default. With `--pgd`, results/attack-NAME-pgd.json: under FGSM and PGD, which
@@ -26,7 +26,7 @@ SEED = 0
 def main(run: str, data: str, pgd: bool, limit: int) -> None:
     attacks: dict[str, Attack] = {"fgsm": FGSM(), "pgd": PGD()} if pgd else {"noise": Noise(), "fgsm": FGSM()}
     measured = asdict(attack(pa.load(run), limited(pa.load_data(data, "test"), limit), attacks, seed=SEED))
-    measured["provenance"]["command"] = f"python benchmarks/attack.py {' '.join(sys.argv[1:])}"
+    measured["provenance"]["command"] = f"python experiments/attack.py {' '.join(sys.argv[1:])}"
     trained = json.loads(Path(run, RESULT).read_text(encoding="utf-8"))
     facts = {"model": trained["model"], "trained_by": trained["provenance"]["command"]}
     write_json(RESULTS / f"attack-{Path(run).name}{'-pgd' if pgd else ''}.json", {**facts, **measured})

@@ -1,4 +1,4 @@
-"""Makes the README's picture: `python docs/readme_figure.py CIFAR_RUN QUICKSTART_RUN`.
+"""Makes the README's picture: `python tools/pages/readme_figure.py CIFAR_RUN QUICKSTART_RUN`.
 
 Photographs that scikit-image ships, seen at 40 pixels by a network trained on CIFAR-10, above images of the embedded
 data, seen by the network of `make quickstart`. The labels are what the networks say, right or wrong.
@@ -29,7 +29,7 @@ def main(cifar_run: str, quickstart_run: str) -> None:
             columns = list(panels)
             rows.append(list(panels.values()))
             labels.append(f"{name}: seen as {explanation.label} ({explanation.probability:.0%})")
-    contact_sheet(rows, columns, labels).save(Path(__file__).with_name("maps.png"), optimize=True)
+    contact_sheet(rows, columns, labels).save(Path(__file__).parents[2] / "docs" / "maps.png", optimize=True)
 
 
 def _rgb(pixels) -> Image.Image:  # type: ignore[no-untyped-def]

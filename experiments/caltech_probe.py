@@ -1,6 +1,6 @@
 """Real photographs on a laptop: attention on a frozen backbone, from one command to the evaluated model, and its masks.
 
-`python benchmarks/caltech_probe.py [--seed N]` measures and writes results/caltech_probe.json (with another seed than
+`python experiments/caltech_probe.py [--seed N]` measures and writes results/caltech_probe.json (with another seed than
 0: caltech_probe-seedN.json) and docs/probe.md; with `--only NAME` one row of the table is measured again, with
 `--render` only the page is written. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip` and
 `oxford-iiit-pet-3breeds.zip`, and the extra `imagenet`. The trained models stay in `runs/caltech-NAME-seedN`, and what
@@ -137,7 +137,7 @@ def page(result: dict[str, Any]) -> str:
     lines = [
         "# Real photographs on a laptop",
         "",
-        "<!-- written by benchmarks/caltech_probe.py from results/caltech_probe.json -->",
+        "<!-- written by experiments/caltech_probe.py from results/caltech_probe.json -->",
         "",
         "ImageNet's EfficientNet-Lite0, frozen; attention and head trained on 15 pictures of each of Caltech-101's 101 "
         f"classes and tested on {tested:,} others. The seconds are those of the whole command, from the start of the "
@@ -189,7 +189,7 @@ def measured(seed: int, names: Sequence[str], before: dict[str, Any]) -> Iterato
                 "pets_mean_jaccard": mean_jaccard(partial(mask_by, pa.load(out)), pictures),
             }
             provenance = asdict(watch.provenance(torch.device("cpu"), seed))
-            provenance["command"] = shlex.join(["python", "benchmarks/caltech_probe.py", *sys.argv[1:]])
+            provenance["command"] = shlex.join(["python", "experiments/caltech_probe.py", *sys.argv[1:]])
             models[name] = {**row, "provenance": provenance}
             print(name, json.dumps(row), file=sys.stderr)
             yield {"models": models, "pets": pets_seen}

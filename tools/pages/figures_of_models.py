@@ -1,4 +1,4 @@
-"""Makes the pages' pictures: `python docs/figures_of_models.py CIFAR_RUN QUICKSTART_RUN`.
+"""Makes the pages' pictures: `python tools/pages/figures_of_models.py CIFAR_RUN QUICKSTART_RUN`.
 
 Like the paper's figures 3, 5, 7 and 8, with photographs that scikit-image ships and images of the embedded data.
 """
@@ -14,7 +14,7 @@ from payattention.evaluation.attacks import FGSM
 from payattention.figures.attack import attack_figure
 from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
 
-FIGURES = Path(__file__).parent / "figures"
+FIGURES = Path(__file__).parents[2] / "docs" / "figures"
 
 
 def main(cifar_run: str, quickstart_run: str) -> None:

@@ -1,4 +1,4 @@
-"""Does the query matter? `pc`, `dp` and `additive` trained alike on the embedded data: `python benchmarks/query.py`.
+"""Does the query matter? `pc`, `dp` and `additive` trained alike on the embedded data: `python experiments/query.py`.
 
 Writes results/query.json: for each compatibility function the test error, where the maps' peaks fall, and how far the
 maps move when another image of another class asks (mean total-variation distance). Each network takes a few minutes
@@ -43,7 +43,7 @@ def main() -> None:
             "predictions_changed": effect.changed,
         }
         print(compatibility, rows[compatibility], file=sys.stderr)
-    provenance = {**asdict(watch.provenance(torch.device("cpu"), SEED)), "command": "python benchmarks/query.py"}
+    provenance = {**asdict(watch.provenance(torch.device("cpu"), SEED)), "command": "python experiments/query.py"}
     settings = {"model": MODEL, "width": WIDTH, "recipe": RECIPE, "data": "cluttered_digits"}
     write_json(RESULT, {**settings, "compatibilities": rows, "provenance": provenance})
 

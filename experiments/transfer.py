@@ -1,4 +1,4 @@
-"""What are the features of a network trained on CIFAR-10 worth elsewhere? `python benchmarks/transfer.py RUN`.
+"""What are the features of a network trained on CIFAR-10 worth elsewhere? `python experiments/transfer.py RUN`.
 
 Writes results/transfer.json: a linear SVM's accuracy, in 5-fold cross-validation at 32 pixels, on the features of the
 trained network and, to compare with, of the same network before any training. The set is Caltech-101, 30 images of
@@ -48,7 +48,7 @@ def main(run: str) -> None:
     data = caltech101()
     measured: dict[str, Any] = {key: asdict(transfer(model, data, seed=SEED)) for key, model in models.items()}
     for part in measured.values():
-        part["provenance"]["command"] = f"python benchmarks/transfer.py {run}"
+        part["provenance"]["command"] = f"python experiments/transfer.py {run}"
     how = json.loads(Path(run, RESULT).read_text(encoding="utf-8"))
     facts = {"model": how["model"], "trained_by": how["provenance"]["command"]}
     write_json(RESULTS / "transfer.json", {**facts, "sets": {"caltech101": measured}})

@@ -1,4 +1,4 @@
-"""Gives a run's weights a place in the repository: `python benchmarks/weights.py RUN NAME`.
+"""Gives a run's weights a place in the repository: `python experiments/weights.py RUN NAME`.
 
 Writes weights/NAME.safetensors, in float16, and weights/NAME.json: how the run was trained, its test error, and that of
 the weights as they lie there, loaded again and measured on the same pictures. The data is the run's own, found as it
@@ -29,7 +29,7 @@ def main(run: str, name: str) -> None:
     test = pa.load_data(trained["data"]["name"], "test", image_size=model.image_size, crop_mode=model.crop_mode)
     file = pa.save(model, WEIGHTS / f"{name}.safetensors", dtype=torch.float16)
     measured = asdict(classify(pa.load(file), test, trained["seed"]))
-    measured["provenance"]["command"] = shlex.join(["python", "benchmarks/weights.py", run, name])
+    measured["provenance"]["command"] = shlex.join(["python", "experiments/weights.py", run, name])
     facts = {key: trained[key] for key in ("model", "data", "recipe", "seed", "test", "provenance")}
     write_json(WEIGHTS / f"{name}.json", {"trained": facts, "in_float16": measured})
 

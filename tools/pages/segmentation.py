@@ -8,7 +8,7 @@ from markdown_table import markdown_table
 
 from payattention.evaluation.segment import TRIVIAL
 
-RESULT = Path(__file__).parent.parent / "results" / "segment.json"
+RESULT = Path(__file__).parents[2] / "results" / "segment.json"
 
 
 def segment() -> str:

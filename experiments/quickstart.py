@@ -1,4 +1,4 @@
-"""Runs the README's quickstart as a user does and writes results/quickstart.json: `python benchmarks/quickstart.py`.
+"""Runs the README's quickstart as a user does and writes results/quickstart.json: `python experiments/quickstart.py`.
 
 The trained model stays in `runs/quickstart` for the other measurements, and what was there before goes. With `--seeds`
 it runs three seeds, on the processor as it is and masked to AVX2, and writes results/quickstart-seeds.json instead.

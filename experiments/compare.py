@@ -1,4 +1,4 @@
-"""Trained maps against post-hoc ones, and soft against hard attention: `python benchmarks/compare.py RUN`.
+"""Trained maps against post-hoc ones, and soft against hard attention: `python experiments/compare.py RUN`.
 
 A network with soft attention is trained on the embedded data, and one with hard attention goes on from its weights:
 
@@ -40,11 +40,11 @@ def main(run: str) -> None:
 def result(run: str, compared: Comparison) -> dict[str, Any]:
     trained = json.loads(Path(run, "result.json").read_text(encoding="utf-8"))
     training = {key: trained[key] for key in ("model", "recipe", "seed", "init_from")}
-    provenance = {**asdict(compared.provenance), "command": "python benchmarks/compare.py RUN"}
+    provenance = {**asdict(compared.provenance), "command": "python experiments/compare.py RUN"}
     return {"error": trained["test"]["error"], "training": training, **asdict(compared), "provenance": provenance}
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python benchmarks/compare.py RUN")
+        sys.exit("usage: python experiments/compare.py RUN")
     main(sys.argv[1])

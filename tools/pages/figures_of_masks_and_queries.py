@@ -1,4 +1,4 @@
-"""Makes two of the pages' pictures: `python docs/figures_of_masks_and_queries.py QUICKSTART_RUN ADDITIVE_RUN`.
+"""Makes two of the pages' pictures: `python tools/pages/figures_of_masks_and_queries.py QUICKSTART_RUN ADDITIVE_RUN`.
 
 Like the paper's figures 8 and 10, on images of the embedded data. The second run comes from
 
@@ -18,7 +18,7 @@ from payattention.data.masked import of_images
 from payattention.figures.query import query_figure
 from payattention.figures.segment import segment_gallery
 
-FIGURES = Path(__file__).parent / "figures"
+FIGURES = Path(__file__).parents[2] / "docs" / "figures"
 DIGIT = 3
 
 

@@ -1,4 +1,4 @@
-"""Do a CIFAR-10 network's maps find cats and dogs? `python benchmarks/segment.py runs/cifar10 [--limit N]`.
+"""Do a CIFAR-10 network's maps find cats and dogs? `python experiments/segment.py runs/cifar10 [--limit N]`.
 
 Measures a trained network's maps against the masks of the Oxford pets, which it has never seen, at the size of its
 training (the paper's 32 pixels) and at twice that; writes results/segment.json. Thresholds are chosen on 200 pictures
@@ -38,7 +38,7 @@ def main() -> None:
     arguments.add_argument("run", type=Path, help="run folder of a trained model")
     arguments.add_argument("--limit", type=int, help="at most so many pictures of the test split")
     given = arguments.parse_args()
-    command_line.set(shlex.join(["python", "benchmarks/segment.py", *sys.argv[1:]]))
+    command_line.set(shlex.join(["python", "experiments/segment.py", *sys.argv[1:]]))
 
     model, trained = load(given.run), json.loads((given.run / RESULT).read_text(encoding="utf-8"))
     test, train = masked_pictures(DATA, "test"), masked_pictures(DATA, "train").limited(TUNE)

@@ -1,4 +1,4 @@
-"""Which maps find cats and dogs in photographs? `python benchmarks/pets.py [--without METHOD] RUN...`
+"""Which maps find cats and dogs in photographs? `python experiments/pets.py [--without METHOD] RUN...`
 
 The runs are those of caltech_probe.py.
 
@@ -8,7 +8,7 @@ has never seen, nor a mask of anything. For each run, `payattention segment` on 
 a picture is measured on ten. A run's results take their place in results/pets.json when they are there, beside those of
 the others: a quarter of an hour each on two cores, most of it for Score-CAM (`--without score_cam`).
 
-    python benchmarks/pets.py runs/caltech-{pc,additive,dp}-seed0
+    python experiments/pets.py runs/caltech-{pc,additive,dp}-seed0
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main() -> None:
     arguments.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folder of a trained model")
     arguments.add_argument("--without", choices=METHODS, action="append", default=[], help="a method to leave out")
     given = arguments.parse_args()
-    command_line.set(shlex.join(["python", "benchmarks/pets.py", *sys.argv[1:]]))
+    command_line.set(shlex.join(["python", "experiments/pets.py", *sys.argv[1:]]))
     methods = [name for name in METHODS if name not in given.without] if given.without else None
     for run in given.runs:
         result = of_run(run, methods, Console(stderr=True))

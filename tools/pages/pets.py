@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from markdown_table import markdown_table
-from tables_of_maps import comparison_table
+from maps import comparison_table
 
-RESULT = Path(__file__).parent.parent / "results" / "pets.json"
+RESULT = Path(__file__).parents[2] / "results" / "pets.json"
 SEGMENTED = {"Jaccard, Otsu": "jaccard", "best threshold": "tuned", "average precision": "precision", "area": "area"}
 
 
