@@ -7,9 +7,8 @@ from pathlib import Path
 
 from payattention.errors import DataError
 from payattention.reproduce.picture import Dot, draw
-from payattention.reproduce.results import Result, read_results
+from payattention.reproduce.results import Result, read_results, read_stock
 from payattention.reproduce.standing import Ours, ours
-from payattention.reproduce.stock import read_stock
 from payattention.reproduce.tables import Cell, Published, Table, all_cells, load_tables
 from payattention.system.files import replacing
 
