@@ -12,49 +12,55 @@ from payattention.cli.options import DataRootOption, JsonOption
 if TYPE_CHECKING:
     from payattention.reproduce import Planned, Tally, Workplace
 
+TableOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Only this table (table1, figure6, ...); may be repeated.", show_default=False),
+]
+CellOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Only cells TABLE/ROW/COLUMN that match, as 'table1/vgg_att*/cifar10'; may be repeated.",
+        show_default=False,
+    ),
+]
+MinutesOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Stop after so many minutes; the same command goes on. 0 runs nothing and notes what is missing.",
+        show_default=False,
+    ),
+]
+WidthOption = Annotated[
+    float | None,
+    typer.Option(help="A departure: factor on every channel count, instead of the table's.", show_default=False),
+]
+DataMapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=DATA",
+        help="A departure: read a data set elsewhere, as cifar10=parquet:copies/cifar10; may be repeated.",
+        show_default=False,
+    ),
+]
+
 
 @computes
 def reproduce(
-    table: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this table (table1, figure6, ...); may be repeated.", show_default=False),
-    ] = None,
-    cell: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB",
-            help="Only cells TABLE/ROW/COLUMN that match, as 'table1/vgg_att*/cifar10'; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    table: TableOption = None,
+    cell: CellOption = None,
     seeds: Annotated[str, typer.Option(metavar="A,B,...", help="Each cell is run once for each of these.")] = "0,1,2",
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Stop after so many minutes; the same command goes on. 0 runs nothing and notes what is missing.",
-            show_default=False,
-        ),
-    ] = None,
+    minutes: MinutesOption = None,
     max_hours: Annotated[
         float, typer.Option(min=0, help="Leave out what is expected to take longer, in hours on this machine.")
     ] = 48.0,
-    width: Annotated[
-        float | None,
-        typer.Option(help="A departure: factor on every channel count, instead of the table's.", show_default=False),
-    ] = None,
+    width: WidthOption = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="A departure: passes over the data.", show_default=False)
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="A departure: how to train.", show_default=False)] = None,
-    data_map: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=DATA",
-            help="A departure: read a data set elsewhere, as cifar10=parquet:copies/cifar10; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    data_map: DataMapOption = None,
     data_root: DataRootOption = None,
     retry: Annotated[bool, typer.Option("--retry", help="Also run again what has failed.")] = False,
     dry_run: Annotated[
