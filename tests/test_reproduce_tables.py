@@ -10,9 +10,8 @@ from payattention.cli.app import app
 from payattention.data import CATALOGUE
 from payattention.models import check_model, list_models
 from payattention.reproduce import all_cells, chosen_cells, load_tables
-from payattention.reproduce.commands import command
-from payattention.reproduce.cost import operations
-from payattention.reproduce.jobs import Departures, Training, job_of
+from payattention.reproduce.jobs import Departures, Training, command, job_of
+from payattention.reproduce.plan import operations
 from payattention.training.recipe import list_recipes
 
 CELLS = all_cells()

@@ -12,49 +12,55 @@ from payattention.cli.options import DataRootOption, JsonOption
 if TYPE_CHECKING:
     from payattention.reproduce import Planned, Tally, Workplace
 
+TableOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Only this table (table1, figure6, ...); may be repeated.", show_default=False),
+]
+CellOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Only cells TABLE/ROW/COLUMN that match, as 'table1/vgg_att*/cifar10'; may be repeated.",
+        show_default=False,
+    ),
+]
+MinutesOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Stop after so many minutes; the same command goes on. 0 runs nothing and notes what is missing.",
+        show_default=False,
+    ),
+]
+WidthOption = Annotated[
+    float | None,
+    typer.Option(help="A departure: factor on every channel count, instead of the table's.", show_default=False),
+]
+DataMapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=DATA",
+        help="A departure: read a data set elsewhere, as cifar10=parquet:copies/cifar10; may be repeated.",
+        show_default=False,
+    ),
+]
+
 
 @computes
 def reproduce(
-    table: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this table (table1, figure6, ...); may be repeated.", show_default=False),
-    ] = None,
-    cell: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB",
-            help="Only cells TABLE/ROW/COLUMN that match, as 'table1/vgg_att*/cifar10'; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    table: TableOption = None,
+    cell: CellOption = None,
     seeds: Annotated[str, typer.Option(metavar="A,B,...", help="Each cell is run once for each of these.")] = "0,1,2",
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Stop after so many minutes; the same command goes on. 0 runs nothing and notes what is missing.",
-            show_default=False,
-        ),
-    ] = None,
+    minutes: MinutesOption = None,
     max_hours: Annotated[
         float, typer.Option(min=0, help="Leave out what is expected to take longer, in hours on this machine.")
     ] = 48.0,
-    width: Annotated[
-        float | None,
-        typer.Option(help="A departure: factor on every channel count, instead of the table's.", show_default=False),
-    ] = None,
+    width: WidthOption = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="A departure: passes over the data.", show_default=False)
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="A departure: how to train.", show_default=False)] = None,
-    data_map: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=DATA",
-            help="A departure: read a data set elsewhere, as cifar10=parquet:copies/cifar10; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    data_map: DataMapOption = None,
     data_root: DataRootOption = None,
     retry: Annotated[bool, typer.Option("--retry", help="Also run again what has failed.")] = False,
     dry_run: Annotated[
@@ -75,21 +81,18 @@ def reproduce(
     """
     from payattention.errors import UsageError
     from payattention.reproduce import Departures, Workplace, chosen_cells, plan
-    from payattention.reproduce.jobs import data_map as mapping
+    from payattention.system.machine import chosen_device
 
     if report:
         return _report(results, docs, as_json)
     # everything is checked before anything is run
     chosen = chosen_cells(table or [], cell or [])
-    departures = Departures(width, epochs, recipe, mapping(data_map or []))
+    departures = Departures(width, epochs, recipe, _data_map(data_map or []))
     wanted = _seeds(seeds)
     if not wanted:
         raise UsageError("--seeds: name at least one, as --seeds 0")
-    _check(departures, chosen)
+    departures.check(chosen)
     place = Workplace(results, runs, data_root)
-
-    from payattention.system.machine import chosen_device
-
     limits: Any = {"departures": departures, "max_hours": max_hours, "retry": retry}
     queue = plan(chosen, wanted, place, chosen_device(), **limits)
     if dry_run:
@@ -110,23 +113,27 @@ def _seeds(text: str) -> list[int]:
     return found
 
 
-def _check(departures: Any, chosen: Any) -> None:
-    """Fails for a departure that no training could follow."""
-    from payattention.models import check_model
-    from payattention.training.recipe import load_recipe
+def _data_map(pairs: list[str]) -> dict[str, str]:
+    """`["cifar10=parquet:cifar10"]` as a mapping."""
+    from payattention.data import check_name
+    from payattention.errors import UsageError
 
-    if departures.recipe:
-        load_recipe(departures.recipe)
-    if departures.width is not None:
-        check_model(chosen[0].row.model, departures.width)
+    found = {}
+    for pair in pairs:
+        name, equals, place = pair.partition("=")
+        if not (name and equals and place):
+            raise UsageError(f"--data-map {pair!r}: write --data-map NAME=DATA, as cifar10=parquet:cifar10")
+        check_name(name)
+        check_name(place)
+        found[name] = place
+    return found
 
 
 def _run(queue: "list[Planned]", place: "Workplace", minutes: float | None, max_hours: float, as_json: bool) -> int:
     from collections import Counter
-    from dataclasses import asdict
 
-    from payattention.cli.output import print_json, print_table
-    from payattention.reproduce.runner import run
+    from payattention.reproduce import run, take_stock
+    from payattention.system.machine import chosen_device
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -135,67 +142,45 @@ def _run(queue: "list[Planned]", place: "Workplace", minutes: float | None, max_
     for reason, count in sorted(reasons.items()):
         say(f"left out: {count} {'job' if count == 1 else 'jobs'}: {reason}")
     try:
-        tally: Tally = run(queue, place, say, minutes)
+        tally = run(queue, place, say, minutes)
     except KeyboardInterrupt:
         say("the same command goes on")
         raise
-    _take_stock(place, max_hours)
-    left = [planned.job.name for planned in queue if planned.obstacle]
-    if as_json:
-        print_json({**asdict(tally), "left_out": left})
-    else:
-        counts = [(what, len(jobs)) for what, jobs in {**asdict(tally), "left out": left}.items()]
-        print_table(("cells' jobs", "number"), [row for row in counts if row[1]] or [("nothing to do", 0)])
-        for name, reason in tally.failed.items():
-            print(f"failed: {name}: {reason}")
-        if tally.stopped or tally.waiting:
-            print("the same command goes on")
+    take_stock(place, chosen_device(), max_hours)
+    _print_tally(tally, [planned.job.name for planned in queue if planned.obstacle], as_json)
     return 1 if tally.failed else 0
 
 
-def _take_stock(place: "Workplace", max_hours: float) -> None:
-    """Notes for the report why each cell that has no result has none, with the tables' own settings."""
-    from payattention.reproduce import chosen_cells, plan
-    from payattention.reproduce.runner import duration
-    from payattention.reproduce.stock import write_stock
-    from payattention.system.machine import chosen_device, describe
+def _print_tally(tally: "Tally", left_out: list[str], as_json: bool) -> None:
+    from dataclasses import asdict
 
-    device = chosen_device()
-    reasons: dict[str, str] = {}
-    for planned in plan(chosen_cells([], []), (0,), place, device, max_hours=max_hours):
-        cost = duration(planned.hours) if planned.hours > 1 else "minutes"
-        reasons |= dict.fromkeys(planned.cells, planned.obstacle or f"not yet; {cost} on {describe(device)}")
-    write_stock(place.results, describe(device), reasons)
+    from payattention.cli.output import print_json, print_table
+
+    if as_json:
+        print_json({**asdict(tally), "left_out": left_out})
+        return
+    counts = [(what, len(jobs)) for what, jobs in {**asdict(tally), "left out": left_out}.items()]
+    print_table(("cells' jobs", "number"), [row for row in counts if row[1]] or [("nothing to do", 0)])
+    for name, reason in tally.failed.items():
+        print(f"failed: {name}: {reason}")
+    if tally.stopped or tally.waiting:
+        print("the same command goes on")
 
 
 def _print_queue(queue: "list[Planned]", place: "Workplace", as_json: bool) -> None:
-    import shlex
-
     from payattention.cli.output import print_json, print_table
-    from payattention.reproduce.commands import command, resumption
-    from payattention.reproduce.runner import duration
+    from payattention.reproduce.plan import duration
 
+    able = [planned for planned in queue if planned.obstacle is None]
+    hours = sum(planned.hours for planned in able)
     if as_json:
-        jobs = []
-        for planned in queue:
-            words = resumption(planned.job, place.runs) or command(planned.job, place.runs)
-            jobs.append(
-                {
-                    "job": planned.job.name,
-                    "cells": list(planned.cells),
-                    "hours": round(planned.hours, 4),
-                    "obstacle": planned.obstacle,
-                    "command": shlex.join(["payattention", *words]),
-                }
-            )
-        print_json({"queue": jobs, "hours": round(sum(p.hours for p in queue if not p.obstacle), 4)})
+        print_json({"queue": [planned.facts(place) for planned in queue], "hours": round(hours, 4)})
         return
     rows = [
         (p.job.name, ", ".join(p.cells) or "(its weights)", duration(p.hours), p.obstacle or "to be run") for p in queue
     ]
     print_table(("job", "cells", "expected", "state"), rows)
-    able = [planned for planned in queue if planned.obstacle is None]
-    print(f"to be run: {len(able)} of {len(queue)}, expected {duration(sum(p.hours for p in able))} in all")
+    print(f"to be run: {len(able)} of {len(queue)}, expected {duration(hours)} in all")
 
 
 def _report(results: Path, docs: Path, as_json: bool) -> int:

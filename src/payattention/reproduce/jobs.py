@@ -1,21 +1,24 @@
-"""Jobs: what a cell needs to be run, once for each seed, and its name on the disk.
+"""Jobs: what a cell needs to be run, once for each seed, its name on the disk and its command line.
 
 A job is a training or a measurement of what a training left. Several cells can need the same one: its name is made of
-its settings alone, so that it is run once.
+its settings alone, so that it is run once. A command line is given without the program's name.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from payattention.errors import UsageError
+from payattention.models import check_model
 from payattention.reproduce.tables import Cell
+from payattention.system.machine import chosen_options
 from payattention.training.recipe import load_recipe
 
 _NAMED = re.compile(r"[^A-Za-z0-9_.]+")
+_BEGUN = ("config.json", "start.safetensors")  # in the folder of a training that was stopped
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ class Departures:
     epochs: int | None = None
     recipe: str | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, cells: Sequence[Cell]) -> None:
+        """Raises UsageError for what no training of some runnable cells could follow."""
+        if self.recipe:
+            load_recipe(self.recipe)
+        if self.width is not None:
+            check_model(str(cells[0].row.model), self.width)
 
 
 @dataclass(frozen=True)
@@ -161,23 +171,36 @@ def _training(cell: Cell, seed: int, departures: Departures) -> Training:
     )
 
 
-def data_map(pairs: list[str]) -> dict[str, str]:
-    """`["cifar10=parquet:cifar10"]` as a mapping.
+def command(job: Job, runs: Path) -> list[str]:
+    """What runs a job from its start, its run folder below `runs`, on what was chosen; it prints one JSON object."""
+    own = _train(job, runs) if isinstance(job, Training) else _measure(job, runs)
+    return [*own, *chosen_options("device", "precision", "threads"), "--json"]
 
-    Raises:
-        UsageError: A pair that is none, or a name that is no data set's.
-    """
-    from payattention.data import check_name
 
-    found = {}
-    for pair in pairs:
-        name, equals, place = pair.partition("=")
-        if not (name and equals and place):
-            raise UsageError(f"--data-map {pair!r}: write --data-map NAME=DATA, as cifar10=parquet:cifar10")
-        check_name(name)
-        check_name(place)
-        found[name] = place
-    return found
+def resumption(job: Job, runs: Path) -> list[str] | None:
+    """What goes on with a training that was stopped; None for what must start, or start again."""
+    folder = runs / job.name
+    begun = isinstance(job, Training) and all((folder / file).is_file() for file in _BEGUN)
+    words = ["train", "--resume", str(folder), *chosen_options("device", "threads"), "--json"]
+    return words if begun else None
+
+
+def _train(job: Training, runs: Path) -> list[str]:
+    words = ["train", "--model", job.model, "--data", job.read_as or job.data, "--recipe", job.recipe]
+    words += ["--width", f"{job.width:g}"] if job.width != 1 else []
+    words += ["--epochs", str(job.epochs)] if job.epochs else []
+    for name, value in job.options:
+        words += ["--set", f"{name}={_text(value)}"]
+    for name, value in job.recipe_set:
+        words += ["--recipe-set", f"{name}={_text(value)}"]
+    words += ["--init-from", str(runs / job.init_from.name)] if job.init_from else []
+    return [*words, "--seed", str(job.seed), "--out", str(runs / job.name)]
+
+
+def _measure(job: Measurement, runs: Path) -> list[str]:
+    words = [job.verb, str(runs / job.of.name), "--data", job.read_as or job.data]
+    words += ["--split", job.split] if job.split else []
+    return [*words, *(word.replace("{out}", str(runs / job.name)) for word in job.arguments)]
 
 
 @cache
@@ -186,8 +209,12 @@ def _epochs(recipe: str) -> int:
 
 
 def _pairs(settings: tuple[tuple[str, Any], ...]) -> list[str]:
-    return [f"{name}.{value if isinstance(value, str) else json.dumps(value)}" for name, value in settings]
+    return [f"{name}.{_text(value)}" for name, value in settings]
 
 
 def _file_name(parts: list[str]) -> str:
     return "-".join(_NAMED.sub("_", part) for part in parts)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

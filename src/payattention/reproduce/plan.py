@@ -2,22 +2,39 @@
 
 A job comes the earlier, the more the cells that wait for it tell and the less it costs. Further seeds tell less than
 the first one. What a measurement needs comes right before it.
+
+A job's expected cost is its floating-point operations, counted on the network, by a rate of the machine's: an estimate
+that orders the queue and warns of a week, no measurement (`payattention benchmark` measures).
 """
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from payattention.data import CATALOGUE
 from payattention.errors import UsageError
-from payattention.reproduce.cost import hours
-from payattention.reproduce.jobs import Departures, Job, Training, job_of
+from payattention.models import create_model
+from payattention.reproduce.jobs import Departures, Job, Measurement, Training, command, job_of, resumption
+from payattention.reproduce.results import write_stock
 from payattention.reproduce.tables import Cell, all_cells, check_tables
 from payattention.reproduce.workplace import Workplace
 from payattention.system.machine import describe
+from payattention.training.recipe import load_recipe
+
+CPU_RATE = 5e10
+"""Operations a second and thread, float32: results/cifar10.json's last epoch made 1.1e11 on two."""
+GPU_RATE = 1e14
+"""Operations a second on a data-centre GPU in bf16: assumed, about a tenth of its peak."""
+_STEP = 3  # forward passes that a training step costs: forward, and twice that backward
+_START = 15.0  # seconds until a command is at work
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,17 @@ class Planned:
     cells: tuple[str, ...]
     hours: float
     obstacle: str | None
+
+    def facts(self, place: Workplace) -> dict[str, Any]:
+        """As JSON, with the command that runs the job, or goes on with it, in a workplace."""
+        words = resumption(self.job, place.runs) or command(self.job, place.runs)
+        return {
+            "job": self.job.name,
+            "cells": list(self.cells),
+            "hours": round(self.hours, 4),
+            "obstacle": self.obstacle,
+            "command": shlex.join(["payattention", *words]),
+        }
 
 
 def chosen_cells(tables: Sequence[str], patterns: Sequence[str]) -> list[Cell]:
@@ -90,6 +118,16 @@ def plan(
     ]
 
 
+def take_stock(place: Workplace, device: torch.device, max_hours: float) -> None:
+    """Notes for the report why each cell that has no result has none, with the tables' own settings."""
+    machine = describe(device)
+    reasons: dict[str, str] = {}
+    for planned in plan(chosen_cells([], []), (0,), place, device, max_hours=max_hours):
+        cost = duration(planned.hours) if planned.hours > 1 else "minutes"
+        reasons |= dict.fromkeys(planned.cells, planned.obstacle or f"not yet; {cost} on {machine}")
+    write_stock(place.results, machine, reasons)
+
+
 def _needed(job: Job, place: Workplace) -> Iterable[Training]:
     """The trainings whose weights a job waits for, nearest first."""
     need = job.needs
@@ -113,7 +151,7 @@ class _Judge:
         self.place, self.device, self.max_hours, self.retry = place, device, max_hours, retry
 
     def hours(self, job: Job) -> float:
-        return hours(job, self.device)
+        return expected_hours(job, self.device)
 
     def obstacle(self, job: Job) -> str | None:
         place, cost = self.place, self.hours(job)
@@ -130,3 +168,46 @@ class _Judge:
             if obstacle := self.obstacle(needed):
                 return obstacle
         return None
+
+
+@cache
+def expected_hours(job: Job, device: torch.device) -> float:
+    """Expected wall time of a job alone on this machine."""
+    rate = GPU_RATE if device.type == "cuda" else CPU_RATE * torch.get_num_threads()
+    return (operations(job) / rate + _START) / 3600
+
+
+def operations(job: Job) -> float:
+    """Floating-point operations: two for each multiply-add of the network's layers, over all images and epochs."""
+    return _trained(job) if isinstance(job, Training) else _measured(job)
+
+
+def duration(hours: float) -> str:
+    """Hours in words: "40 s", "9 min", "2.5 h", "870 h"."""
+    if hours < 1 / 40:
+        return f"{3600 * hours:.0f} s"
+    if hours < 1.5:
+        return f"{60 * hours:.0f} min"
+    return f"{hours:,.1f} h" if hours < 10 else f"{hours:,.0f} h"
+
+
+def _trained(job: Training) -> float:
+    recipe = load_recipe(job.recipe, dict(job.recipe_set))
+    images = CATALOGUE[job.data].counts["train"] * (job.epochs or recipe.epochs)
+    share = sum(size**2 for size in recipe.sizes) / len(recipe.sizes)  # epochs on smaller pictures
+    return _STEP * images * share * _forward(job.model, job.width, job.options, job.data)
+
+
+def _measured(job: Measurement) -> float:
+    counts = CATALOGUE[job.data].counts
+    images = counts.get(job.split or "test", sum(counts.values()))
+    return job.passes * images * _forward(job.of.model, job.of.width, job.of.options, job.of.data)
+
+
+@cache
+def _forward(model: str, width: float, options: tuple[tuple[str, object], ...], data: str) -> int:
+    """Of one image of a data set's size, counted on a network without weights."""
+    facts = CATALOGUE[data]
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        create_model(model, facts.classes, width, **dict(options)).eval()(torch.empty(1, 3, facts.size, facts.size))
+    return int(counter.get_total_flops())

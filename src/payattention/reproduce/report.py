@@ -1,52 +1,92 @@
-"""The report: published, peers' and our numbers side by side, as a page and pictures, from committed files alone."""
+"""The report: published, peers' and our numbers side by side, as a page and pictures, from committed files alone.
 
-from collections.abc import Iterable, Iterator, Mapping
+The page's words stand in the template `results.md.j2`, which is filled with the sections made here. A picture of a
+table has a panel for a column and in it a line for a cell. The same numbers give the same bytes: a picture holds no
+date and no version, but a digest of what was drawn.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from payattention.errors import DataError
-from payattention.reproduce.picture import Dot, draw
-from payattention.reproduce.results import Result, read_results
+from payattention.reproduce.results import Result, read_results, read_stock
 from payattention.reproduce.standing import Ours, ours
-from payattention.reproduce.stock import read_stock
-from payattention.reproduce.tables import Cell, Published, Table, all_cells, load_tables
+from payattention.reproduce.tables import Cell, Published, Row, Table, all_cells, load_tables
 from payattention.system.files import replacing
 
 PAGE, PICTURES = "results.md", "results"
-
-_HEAD = """\
-# Results
-
-Every number of ours on this page was measured by a command of this repository and is read from `results/`; the page
-and its pictures are made by `payattention reproduce --report`, and nothing is typed in. [How to run a cell
-yourself](reproducing.md).
-
-Ours is the mean over seeds, with the deviation (n - 1) where there are several; each links its results, which hold the
-command, the seed, the versions, the device, the wall time and the curve. Whatever departs from the cell's settings
-stands beside it: the width, the epochs, the recipe, the copy of the data. A number with departures is no replication
-of the published one; it tells how far the departure leads. Rows in *italics* are controls that the paper lacks.
-
-## What was selected on what
-
-Ours: a training's last epoch is what is measured, once, on the test split; nothing is chosen there. What has to be
-chosen is chosen on a part of the training split that is kept apart (`payattention train --hold-out 0.1`).
-
-Published: the paper does not say what its numbers were selected on. Its authors' scripts measure on the test split
-after every epoch and select nothing by it; they use one fixed seed, while the paper prints deviations. The Keras
-replication stops early by the error on the test split, and whitens that split by its own statistics. The public
-PyTorch implementation prints the test accuracy after every epoch and does not say which epoch its numbers are of.
-"""
+DIGEST = "Description"
+"""The text field of a picture that holds the digest."""
+_LINE = 0.24  # inches
+_STYLES = {  # marker, colour, filled; the colours are viridis'
+    "published": ("o", "#440154", True),
+    "peers": ("D", "#31688e", False),
+    "ours": ("s", "#35b779", True),
+    "ours, with departures": ("s", "#35b779", False),
+}
 
 
 @dataclass(frozen=True)
-class _Standing:
-    """A cell with all that the report knows of it."""
+class Dot:
+    """One number: whose it is (a key of the legend), its value, and its deviation where there is one."""
+
+    kind: str
+    value: float
+    deviation: float | None = None
+
+
+_Panels = Mapping[str, Mapping[str, Sequence[Dot]]]
+"""By column, by the labels of its lines."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A cell with all that the report knows of it.
+
+    Attributes:
+        cell: The cell.
+        peers: The numbers that replicate it, each with its table's label.
+        ours: What was measured for it.
+        reason: Why nothing was; empty where there is nothing to run.
+    """
 
     cell: Cell
     peers: tuple[tuple[str, float], ...]
     ours: tuple[Ours, ...]
     reason: str
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """Published numbers alone: the columns' titles, and each network with its number in every column."""
+
+    columns: list[str]
+    rows: list[tuple[Row, list[Published | None]]]
+
+
+@dataclass(frozen=True)
+class _Section:
+    """What the page shows of a table.
+
+    Attributes:
+        table: The table.
+        columns: Those with numbers of peers' or ours, shown in full.
+        panels: Its picture; empty where it has none.
+        matrix: The published numbers of the other columns; None where there are none.
+        not_run: Reasons why cells of the other columns were not run, each with the cells.
+    """
+
+    table: Table
+    columns: list[list[_Line]]
+    panels: _Panels
+    matrix: _Matrix | None
+    not_run: list[tuple[str, list[str]]]
 
 
 def write_report(results: Path, docs: Path) -> list[str]:
@@ -59,36 +99,42 @@ def write_report(results: Path, docs: Path) -> list[str]:
         reasons = read_stock(results)
     except DataError as error:
         reasons, problems = {}, [*problems, str(error)]
-    standings = _standings(found, reasons)
-    blocks = [_HEAD]
-    for table in load_tables().values():
-        own = [standing for standing in standings if standing.cell.table is table]
-        blocks.append("\n".join(_section(table, own, results, docs)))
-    if problems:
-        blocks.append("\n".join(["## Files that could not be read", "", *(f"- {line}" for line in problems), ""]))
+    lines = _lines(found, reasons)
+    sections = [_section(table, [one for one in lines if one.cell.table is table]) for table in load_tables().values()]
+    for section in sections:
+        if section.panels:
+            _draw(docs / PICTURES / f"{section.table.name}.png", section.table, section.panels)
+    page = _template().render(sections=sections, problems=problems, results=results.name, pictures=PICTURES)
     with replacing(docs / PAGE) as partial:
-        partial.write_text("\n".join(blocks), encoding="utf-8")
+        partial.write_text(page, encoding="utf-8")
     return problems
 
 
-def _standings(found: list[Result], reasons: Mapping[str, str]) -> list[_Standing]:
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("payattention", "reproduce"),
+        autoescape=False,  # Markdown, and all of it from this repository
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(f"{PAGE}.j2")
+
+
+def _lines(found: list[Result], reasons: Mapping[str, str]) -> list[_Line]:
     cells = all_cells()
     peers: dict[str, list[tuple[str, float]]] = {}
     for cell in cells.values():
         if cell.published and (replicated := cell.replicated) in cells:
             peers.setdefault(str(replicated), []).append((_peer(cell), cell.published.value))
-    standings = []
+    lines = []
     for cell in cells.values():
         runs = _filled_by(cell, cells)
-        standings.append(
-            _Standing(
-                cell,
-                tuple(peers.get(cell.id, ())),
-                tuple(ours(runs, found)) if runs else (),
-                reasons.get(runs.id, "not yet") if runs else "",
-            )
-        )
-    return standings
+        own = tuple(ours(runs, found)) if runs else ()
+        reason = reasons.get(runs.id, "not yet") if runs else ""
+        lines.append(_Line(cell, tuple(peers.get(cell.id, ())), own, reason))
+    return lines
 
 
 def _filled_by(cell: Cell, cells: Mapping[str, Cell]) -> Cell | None:
@@ -103,105 +149,94 @@ def _peer(cell: Cell) -> str:
     return f"{cell.table.label}, {cell.row.title}" if cell.row.beside else cell.table.label
 
 
-def _section(table: Table, standings: list[_Standing], results: Path, docs: Path) -> Iterator[str]:
+def _section(table: Table, lines: list[_Line]) -> _Section:
     """A table: columns with numbers of peers' or ours in full, the published numbers of the others in one matrix."""
-    yield f"## {table.title}"
-    yield ""
-    yield f"Source: {table.source}. Unit: {table.unit}; {table.better} is better."
-    yield ""
-    for note in table.notes:
-        yield f"- {note}"
-    yield from [""] if table.notes else []
-    by_column = {name: list(own) for name, own in groupby(standings, lambda standing: standing.cell.column.name)}
-    full = {name: own for name, own in by_column.items() if any(standing.peers or standing.ours for standing in own)}
+    by_column = [list(own) for _, own in groupby(lines, lambda line: line.cell.column.name)]
+    full = [own for own in by_column if _in_full(own)]
+    others = [line for own in by_column if not _in_full(own) for line in own]
     # a replication's numbers are drawn as peers' beside the cells that they replicate
-    panels = {
-        own[0].cell.column.title: _dots(own) for own in full.values() if any(s.cell.runnable and s.ours for s in own)
-    }
-    if panels:
-        picture = docs / PICTURES / f"{table.name}.png"
-        draw(picture, table.title, table.unit, panels)
-        yield f"![{table.title}: published and measured numbers]({PICTURES}/{picture.name})"
-        yield ""
-    for own in full.values():
-        yield from _column(own, results.name)
-    open_ = [standing for name, own in by_column.items() if name not in full for standing in own]
-    if open_:
-        yield from _matrix(open_)
-        yield from _reasons(open_)
+    drawn = [own for own in full if any(line.cell.runnable and line.ours for line in own)]
+    panels = {own[0].cell.column.title: _dots(own) for own in drawn}
+    return _Section(table, full, panels, _matrix(others), _not_run(others))
 
 
-def _column(standings: list[_Standing], results: str) -> Iterator[str]:
-    first = standings[0].cell
-    different = "" if first.better == first.table.better else f" ({first.better} is better)"
-    yield f"### {first.column.title}{different}"
-    yield ""
-    yield "| | published | peers | ours | departures | results |"
-    yield "|---|--:|--:|--:|---|---|"
-    for standing in standings:
-        before = f"| {_title(standing.cell)} | {_published(standing.cell.published)} | {_peers(standing)} |"
-        for one in standing.ours:
-            files = ", ".join(f"[{seed}](../{results}/{f})" for seed, f in zip(one.values, one.files, strict=True))
-            number, how = _number(one.mean, one.deviation), "; ".join(one.departures) or "none"
-            yield f"{before} {number} | {how} | seed {files} |"
-            before = "| | | |"
-        if not standing.ours:
-            yield f"{before} - | {f'not run: {standing.reason}' if standing.reason else 'nothing to run'} | |"
-    yield ""
+def _in_full(lines: list[_Line]) -> bool:
+    """Whether a column is shown with all that the report knows: there are numbers of peers' or ours in it."""
+    return any(line.peers or line.ours for line in lines)
 
 
-def _matrix(standings: list[_Standing]) -> Iterator[str]:
-    """Published numbers alone, a network a line."""
-    columns = {s.cell.column.name: s.cell.column.title for s in standings}
-    rows = {s.cell.row.name: _title(s.cell) for s in standings}
-    by_place = {(s.cell.row.name, s.cell.column.name): s for s in standings}
-    if not any(s.cell.published for s in standings):
-        return
-    yield "| published | " + " | ".join(columns.values()) + " |"
-    yield "|---|" + "--:|" * len(columns)
-    for row, title in rows.items():
-        cells = (by_place.get((row, column)) for column in columns)
-        yield f"| {title} | " + " | ".join(_published(s.cell.published) if s else "" for s in cells) + " |"
-    yield ""
-
-
-def _reasons(standings: list[_Standing]) -> Iterator[str]:
-    """Why cells were not run, a reason a line."""
-    waiting = sorted((s.reason, s.cell.id) for s in standings if s.reason)
-    for reason, group in groupby(waiting, lambda pair: pair[0]):
-        names = [f"`{name}`" for _, name in group]
-        more = f" and {len(names) - 3} more" if len(names) > 4 else ""
-        yield f"- Not run: {', '.join(names[:3] if more else names)}{more}: {reason}."
-    yield from [""] if waiting else []
-
-
-def _dots(standings: Iterable[_Standing]) -> dict[str, list[Dot]]:
-    lines = {}
-    for standing in standings:
-        cell, published = standing.cell, standing.cell.published
+def _dots(lines: Iterable[_Line]) -> dict[str, list[Dot]]:
+    by_label = {}
+    for line in lines:
+        published = line.cell.published
         dots = [Dot("published", published.value, published.deviation)] if published else []
-        dots += [Dot("peers", value) for _, value in standing.peers]
-        for one in standing.ours:
+        dots += [Dot("peers", value) for _, value in line.peers]
+        for one in line.ours:
             kind = "ours, with departures" if one.departures else "ours"
             dots.append(Dot(kind, one.mean, one.deviation))
         if dots:
-            lines[cell.row.title] = dots
-    return lines
+            by_label[line.cell.row.title] = dots
+    return by_label
 
 
-def _title(cell: Cell) -> str:
-    return f"*{cell.row.title}*" if cell.row.control else cell.row.title
+def _matrix(lines: list[_Line]) -> _Matrix | None:
+    cells = [line.cell for line in lines]
+    if not any(cell.published for cell in cells):
+        return None
+    columns = {cell.column.name: cell.column.title for cell in cells}
+    rows = {cell.row.name: cell.row for cell in cells}
+    return _Matrix(
+        list(columns.values()), [(row, [row.published.get(column) for column in columns]) for row in rows.values()]
+    )
 
 
-def _published(published: Published | None) -> str:
-    if published is None:
-        return ""
-    return _number(published.value, published.deviation) + published.mark.replace("*", r"\*")
+def _not_run(lines: list[_Line]) -> list[tuple[str, list[str]]]:
+    waiting = sorted((line.reason, line.cell.id) for line in lines if line.reason)
+    return [(reason, [name for _, name in group]) for reason, group in groupby(waiting, lambda pair: pair[0])]
 
 
-def _peers(standing: _Standing) -> str:
-    return "; ".join(f"{value:.2f} ({name})" for name, value in standing.peers)
+def _draw(file: Path, table: Table, panels: _Panels) -> None:
+    """Draws a panel for each column, in it the dots of each labelled line, the first on top."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    heights = [len(lines) + 1 for lines in panels.values()]
+    with mpl.rc_context():
+        mpl.rcdefaults()  # whatever the user's own settings are
+        figure = Figure(figsize=(8, 1.2 + 0.5 * len(panels) + _LINE * sum(heights)), layout="constrained")
+        legend: dict[str, Any] = {}
+        rows = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (column, lines) in zip(rows, panels.items(), strict=True):
+            for height, dots in enumerate(lines.values()):
+                for dot in dots:
+                    legend[dot.kind] = _mark(axes, dot, -height)
+            axes.set_yticks(range(0, -len(lines), -1), list(lines), fontsize=8)
+            axes.set_title(column, fontsize=9, loc="left")
+            axes.grid(axis="x", alpha=0.3)
+        rows[-1].set_xlabel(table.unit)
+        figure.suptitle(table.title, fontsize=10)
+        kinds = [kind for kind in _STYLES if kind in legend]
+        figure.legend([legend[kind] for kind in kinds], kinds, loc="outside lower center", ncols=4, fontsize=8)
+        with replacing(file) as partial:
+            text = {"Software": None, DIGEST: _digest(table, panels)}
+            figure.savefig(partial, format="png", dpi=110, metadata=text)
 
 
-def _number(value: float, deviation: float | None) -> str:
-    return f"{value:.2f}" if deviation is None else f"{value:.2f} ({deviation:.2f})"
+def _mark(axes: Any, dot: Dot, height: float) -> Any:
+    marker, colour, filled = _STYLES[dot.kind]
+    return axes.errorbar(
+        dot.value,
+        height,
+        xerr=dot.deviation,
+        fmt=marker,
+        color=colour,
+        markerfacecolor=colour if filled else "none",
+        markersize=5,
+        capsize=2,
+    )
+
+
+def _digest(table: Table, panels: _Panels) -> str:
+    """Of all that a picture shows, the names of `Dot` and its fields included: another name is another digest."""
+    shown = [(column, [(label, *dots) for label, dots in lines.items()]) for column, lines in panels.items()]
+    return hashlib.sha256(repr((table.title, table.unit, shown)).encode()).hexdigest()

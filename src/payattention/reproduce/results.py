@@ -1,8 +1,8 @@
-"""Reading results: those of the cells, and other trainings in the results folder that fit a cell.
+"""The results folder: results of the cells, other trainings that fit a cell, and why other cells have no result.
 
 A cell's result lies in `cells/` under its job's name: `settings` (what was asked for), the `command`, the `seconds`
 that it ran in so many `slices`, and `result` (what it printed). A broken file is named and left alone; the others are
-read.
+read. The runner notes why other cells have no result: the machine that writes the report plays no part.
 """
 
 import json
@@ -15,11 +15,12 @@ from typing import Any
 
 from payattention.data import CATALOGUE
 from payattention.errors import DataError
+from payattention.system.files import write_json
 from payattention.training.recipe import default_recipe
 
 CELLS = "cells"
 NOT_RUN = "not_run.json"
-"""Why other cells have no result (`payattention.reproduce.stock`)."""
+"""Why other cells have no result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,15 +69,6 @@ def read_cell(file: Path) -> Result:
     )
 
 
-def _is_whole(settings: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
-    """Whether a result holds what is compared with the cells' settings: of a training, or of the one it measures."""
-    trained, made = (settings, result) if settings["verb"] == "train" else (settings.get("of"), {})
-    match trained, made.get("data", {}), made.get("recipe", {}):
-        case {"width": int() | float(), "epochs": int(), "recipe": str(), "recipe_set": dict()}, dict(), dict():
-            return True
-    return False
-
-
 def number(content: Mapping[str, Any], path: Iterable[Any]) -> float | None:
     """The number at a path of keys; a table among them chooses the item of a list that has its values."""
     place: Any = content
@@ -88,6 +80,36 @@ def number(content: Mapping[str, Any], path: Iterable[Any]) -> float | None:
         else:
             return None
     return float(place) if isinstance(place, int | float) and not isinstance(place, bool) else None
+
+
+def write_stock(folder: Path, machine: str, reasons: Mapping[str, str]) -> None:
+    """Notes the cells that have no result, each with the reason, as a machine sees them."""
+    write_json(folder / NOT_RUN, {"machine": machine, "cells": dict(sorted(reasons.items()))})
+
+
+def read_stock(folder: Path) -> Mapping[str, str]:
+    """The reasons by cell; none where nothing was noted.
+
+    Raises:
+        DataError: A broken file.
+    """
+    file = folder / NOT_RUN
+    if not file.is_file():
+        return {}
+    try:
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        return {str(cell): str(reason) for cell, reason in content["cells"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise DataError(f"{file}: broken; `payattention reproduce --minutes 0` writes it anew") from None
+
+
+def _is_whole(settings: Mapping[str, Any], result: Mapping[str, Any]) -> bool:
+    """Whether a result holds what is compared with the cells' settings: of a training, or of the one it measures."""
+    trained, made = (settings, result) if settings["verb"] == "train" else (settings.get("of"), {})
+    match trained, made.get("data", {}), made.get("recipe", {}):
+        case {"width": int() | float(), "epochs": int(), "recipe": str(), "recipe_set": dict()}, dict(), dict():
+            return True
+    return False
 
 
 def _json(file: Path) -> Any:

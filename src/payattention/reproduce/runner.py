@@ -21,11 +21,9 @@ from types import FrameType
 from typing import Any
 
 from payattention.data.places import VARIABLE
-from payattention.reproduce.claim import claim
-from payattention.reproduce.commands import command, resumption
-from payattention.reproduce.jobs import Job, Training
-from payattention.reproduce.plan import Planned
-from payattention.reproduce.slices import close, lengths, timed
+from payattention.reproduce.claim import claim, close_slice, slice_lengths, timed_slice
+from payattention.reproduce.jobs import Job, Training, command, resumption
+from payattention.reproduce.plan import Planned, duration
 from payattention.reproduce.workplace import Workplace
 from payattention.runs.folder import RESULT
 from payattention.system.files import write_json
@@ -78,15 +76,6 @@ def run(queue: Sequence[Planned], place: Workplace, say: Callable[[str], None], 
     return tally
 
 
-def duration(hours: float) -> str:
-    """Hours in words: "40 s", "9 min", "2.5 h", "870 h"."""
-    if hours < 1 / 40:
-        return f"{3600 * hours:.0f} s"
-    if hours < 1.5:
-        return f"{60 * hours:.0f} min"
-    return f"{hours:,.1f} h" if hours < 10 else f"{hours:,.0f} h"
-
-
 def _in_time(planned: Planned, place: Workplace, end: float | None) -> bool:
     """Whether a job may be started: a training whenever there is time left, since it can be stopped.
 
@@ -95,7 +84,7 @@ def _in_time(planned: Planned, place: Workplace, end: float | None) -> bool:
     left = float("inf") if end is None else end - time.monotonic()
     if isinstance(planned.job, Training):
         return left > 0
-    return left > max(3600 * planned.hours, *(1.5 * had for had in lengths(place.slices(planned.job))), 0)
+    return left > max(3600 * planned.hours, *(1.5 * had for had in slice_lengths(place.slices(planned.job))), 0)
 
 
 def _finished(planned: Planned, place: Workplace) -> bool:
@@ -114,7 +103,7 @@ def _run(job: Job, place: Workplace, claimed: int, end: float | None) -> str:
             shutil.rmtree(place.runs / job.name, ignore_errors=True)  # what a killed command has left
             place.slices(job).unlink(missing_ok=True)
             words = command(job, place.runs)
-        with timed(place.slices(job), _signs(job, place)):
+        with timed_slice(place.slices(job), _signs(job, place)):
             status = _call(words, place, printed, place.log(job), claimed, end)
         if status in _STOPPED:
             return "stopped"
@@ -132,8 +121,8 @@ def _run(job: Job, place: Workplace, claimed: int, end: float | None) -> str:
 
 def _origin(job: Job, place: Workplace) -> dict[str, Any]:
     """The command from the start, and the seconds that it ran in all, a resumed one in several slices."""
-    close(place.slices(job), _signs(job, place))
-    slices = lengths(place.slices(job))
+    close_slice(place.slices(job), _signs(job, place))
+    slices = slice_lengths(place.slices(job))
     words = shlex.join(["payattention", *command(job, place.runs)])
     return {"command": words, "seconds": round(sum(slices), 2), "slices": len(slices)}
 

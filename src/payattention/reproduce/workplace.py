@@ -33,7 +33,7 @@ class Workplace:
         return self.runs / f"{job.name}.log"
 
     def slices(self, job: Job) -> Path:
-        """When a job's command ran (`payattention.reproduce.slices`)."""
+        """When a job's command ran (`payattention.reproduce.claim`)."""
         return self.runs / f"{job.name}.slices"
 
     def failure(self, job: Job) -> Path:
