@@ -16,7 +16,7 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_its_numbers_and_the_pages_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "tools" / "pages")
-    from numbers import PAGES, filled
+    from fill import PAGES, filled
 
     assert ROOT / "README.md" in PAGES
     for page in PAGES:

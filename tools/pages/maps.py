@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from markdown_table import markdown_table
-
 from payattention.evaluation.metrics import METRICS
 
 RESULTS = Path(__file__).parents[2] / "results"

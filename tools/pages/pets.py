@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from markdown_table import markdown_table
 from maps import comparison_table
+from markdown_table import markdown_table
 
 RESULT = Path(__file__).parents[2] / "results" / "pets.json"
 SEGMENTED = {"Jaccard, Otsu": "jaccard", "best threshold": "tuned", "average precision": "precision", "area": "area"}

@@ -1,12 +1,12 @@
-"""Fills the pages' numbers from results/: `python tools/pages/numbers.py`. A test holds them together."""
+"""Fills the pages' numbers from results/: `python tools/pages/fill.py`. A test holds them together."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pets
-from markdown_table import markdown_table
 from maps import compare, hard
+from markdown_table import markdown_table
 from segmentation import segment
 
 ROOT = Path(__file__).parents[2]
