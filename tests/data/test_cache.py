@@ -13,7 +13,7 @@ import pytest
 import torch
 from tiny import encoded, pixels
 
-from payattention.data import ImageSet, cache, decode, load_data
+from payattention.data import ImageSet, cache, decoding, load_data
 from payattention.data.places import CACHE_VARIABLE, cache_root
 from payattention.errors import DataError
 
@@ -29,7 +29,7 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch):  # type: ignore
     def refuse(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    return lambda: monkeypatch.setattr(decode, "_block", refuse)
+    return lambda: monkeypatch.setattr(decoding, "_block", refuse)
 
 
 def the_cache() -> Path:
@@ -142,7 +142,7 @@ def test_a_failure_midway_leaves_nothing_behind(pets: Path, monkeypatch: pytest.
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(decode, "_block", stopped)
+    monkeypatch.setattr(decoding, "_block", stopped)
     with pytest.raises(KeyboardInterrupt):
         load(pets)
     assert not list(cache_root().iterdir())

@@ -9,10 +9,10 @@ import typer
 _PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy")
 
 
-def show_version(wanted: bool) -> None:
+def show_version(wanted: bool) -> bool:
     """Prints the versions and what the machine has, and ends the program."""
     if not wanted:
-        return
+        return False
     from payattention import __version__
     from payattention.system.cores import usable_cores
     from payattention.system.machine import abilities, processor

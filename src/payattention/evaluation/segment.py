@@ -16,6 +16,7 @@ model's maps stand two that never saw the picture: everything, and a Gaussian ab
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import torch
@@ -336,7 +337,7 @@ def _thresholds(scores: Sequence[Mapping[str, Score]]) -> dict[str, int]:
     return {kind: best_threshold(own) for kind, own in curves.items()}
 
 
-def _found(scores: Sequence[Score], classes: NDArray[np.str_], threshold: int | None) -> Found:
+def _found(scores: Sequence[Score], classes: NDArray[Any], threshold: int | None) -> Found:
     jaccards, intersections, unions = (
         np.array([getattr(score, name) for score in scores]) for name in ("jaccard", "intersection", "union")
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any, Self
+from typing import Any
 
 from payattention.errors import unknown
 
@@ -31,7 +31,7 @@ class Published:
     mark: str = ""
 
     @classmethod
-    def of(cls, numbers: list[Any]) -> Self:
+    def of(cls, numbers: list[Any]) -> "Published":
         """From `[value]`, `[value, deviation]` or `[value, deviation, mark]`; "-" stands for no deviation."""
         value, deviation, mark = (*numbers, *("-", "")[len(numbers) - 1 :])
         return cls(float(value), None if deviation == "-" else float(deviation), mark)

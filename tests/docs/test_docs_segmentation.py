@@ -9,7 +9,7 @@ from payattention.cli.app import run
 from payattention.data.readers.cluttered_digits import COUNTS
 from payattention.models import Classifier
 
-PAGE = Path(__file__).parents[1] / "docs" / "segmentation.md"
+PAGE = Path(__file__).parents[2] / "docs" / "segmentation.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 

@@ -153,14 +153,14 @@ def test_momentum_starts_anew_where_the_rate_drops() -> None:
 
 
 def test_the_page_lists_the_recipes() -> None:
-    page = (Path(__file__).parent.parent / "docs/recipes.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs/recipes.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\S+)` \|", page.partition("Each [file]")[0], re.MULTILINE) == list_recipes()
 
 
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_recipe_fits_the_default_network_and_says_what_to_expect(name: str) -> None:
     check_model(ATTENTION, **model_options(load_recipe(name), ATTENTION))
-    text = (Path(__file__).parent.parent / f"src/payattention/training/recipes/{name}.toml").read_text()
+    text = (Path(__file__).parents[2] / f"src/payattention/training/recipes/{name}.toml").read_text()
     assert "payattention train" in text or "payattention quickstart" in text
     assert all(word in text for word in ("to expect", "ime"))
 

@@ -10,7 +10,7 @@ import torch
 import payattention as pa
 from payattention.speed.arithmetic import flops_per_image
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture

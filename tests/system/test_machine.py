@@ -401,7 +401,7 @@ class TestWorkers:
 
 
 class TestEvaluating:
-    """What looks at a model leaves it as it was; each evaluator is tried in tests/test_modes.py."""
+    """What looks at a model leaves it as it was; each evaluator is tried in tests/evaluation/test_modes.py."""
 
     def test_mode_device_and_gradients_are_given_back(self, model: Classifier, images: torch.Tensor) -> None:
         model.train()

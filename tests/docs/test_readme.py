@@ -10,7 +10,7 @@ from PIL import Image
 import payattention as pa
 from payattention.models import Classifier
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

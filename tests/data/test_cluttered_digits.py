@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from payattention.data import cluttered_digits as module
 from payattention.data import load_data
+from payattention.data.readers import cluttered_digits as module
 from payattention.data.readers.cluttered_digits import cluttered_digits
 
 

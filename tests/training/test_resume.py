@@ -31,7 +31,7 @@ from payattention.training.recipe import Recipe, load_recipe
 from payattention.training.snapshot import written
 from payattention.training.stopping import Stopped
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MODEL = "vgg_att2_concat_pc"
 
 

@@ -17,7 +17,7 @@ from payattention.reproduce.results import number, read_results
 from payattention.reproduce.standing import ours
 from payattention.training.recipe import load_recipe
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CELL = all_cells()["table1/vgg_att2_concat_pc/cifar10"]
 SETTINGS = job_of(CELL, 1).settings()
 

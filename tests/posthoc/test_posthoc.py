@@ -10,7 +10,7 @@ import payattention as pa
 from payattention import posthoc
 from payattention.errors import UsageError
 from payattention.models import Classifier, Look
-from payattention.posthoc import METHODS
+from payattention.posthoc import METHODS, hooks
 from payattention.posthoc.hooks import local_features
 from settling import settled
 

@@ -27,7 +27,7 @@ from payattention.training.fit import check_compiled
 from payattention.training.recipe import Recipe
 from payattention.training.synchronised import SynchronisedBatchNorm, batch_norm
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RECIPE = Recipe(summary="test", epochs=4, batch_size=12, shift=2, cutout=6, flips="half", sizes=(0.5, 1.0))
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "x", "RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
 SLURM = {"SLURM_NTASKS": "8", "SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_NNODES": "2", "SLURM_JOB_NAME": "job"}
@@ -149,7 +149,7 @@ def test_two_processes_train_the_weights_of_one(
         file = tmp_path / "pictures" / image_set.classes[label] / f"{k:02d}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(file)
-    fields = ("batch_size=8", "lr=2e-4", "shift=2", "cutout=8", "flips=half")
+    fields = ("batch_size=8", "optimizer=sgd", "lr=2e-4", "shift=2", "cutout=8", "flips=half")
     words = ["train", "--data", "folder:pictures", "--width", "0.0625", "--recipe", "quickstart", "--epochs", "1"]
     words += ["--json", *(word for field in fields for word in ("--recipe-set", field))]
     assert run([*words, "--out", "one"]) == 0

@@ -9,7 +9,7 @@ import payattention as pa
 from payattention.cli.app import run
 from payattention.data.readers.cluttered_digits import COUNTS
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("attacks.md", "transfer.md", "figures.md")
 
 

@@ -10,7 +10,7 @@ from payattention.attention import COMPATIBILITIES, NORMALISERS, PROJECTIONS
 from payattention.models import entry
 from payattention.models.heads import HEADS
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def row(name: str) -> str:

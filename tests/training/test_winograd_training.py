@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from test_resume import Killed, at_step, kill, outcome, recipe
 from torch import nn
 
 import payattention as pa
@@ -20,9 +21,8 @@ from payattention.runs.experiment import resume, train_and_test
 from payattention.system.machine import choosing
 from payattention.training.fit import convolutions_of, fit, new_model
 from payattention.training.recipe import Recipe
-from test_resume import Killed, at_step, kill, outcome, recipe
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MODULE = sys.modules["payattention.models.rewrites.winograd"]
 MODEL, SMALL = "vgg_att2_concat_pc", 0.0625
 STILL = Recipe(summary="test", epochs=1, batch_size=8, lr=1e-4, mirror=False, dropout=0.0)
@@ -143,7 +143,7 @@ def test_so_does_a_run_of_two_processes(tmp_path: Path) -> None:
     for _ in ("whole", "resumed"):
         done = subprocess.run(
             [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "both.py"],
-            env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests' / 'training'}", "OMP_NUM_THREADS": "1"},
             cwd=tmp_path,
             capture_output=True,
             text=True,
