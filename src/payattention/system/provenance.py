@@ -10,7 +10,7 @@ import torch
 from payattention.system.invocation import command_line
 from payattention.system.machine import describe
 
-_PACKAGES = ("payattention", "torch", "lightning", "numpy")
+_PACKAGES = ("torch", "lightning", "numpy")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,14 @@ class Provenance:
     device: str
     seed: int | None = None
     command: str | None = field(default_factory=command_line.get)
-    versions: Mapping[str, str] = field(default_factory=lambda: {name: version(name) for name in _PACKAGES})
+    versions: Mapping[str, str] = field(default_factory=lambda: _versions())
     date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d", time.gmtime()))
+
+
+def _versions() -> dict[str, str]:
+    from payattention import __version__
+
+    return {"payattention": __version__, **{name: version(name) for name in _PACKAGES}}
 
 
 class Stopwatch:
