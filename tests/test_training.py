@@ -189,7 +189,7 @@ def test_ctrl_c_stops_the_run_and_leaves_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("payattention.training.module.TrainingModule.training_step", interrupted)
+    monkeypatch.setattr("payattention.training.objective.Objective.forward", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_and_test("vgg", image_set, image_set, recipe(), tmp_path / "run", width=0.0625)
     assert not (tmp_path / "run").exists()
