@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from lightning.fabric.utilities import move_data_to_device
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -29,7 +28,7 @@ from payattention.training.callbacks.snapshots import Snapshots
 from payattention.training.callbacks.views import NO_VIEWS, Views
 from payattention.training.features import FeatureClassifier, FeatureSet, is_frozen
 from payattention.training.launch import launched
-from payattention.training.loop import BEGINNING, Callback, begun, train
+from payattention.training.loop import BEGINNING, Run, train
 from payattention.training.model_options import model_options
 from payattention.training.recipe import Recipe
 
@@ -106,25 +105,21 @@ def fit(
     kept = out / ("features.bin" if processes.first else f"features-{processes.rank}.bin")
     network, resident = _ready(model, data, recipe, device, kept, console)
     metrics = Metrics(out / METRICS)
-    callbacks: list[Callback] = [Finite(), metrics, *views.callbacks(model, out, metrics)]
     averaging = Averaging(network, recipe.averaging) if recipe.averaging else None
-    if averaging is not None:
-        callbacks.append(averaging)
-    if console is not None:
-        costs = {n: resident.epoch(recipe, seed, n).size ** 2 for n in range(recipe.epochs)}
-        callbacks.append(Bar(costs, batches_of(len(data), recipe), console))
-    if snapshots is not None:
-        callbacks.append(snapshots)
+    bar = None if console is None else _bar(resident, recipe, seed, console)
+    optional = [callback for callback in (averaging, bar, snapshots) if callback is not None]
+    callbacks = [Finite(), metrics, *views.callbacks(model, out, metrics), *optional]
     start = snapshots.start if snapshots else BEGINNING
     torch.manual_seed(seed + processes.rank)  # dropout's stream, whatever was drawn before
     try:
         fabric = launched(device, training_precision(), processes, unused_parameters=_has_unused(model))
+        run = Run(fabric, processes, network, resident, recipe, seed, callbacks, start)
         with _convolving(network, how):
             with _compiled(network, compiled):
-                train(begun(fabric, processes, network, resident, recipe, seed, callbacks, start))
+                train(run)
             if averaging is not None:
                 averaging.take_over()
-                settle(network, _as_they_are(resident, recipe, seed, device))
+                settle(network, _as_they_are(run))
     finally:
         kept.unlink(missing_ok=True)
         if torch.distributed.is_initialized():
@@ -133,12 +128,15 @@ def fit(
     return metrics.curve
 
 
-def _as_they_are(
-    resident: DeviceSet | FeatureSet, recipe: Recipe, seed: int, device: torch.device
-) -> Iterator[Tensor | dict[str, Tensor]]:
+def _bar(data: DeviceSet | FeatureSet, recipe: Recipe, seed: int, console: Console) -> Bar:
+    costs = {n: data.epoch(recipe, seed, n).size ** 2 for n in range(recipe.epochs)}
+    return Bar(costs, batches_of(len(data), recipe), console)
+
+
+def _as_they_are(run: Run) -> Iterator[Tensor | dict[str, Tensor]]:
     """The training pictures, or their features, in batches as of another epoch, but without any augmentation."""
-    plain = replace(recipe, mirror=False, shift=0, cutout=0, sizes=(1.0,))
-    return (move_data_to_device(inputs, device) for inputs, _ in resident.epoch(plain, seed, recipe.epochs))
+    plain = replace(run.recipe, mirror=False, shift=0, cutout=0, sizes=(1.0,))
+    return (run.fabric.to_device(inputs) for inputs, _ in run.data.epoch(plain, run.seed, run.epochs))
 
 
 def convolutions_of(model: Classifier, *, winograd: bool = True, compiled: bool = False) -> str:

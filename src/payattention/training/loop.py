@@ -1,19 +1,18 @@
 """The training loop: epochs, batches, steps. Whatever else happens in a run is done by its callbacks."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from payattention.system.processes import Processes
 from payattention.training.batches import DeviceSet, batches_of
 from payattention.training.features import FeatureSet
 from payattention.training.objective import Objective
-from payattention.training.optimisation import Schedule, create_optimizer, create_schedule, rate_of
+from payattention.training.optimisation import create_optimizer, create_schedule, rate_of
 from payattention.training.recipe import Recipe
 
 
@@ -29,37 +28,45 @@ class Position:
 BEGINNING = Position()
 
 
-@dataclass
 class Run:
-    """A training as it stands.
+    """A training as it stands: what it trains, how, and how far it is.
 
-    Attributes:
+    Args:
         fabric: Of devices, processes and precision.
         processes: Those that train together; each takes its share of every batch.
+        network: The classifier, or what follows its frozen backbone; put on its device, and in training mode.
         data: The set, or the features of a frozen backbone.
         recipe: How to train.
         seed: Of order and augmentation.
-        objective: What a step makes smaller, set up by Fabric.
+        callbacks: What else happens, in this order.
+        start: Where to begin.
+
+    Attributes:
+        objective: What a step makes smaller.
         optimizer: Of the network's weights.
         schedule: Of the optimizer's rate, step by step.
-        callbacks: What else happens, in this order.
         epoch: The one at hand, from 0.
         batch: How many of its batches are done.
-        step: How many steps were made since the run began.
+        step: How many steps were made, in all.
     """
 
-    fabric: Fabric
-    processes: Processes
-    data: DeviceSet | FeatureSet
-    recipe: Recipe
-    seed: int
-    objective: nn.Module
-    optimizer: Optimizer
-    schedule: Schedule
-    callbacks: Sequence["Callback"] = ()
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
+    def __init__(
+        self,
+        fabric: Fabric,
+        processes: Processes,
+        network: nn.Module,
+        data: DeviceSet | FeatureSet,
+        recipe: Recipe,
+        seed: int,
+        callbacks: Sequence["Callback"] = (),
+        start: Position = BEGINNING,
+    ) -> None:
+        self.fabric, self.processes, self.callbacks = fabric, processes, callbacks
+        self.data, self.recipe, self.seed = data, recipe, seed
+        self.objective = fabric.setup_module(Objective(network, recipe.label_smoothing, processes).train())
+        self.optimizer = create_optimizer(network, recipe)
+        self.schedule = create_schedule(self.optimizer, recipe, self.batches)
+        self.epoch, self.batch, self.step = start.epoch, start.batch, start.step
 
     @property
     def epochs(self) -> int:
@@ -116,23 +123,6 @@ class Callback:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on, on what `state_dict` gave; called after `on_start`."""
-
-
-def begun(
-    fabric: Fabric,
-    processes: Processes,
-    network: nn.Module,
-    data: DeviceSet | FeatureSet,
-    recipe: Recipe,
-    seed: int,
-    callbacks: Sequence[Callback] = (),
-    start: Position = BEGINNING,
-) -> Run:
-    """A run that stands at its start, the network on its device and in training mode."""
-    objective = fabric.setup_module(Objective(network, recipe.label_smoothing, processes).train())
-    optimizer = create_optimizer(network, recipe)
-    schedule = create_schedule(optimizer, recipe, batches_of(len(data), recipe))
-    return Run(fabric, processes, data, recipe, seed, objective, optimizer, schedule, callbacks, **asdict(start))
 
 
 def train(run: Run) -> None:
