@@ -1,6 +1,5 @@
 """The loop: what a step is, when callbacks are called, and what is left to Fabric."""
 
-import logging
 from typing import Any
 
 import pytest
@@ -136,10 +135,3 @@ def test_the_precision_is_that_of_the_arithmetic_and_not_of_the_pictures(
     train(run)
     assert network.seen == {"images": torch.float32, "logits": logits, "training": True}
     assert all(p.dtype == torch.float32 for p in network.parameters())
-
-
-def test_lightning_announces_nothing(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
-    level = logging.getLogger("lightning.fabric").level
-    launched(CPU, "bf16", ALONE)
-    assert (*capfd.readouterr(), caplog.text) == ("", "", "")
-    assert logging.getLogger("lightning.fabric").level == level

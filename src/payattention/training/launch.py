@@ -66,11 +66,13 @@ class _Mixed(Precision):
 
 @contextmanager
 def _unannounced() -> Iterator[None]:
-    """Lightning prints the precision and each process's number."""
-    logger = logging.getLogger("lightning.fabric")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    """Lightning prints the processes' numbers, by loggers of both its halves, and advice on a GPU's arithmetic."""
+    loggers = [logging.getLogger(name) for name in ("lightning.fabric", "lightning.pytorch")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
