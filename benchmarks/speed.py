@@ -159,7 +159,7 @@ def inference(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def outside_the_network(options: argparse.Namespace) -> dict[str, Any]:
-    """The share of training that is not forward pass, backward pass or update: data, augmentation, Lightning, logs.
+    """The share of training that is not forward pass, backward pass or update: data, augmentation, the loop, logs.
 
     Both are measured in the same run, so that what else the machine does falls on both.
     """

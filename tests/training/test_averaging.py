@@ -16,12 +16,12 @@ from payattention.training.recipe import Recipe
 
 def steps(model: nn.Module, averaging: Averaging, count: int) -> list[Tensor]:
     """A model's weights after each of some random steps, which the averaging follows."""
-    averaging.on_train_start(None, None)  # type: ignore[arg-type]
+    averaging.on_start(None)  # type: ignore[arg-type]
     seen = []
     for _ in range(count):
         for p in model.parameters():
             p.data += torch.randn_like(p)
-        averaging.on_train_batch_end(None, None, {}, None, 0)  # type: ignore[arg-type]
+        averaging.on_batch_end(None, None)  # type: ignore[arg-type]
         seen.append(model.weight.detach().clone())
     return seen
 
@@ -31,11 +31,11 @@ def test_the_mean_is_that_of_pytorchs_averaged_model(share: float) -> None:
     model = nn.Linear(3, 2).double()
     theirs = AveragedModel(model, avg_fn=lambda mean, p, count: mean + (p - mean) / max(1.0, share * (int(count) + 1)))
     averaging = Averaging(model, share)
-    averaging.on_train_start(None, None)  # type: ignore[arg-type]
+    averaging.on_start(None)  # type: ignore[arg-type]
     for _ in range(50):
         for p in model.parameters():
             p.data += torch.randn_like(p)
-        averaging.on_train_batch_end(None, None, {}, None, 0)  # type: ignore[arg-type]
+        averaging.on_batch_end(None, None)  # type: ignore[arg-type]
         theirs.update_parameters(model)
     averaging.take_over()
     for ours, expected in zip(model.parameters(), theirs.module.parameters(), strict=True):

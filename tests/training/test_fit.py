@@ -35,7 +35,7 @@ def test_the_host_waits_for_the_device_a_few_times_an_epoch_however_many_steps_i
             fit(model, image_set, chosen, out=tmp_path)
         counts.append(waits.count)
     assert counts[0] == counts[1]
-    assert counts[0] <= 10 * 2  # the metrics' three numbers, and Lightning's checks of the batches' number
+    assert counts[0] == 3 * 2  # the metrics' two numbers, and whether the loss is finite
 
 
 @pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")  # on Python 3.13.0

@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 import payattention as pa
 from payattention.attention.normaliser import Hard, Softmax, create_normaliser, draws
-from payattention.data import ImageSet
 from payattention.errors import UsageError
-from payattention.training.batches import DeviceSet
-from payattention.training.module import TrainingModule
+from payattention.training.objective import Objective
 from payattention.training.recipe import load_recipe
 from payattention.training.reinforce import score_function
 
@@ -84,15 +82,13 @@ def test_the_estimator_is_the_gradient_of_the_expected_loss(monkeypatch: pytest.
         torch.testing.assert_close(a, b)
 
 
-def test_training_reaches_the_scores_by_its_term_alone(image_set: ImageSet) -> None:
+def test_training_reaches_the_scores_by_its_term_alone() -> None:
     model = pa.create_model("vgg_att2_concat_pc", 2, SMALL, normaliser="hard", dropout=0.0).train()
     for level in model.attention.levels.values():
         level.normaliser.expected = 0.0
-    recipe = load_recipe("quickstart")
-    module = TrainingModule(model, DeviceSet.of(image_set, torch.device("cpu")), recipe, seed=0)
     images, labels = torch.rand(8, 3, 32, 32), torch.arange(8) % 2
     u = model.attention.levels["layer13"].compatibility.u.weight
-    module.training_step((images, labels), 0)["loss"].backward()
+    Objective(model, load_recipe("quickstart").label_smoothing)(images, labels).loss.backward()
     assert u.grad.abs().max() > 0
     model.zero_grad()
     F.cross_entropy(model(images), labels).backward()

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,8 +26,9 @@ from payattention.data import ImageSet
 from payattention.errors import CheckpointError, DataError, PayAttentionError, UsageError
 from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
+from payattention.system.processes import Processes
 from payattention.training.callbacks.snapshots import EVERY, _set_random_state
-from payattention.training.module import TrainingModule
+from payattention.training.objective import Cost, Objective
 from payattention.training.recipe import Recipe, load_recipe
 from payattention.training.snapshot import written
 from payattention.training.stopping import Stopped
@@ -58,18 +60,16 @@ class Killed(BaseException):
 @contextmanager
 def at_step(number: int, act: Callable[[], object]) -> Iterator[None]:
     """Does something in the middle of the step that follows `number` others."""
-    original, count = TrainingModule.training_step, 0
+    original, steps = Objective.forward, count()
 
-    def step(self: TrainingModule, batch: object, index: int) -> dict[str, torch.Tensor]:
-        nonlocal count
-        result = original(self, batch, index)
-        if count == number:
+    def step(self: Objective, inputs: object, labels: torch.Tensor) -> Cost:
+        result = original(self, inputs, labels)
+        if next(steps) == number:
             act()
-        count += 1
         return result
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TrainingModule, "training_step", step)
+        patch.setattr(Objective, "forward", step)
         yield
 
 
@@ -172,14 +172,14 @@ def test_a_second_ctrl_c_stops_at_once(image_set: ImageSet, tmp_path: Path) -> N
 def test_weights_that_are_not_finite_are_never_saved(
     image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = TrainingModule.training_step
+    original, steps = Objective.forward, count()
 
-    def diverging(self: TrainingModule, batch: object, index: int) -> dict[str, torch.Tensor]:
-        result = original(self, batch, index)
-        return result if self.global_step < 5 else result | {"loss": result["loss"] * torch.nan}
+    def diverging(self: Objective, inputs: object, labels: torch.Tensor) -> Cost:
+        loss, wrong = original(self, inputs, labels)
+        return Cost(loss if next(steps) < 5 else loss * torch.nan, wrong)
 
     told = r"no longer finite at step 6, in epoch 2 \(learning rate 0\.0\d+\); try a lower rate.* saved is .*-0+4\."
-    monkeypatch.setattr(TrainingModule, "training_step", diverging)
+    monkeypatch.setattr(Objective, "forward", diverging)
     with pytest.raises(PayAttentionError, match=told):
         begin(tmp_path / "run", image_set, recipe())
 
@@ -368,7 +368,7 @@ def test_the_benchmark_of_kills(tmp_path: Path) -> None:
 def test_each_of_several_processes_gets_its_own_random_numbers_back() -> None:
     states = [torch.manual_seed(seed).get_state() for seed in (1, 2)]
     torch.manual_seed(3)
-    second = SimpleNamespace(global_rank=1, strategy=SimpleNamespace(root_device=torch.device("cpu")))
+    second = SimpleNamespace(processes=Processes(rank=1, count=2), device=torch.device("cpu"))
     _set_random_state(second, {"cpu": torch.stack(states)})
     assert torch.equal(torch.get_rng_state(), states[1])
 

@@ -190,7 +190,7 @@ def test_ctrl_c_stops_the_run_and_leaves_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("payattention.training.module.TrainingModule.training_step", interrupted)
+    monkeypatch.setattr("payattention.training.objective.Objective.forward", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train_and_test(RunConfig("vgg", recipe(), width=0.0625), image_set, image_set, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -2,8 +2,8 @@
 
 import csv
 import json
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from payattention.runs.experiment import resume, train_and_test
 from payattention.training.callbacks.sheets import drawn
 from payattention.training.callbacks.views import Views
 from payattention.training.fit import fit, new_model
-from payattention.training.module import TrainingModule
+from payattention.training.objective import Cost, Objective
 from payattention.training.recipe import Recipe
 
 SMALL = 0.0625
@@ -83,15 +83,15 @@ def test_a_run_that_goes_on_has_each_epoch_once(
     image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is killed after its second epoch was written and before that was saved."""
-    out, original = tmp_path / "run", TrainingModule.training_step
+    out, original, steps = tmp_path / "run", Objective.forward, count()
 
-    def killed(self: TrainingModule, batch: Any, index: int) -> dict[str, torch.Tensor]:
-        if self.trainer.global_step == 10:
+    def killed(self: Objective, images: torch.Tensor, labels: torch.Tensor) -> Cost:
+        if next(steps) == 10:
             raise Killed
-        return original(self, batch, index)
+        return original(self, images, labels)
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingModule, "training_step", killed)
+        patch.setattr(Objective, "forward", killed)
         with pytest.raises(Killed):
             train_and_test(
                 RunConfig(MODEL, recipe(), width=SMALL, tensorboard=True, sheet_every=1), image_set, image_set, out
@@ -113,13 +113,13 @@ def test_a_run_that_goes_on_has_each_epoch_once(
 def test_a_loss_that_is_no_number_is_named_by_its_step(
     value: float, image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = TrainingModule.training_step
+    original, steps = Objective.forward, count()
 
-    def step(self: TrainingModule, batch: Any, index: int) -> dict[str, torch.Tensor]:
-        result = original(self, batch, index)
-        return result | {"loss": result["loss"] + value} if self.trainer.global_step >= 5 else result
+    def step(self: Objective, images: torch.Tensor, labels: torch.Tensor) -> Cost:
+        loss, wrong = original(self, images, labels)
+        return Cost(loss + value if next(steps) >= 5 else loss, wrong)
 
-    monkeypatch.setattr(TrainingModule, "training_step", step)
+    monkeypatch.setattr(Objective, "forward", step)
     halved = recipe(schedule="steps", step_epochs=1, step_factor=0.5)
     message = (
         r"the loss is no longer finite at step 6, in epoch 2 \(learning rate 0.025\); .* lr=0.005; .*step-000000004"

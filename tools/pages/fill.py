@@ -153,7 +153,7 @@ def _speed(name: str) -> str:
     table = markdown_table(["float32 unless said", "network", "images/s", "times as fast"], rows, words=2)
     missing = f"bf16: {training['bf16']}. " if isinstance(training["bf16"], str) else ""
     share = (
-        f"Data, augmentation, logging and Lightning take {outside['percent_outside']:.1f} % of a training step of "
+        f"Data, augmentation, logging and the loop take {outside['percent_outside']:.1f} % of a training step of "
         f"`{outside['model']}` at width {outside['width']}, batch {outside['batch_size']}."
     )
     return "\n\n".join([note, table, f"{missing}GPU: {result['gpu']}.", share, _cost_of_int8(error)])

@@ -2,22 +2,12 @@
 
 import os
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import torch
-from lightning import Trainer
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.fabric.utilities import move_data_to_device
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import DDPStrategy, Strategy
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -29,16 +19,17 @@ from payattention.models.preprocessing import Preprocessing, check_sizes
 from payattention.models.rewrites.winograd import by_winograd, suitable_in_training
 from payattention.models.timm_backbones.trunk import TimmTrunk
 from payattention.system.machine import chosen_device, memory_format, training_precision
-from payattention.system.processes import Processes, here
+from payattention.system.processes import here
 from payattention.training.batches import DeviceSet, batches_of
 from payattention.training.callbacks.averaging import Averaging, settle
 from payattention.training.callbacks.finiteness import Finite
 from payattention.training.callbacks.metrics import Bar, Metrics
-from payattention.training.callbacks.snapshots import BEGINNING, Snapshots, begin_at
+from payattention.training.callbacks.snapshots import Snapshots
 from payattention.training.callbacks.views import NO_VIEWS, Views
 from payattention.training.features import FeatureClassifier, FeatureSet, is_frozen
+from payattention.training.launch import launched
+from payattention.training.loop import BEGINNING, Run, train
 from payattention.training.model_options import model_options
-from payattention.training.module import TrainingModule
 from payattention.training.recipe import Recipe
 
 METRICS = "metrics.jsonl"
@@ -114,44 +105,38 @@ def fit(
     kept = out / ("features.bin" if processes.first else f"features-{processes.rank}.bin")
     network, resident = _ready(model, data, recipe, device, kept, console)
     metrics = Metrics(out / METRICS)
-    callbacks: list[Callback] = [Finite(), metrics, *views.callbacks(model, out, metrics)]
     averaging = Averaging(network, recipe.averaging) if recipe.averaging else None
-    if averaging is not None:
-        callbacks.append(averaging)
-    if console is not None:
-        costs = {n: resident.epoch(recipe, seed, n).size ** 2 for n in range(recipe.epochs)}
-        callbacks.append(Bar(costs, batches_of(len(data), recipe), console))
-    if snapshots is not None:
-        callbacks.append(snapshots)
+    bar = None if console is None else _bar(resident, recipe, seed, console)
+    optional = [callback for callback in (averaging, bar, snapshots) if callback is not None]
+    callbacks = [Finite(), metrics, *views.callbacks(model, out, metrics), *optional]
     start = snapshots.start if snapshots else BEGINNING
     torch.manual_seed(seed + processes.rank)  # dropout's stream, whatever was drawn before
-    module = TrainingModule(network, resident, recipe, seed, start, processes)
-    module.train()  # Lightning leaves the mode as it finds it
     try:
-        with _quiet_lightning(), _compiled(network, compiled), _convolving(network, how):
-            trainer = _trainer(device, _strategy(model, processes), processes, recipe.epochs, callbacks)
-            begin_at(trainer, start)
-            trainer.fit(module)
-        if averaging is not None:
-            averaging.take_over()
-            with _convolving(network, how):
-                settle(network.to(device).train(), _as_they_are(resident, recipe, seed, device))
-    except SystemExit:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from None
+        fabric = launched(device, training_precision(), processes, unused_parameters=_has_unused(model))
+        run = Run(fabric, processes, network, resident, recipe, seed, callbacks, start)
+        with _convolving(network, how):
+            with _compiled(network, compiled):
+                train(run)
+            if averaging is not None:
+                averaging.take_over()
+                settle(network, _as_they_are(run))
     finally:
         kept.unlink(missing_ok=True)
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-    model.eval()
+    model.cpu().eval()
     return metrics.curve
 
 
-def _as_they_are(
-    resident: DeviceSet | FeatureSet, recipe: Recipe, seed: int, device: torch.device
-) -> Iterator[Tensor | dict[str, Tensor]]:
+def _bar(data: DeviceSet | FeatureSet, recipe: Recipe, seed: int, console: Console) -> Bar:
+    costs = {n: data.epoch(recipe, seed, n).size ** 2 for n in range(recipe.epochs)}
+    return Bar(costs, batches_of(len(data), recipe), console)
+
+
+def _as_they_are(run: Run) -> Iterator[Tensor | dict[str, Tensor]]:
     """The training pictures, or their features, in batches as of another epoch, but without any augmentation."""
-    plain = replace(recipe, mirror=False, shift=0, cutout=0, sizes=(1.0,))
-    return (move_data_to_device(inputs, device) for inputs, _ in resident.epoch(plain, seed, recipe.epochs))
+    plain = replace(run.recipe, mirror=False, shift=0, cutout=0, sizes=(1.0,))
+    return (run.fabric.to_device(inputs) for inputs, _ in run.data.epoch(plain, run.seed, run.epochs))
 
 
 def convolutions_of(model: Classifier, *, winograd: bool = True, compiled: bool = False) -> str:
@@ -180,46 +165,9 @@ def check_compiled(compiled: bool) -> None:
         raise UsageError("--compile needs a C++ compiler on the CPU, and there is no g++ or clang++")
 
 
-def _strategy(model: Classifier, processes: Processes) -> Strategy | Literal["auto"]:
-    if processes.count == 1:
-        return "auto"
-    attached = isinstance(model, AttentiveClassifier) and isinstance(model.trunk, TimmTrunk)
-    return DDPStrategy(find_unused_parameters=attached)  # a timm network may have parts that no tap needs
-
-
-def _trainer(
-    device: torch.device,
-    strategy: Strategy | Literal["auto"],
-    processes: Processes,
-    epochs: int,
-    callbacks: list[Callback],
-) -> Trainer:
-    return Trainer(
-        accelerator=device.type,
-        devices=processes.on_each_node,
-        num_nodes=processes.nodes,
-        strategy=strategy,
-        plugins=[_environment(processes)],
-        precision="bf16-mixed" if training_precision() == "bf16" else "32-true",
-        max_epochs=epochs,
-        callbacks=callbacks,
-        reload_dataloaders_every_n_epochs=1,
-        use_distributed_sampler=False,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-
-
-def _environment(processes: Processes) -> ClusterEnvironment:
-    """Who started the processes, told to Lightning rather than guessed by it."""
-    match processes.launcher:
-        case "torchrun" if processes.count > 1:
-            return TorchElasticEnvironment()
-        case "slurm":
-            return SLURMEnvironment(auto_requeue=False)  # its way to requeue would write pickles
-    return LightningEnvironment()
+def _has_unused(model: Classifier) -> bool:
+    """A timm network may have parts that no tap needs."""
+    return isinstance(model, AttentiveClassifier) and isinstance(model.trunk, TimmTrunk)
 
 
 @contextmanager
@@ -242,24 +190,3 @@ def _ready(
     mirrored = recipe.mirror and data.mirror
     features = FeatureSet.of(model, data, device, kept, mirrored=mirrored, console=console)
     return FeatureClassifier(model), features
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Lightning advises DataLoader workers and prints the devices it found; neither concerns this loop."""
-    import logging
-
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")  # a frozen backbone is
-            warnings.filterwarnings("ignore", message=".*number of training batches.*")
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning 2.6 on newer PyTorch
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

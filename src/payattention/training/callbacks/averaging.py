@@ -14,12 +14,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from payattention.models.modes import evaluating
+from payattention.training.loop import Callback, Run, Step
 
 
 class Averaging(Callback):
@@ -36,13 +35,11 @@ class Averaging(Callback):
         self.count = 0
         self.mean: dict[str, Tensor] = {}
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_start(self, run: Run) -> None:
         self.mean = {name: p.detach().clone() for name, p in self.weights.items()}  # on their device by now
 
     @torch.no_grad()
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
-    ) -> None:
+    def on_batch_end(self, run: Run, step: Step) -> None:
         self.count += 1
         way = 1 / max(1.0, self.share * self.count)
         for name, p in self.weights.items():
@@ -51,9 +48,9 @@ class Averaging(Callback):
     def state_dict(self) -> dict[str, Any]:
         return {"count": self.count, "mean": self.mean}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.count = state_dict["count"]
-        for name, mean in state_dict["mean"].items():
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]
+        for name, mean in state["mean"].items():
             self.mean[name].copy_(mean)
 
     @torch.no_grad()

@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from rich.console import Console
-from torch import Tensor
 
 from payattention.system.progress import Meter
-from payattention.training.optimisation import rate_of
+from payattention.training.loop import Callback, Run, Step
 
 _LOSS_EVERY = 20  # steps: reading a loss waits for the device
 COLUMNS = ("epoch", "step", "loss", "train_error", "lr", "images_per_second", "seconds")
@@ -33,36 +30,33 @@ class Metrics(Callback):
         self.path = path
         self.curve: list[dict[str, float]] = []
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.writes = trainer.is_global_zero
+    def on_start(self, run: Run) -> None:
+        self.writes = run.processes.first
         self._write("w", [])  # a run that is resumed left one; `load_state_dict` writes what holds of it again
+        self._begin(run.device)
 
-    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self._begin(module.device)
+    def on_epoch_start(self, run: Run) -> None:
+        if run.batch == 0:
+            self._begin(run.device)
 
     def _begin(self, device: torch.device) -> None:
         self.start = time.perf_counter()
         self.seen = 0
         self.loss, self.wrong = (torch.zeros((), device=device) for _ in range(2))
 
-    def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, index: int) -> None:
-        self.lr = rate_of(trainer.optimizers[0])
+    def on_batch_end(self, run: Run, step: Step) -> None:
+        self.seen += step.images
+        self.loss = self.loss + step.loss * step.images
+        self.wrong = self.wrong + step.wrong
+        self.lr = step.rate
 
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
-    ) -> None:
-        count = len(batch[1])
-        self.seen += count
-        self.loss = self.loss + outputs["loss"].detach() * count
-        self.wrong = self.wrong + outputs["wrong"]
-
-    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_epoch_end(self, run: Run) -> None:
         seconds = time.perf_counter() - self.start
-        self.loss, self.wrong = (trainer.strategy.reduce(x, reduce_op="sum") for x in (self.loss, self.wrong))
-        self.seen *= trainer.world_size
+        self.loss, self.wrong = run.fabric.all_reduce((self.loss, self.wrong), reduce_op="sum")
+        self.seen *= run.processes.count
         line = {
-            "epoch": trainer.current_epoch + 1,
-            "step": trainer.global_step,
+            "epoch": run.epoch + 1,
+            "step": run.step,
             "loss": round(self.loss.item() / self.seen, 5),
             "train_error": round(100 * self.wrong.item() / self.seen, 3),
             "lr": self.lr,
@@ -71,7 +65,7 @@ class Metrics(Callback):
         }
         self.curve.append(line)
         self._write("a", [line])
-        self._begin(module.device)
+        self._begin(run.device)
 
     def state_dict(self) -> dict[str, Any]:
         seconds = time.perf_counter() - self.start
@@ -114,22 +108,16 @@ class Bar(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.meter.begin_at(state["completed"])
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_start(self, run: Run) -> None:
         self.meter.start()
 
-    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.meter.what = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+    def on_epoch_start(self, run: Run) -> None:
+        self.meter.what = f"epoch {run.epoch + 1}/{run.epochs}"
 
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
-    ) -> None:
-        if index % _LOSS_EVERY == 0:
-            loss: Tensor = outputs["loss"]
-            self.meter.note = f"loss {loss.item():.3f}"
-        self.meter.advance(len(batch[1]) * trainer.world_size, self.costs[trainer.current_epoch])
+    def on_batch_end(self, run: Run, step: Step) -> None:
+        if run.batch % _LOSS_EVERY == 1:
+            self.meter.note = f"loss {step.loss.item():.3f}"
+        self.meter.advance(step.images * run.processes.count, self.costs[run.epoch])
 
-    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        self.meter.close()
-
-    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+    def on_end(self, run: Run) -> None:
         self.meter.close()

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from torch import Tensor
 
@@ -18,6 +16,7 @@ from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet, overlay
 from payattention.system.files import write_picture
 from payattention.training.callbacks.tensorboard import Board
+from payattention.training.loop import Callback, Run
 
 FOLDER = "sheets"
 _PICTURES = 8
@@ -42,17 +41,17 @@ class Sheets(Callback):
         self.model, self.folder, self.every, self.board = model, folder, every, board
         self.data = data.chosen(np.linspace(0, len(data) - 1, min(_PICTURES, len(data))).astype(np.int64))
 
-    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        epoch = trainer.current_epoch + 1
-        if epoch % self.every or not trainer.is_global_zero:
+    def on_epoch_end(self, run: Run) -> None:
+        epoch = run.epoch + 1
+        if epoch % self.every or not run.processes.first:
             return
         images = torch.from_numpy(self.data.images).permute(0, 3, 1, 2) / 255  # (n, 3, H, W)
         with torch.no_grad(), evaluating(self.model):
-            look = self.model.attend(images.to(module.device))
+            look = self.model.attend(images.to(run.device))
         sheet = drawn(look, self.model.combined(look.maps), self.data)
         write_picture(self.folder / f"epoch-{epoch:04d}.png", sheet)
         if self.board is not None:
-            self.board.picture("maps", sheet, trainer.global_step)
+            self.board.picture("maps", sheet, run.step)
 
 
 def drawn(look: Look, combined: Float[Tensor, "n h w"], data: ImageSet) -> Image.Image:

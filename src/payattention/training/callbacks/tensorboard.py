@@ -2,15 +2,14 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 from payattention.errors import UsageError
 from payattention.training.callbacks.metrics import Metrics
+from payattention.training.loop import Callback, Run, Step
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -32,26 +31,24 @@ class Board(Callback):
         self.folder, self.metrics = folder, metrics
         self.writer: SummaryWriter | None = None
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_start(self, run: Run) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        if trainer.is_global_zero:
+        if run.processes.first:
             # of a run that is resumed, what came after the snapshot is not shown twice
-            self.writer = SummaryWriter(self.folder, purge_step=trainer.global_step + 1)
+            self.writer = SummaryWriter(self.folder, purge_step=run.step + 1)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, index: int
-    ) -> None:
-        if self.writer is not None and trainer.global_step % _EVERY == 0:
-            self.writer.add_scalar("step/loss", outputs["loss"].item(), trainer.global_step)
-            self.writer.add_scalar("step/lr", self.metrics.lr, trainer.global_step)
+    def on_batch_end(self, run: Run, step: Step) -> None:
+        if self.writer is not None and run.step % _EVERY == 0:
+            self.writer.add_scalar("step/loss", step.loss.item(), run.step)
+            self.writer.add_scalar("step/lr", step.rate, run.step)
 
-    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_epoch_end(self, run: Run) -> None:
         if self.writer is None:
             return
         line = self.metrics.curve[-1]
         for name in ("loss", "train_error", "lr", "images_per_second"):
-            self.writer.add_scalar(f"epoch/{name}", line[name], trainer.global_step)
+            self.writer.add_scalar(f"epoch/{name}", line[name], run.step)
         self.writer.flush()
 
     def picture(self, name: str, image: Image.Image, step: int) -> None:
@@ -59,13 +56,7 @@ class Board(Callback):
         if self.writer is not None:
             self.writer.add_image(name, np.asarray(image), step, dataformats="HWC")
 
-    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        self._close()
-
-    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        self._close()
-
-    def _close(self) -> None:
+    def on_end(self, run: Run) -> None:
         if self.writer is not None:
             self.writer.close()
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from lightning.pytorch.callbacks import Callback
 
 from payattention.data import ImageSet
 from payattention.models import Classifier, create_model
@@ -14,6 +13,7 @@ from payattention.training.callbacks import sheets
 from payattention.training.callbacks.metrics import Metrics
 from payattention.training.callbacks.sheets import Sheets
 from payattention.training.callbacks.tensorboard import FOLDER, Board, check_installed
+from payattention.training.loop import Callback
 
 
 @dataclass(frozen=True)
