@@ -1,6 +1,7 @@
 """Averaged weights against PyTorch's own averaging, and batch norms that fit them."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,17 +12,20 @@ from payattention.data import ImageSet
 from payattention.models.modes import evaluating
 from payattention.training.callbacks.averaging import Averaging, settle
 from payattention.training.fit import fit, new_model
+from payattention.training.loop import Run, Step
 from payattention.training.recipe import Recipe
+
+RUN, STEP = Mock(spec=Run), Mock(spec=Step)
 
 
 def steps(model: nn.Module, averaging: Averaging, count: int) -> list[Tensor]:
     """A model's weights after each of some random steps, which the averaging follows."""
-    averaging.on_start(None)  # type: ignore[arg-type]
+    averaging.on_start(RUN)
     seen = []
     for _ in range(count):
         for p in model.parameters():
             p.data += torch.randn_like(p)
-        averaging.on_batch_end(None, None)  # type: ignore[arg-type]
+        averaging.on_batch_end(RUN, STEP)
         seen.append(model.weight.detach().clone())
     return seen
 
@@ -31,11 +35,11 @@ def test_the_mean_is_that_of_pytorchs_averaged_model(share: float) -> None:
     model = nn.Linear(3, 2).double()
     theirs = AveragedModel(model, avg_fn=lambda mean, p, count: mean + (p - mean) / max(1.0, share * (int(count) + 1)))
     averaging = Averaging(model, share)
-    averaging.on_start(None)  # type: ignore[arg-type]
+    averaging.on_start(RUN)
     for _ in range(50):
         for p in model.parameters():
             p.data += torch.randn_like(p)
-        averaging.on_batch_end(None, None)  # type: ignore[arg-type]
+        averaging.on_batch_end(RUN, STEP)
         theirs.update_parameters(model)
     averaging.take_over()
     for ours, expected in zip(model.parameters(), theirs.module.parameters(), strict=True):

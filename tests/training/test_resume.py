@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -28,6 +28,7 @@ from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.system.processes import Processes
 from payattention.training.callbacks.snapshots import EVERY, _set_random_state
+from payattention.training.loop import Run
 from payattention.training.objective import Cost, Objective
 from payattention.training.recipe import Recipe, load_recipe
 from payattention.training.snapshot import written
@@ -368,7 +369,7 @@ def test_the_benchmark_of_kills(tmp_path: Path) -> None:
 def test_each_of_several_processes_gets_its_own_random_numbers_back() -> None:
     states = [torch.manual_seed(seed).get_state() for seed in (1, 2)]
     torch.manual_seed(3)
-    second = SimpleNamespace(processes=Processes(rank=1, count=2), device=torch.device("cpu"))
+    second = Mock(spec=Run, processes=Processes(rank=1, count=2), device=torch.device("cpu"))
     _set_random_state(second, {"cpu": torch.stack(states)})
     assert torch.equal(torch.get_rng_state(), states[1])
 
