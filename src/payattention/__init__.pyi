@@ -1,0 +1,20 @@
+from .data.imageset import ImageSet as ImageSet
+from .data.load import load_data as load_data
+from .errors import PayAttentionError as PayAttentionError
+from .explaining.explanation import Explanation as Explanation
+from .explaining.explanation import explain as explain
+from .models.classifier import Classifier as Classifier
+from .models.classifier import Look as Look
+from .models.registry import create_model as create_model
+from .models.registry import list_models as list_models
+from .models.rewrites.fold import fold as fold
+from .models.rewrites.prune import prune as prune
+from .models.rewrites.winograd import winograd as winograd
+from .models.timm_backbones.attach import attach as attach
+from .system.machine import computing as computing
+from .weights.checkpoint import load as load
+from .weights.checkpoint import save as save
+from .weights.peers import load_peer as load_peer
+from .weights.warm_start import warm_start as warm_start
+
+__version__: str
