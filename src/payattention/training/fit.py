@@ -68,7 +68,7 @@ def fit(
     winograd: bool = True,
     views: Views = NO_VIEWS,
 ) -> list[dict[str, float]]:
-    """Trains a model in place, on the device and in the precision that were chosen; leaves it in evaluation mode.
+    """Trains a model in place, on the chosen device, in the chosen precision; leaves it on the CPU, in evaluation mode.
 
     A frozen backbone runs over the data once, and what follows it is trained on the features that it gave.
 
