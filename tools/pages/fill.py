@@ -163,13 +163,13 @@ def neighbours() -> str:
     if not (ROOT / "results" / "neighbours.json").is_file():
         return "Not measured yet."
     result = _result("neighbours")
+    counts = [count for count in next(iter(result["work"].values()))["now"]["times_slower"] if count != "0"]
     rows = []
     for kind, ways in result["work"].items():
         for way, found in ways.items():
             quiet = found["seconds"]["0"]
-            beside = [f"{times:.1f}" for count, times in found["times_slower"].items() if count != "0"]
+            beside = [f"{found['times_slower'][n]:.1f}" if n in found["times_slower"] else "-" for n in counts]
             rows.append([kind, way, f"{quiet['median']:.2f} ({quiet['min']:.2f} to {quiet['max']:.2f})", *beside])
-    counts = [count for count in next(iter(result["work"].values()))["now"]["times_slower"] if count != "0"]
     head = (
         f"On {result['provenance']['device']} (`{result['provenance']['command']}`, `results/neighbours.json`): "
         "on the quiet machine, and how many times as long it takes beside processes that only compute."
