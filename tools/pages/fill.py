@@ -172,7 +172,7 @@ def neighbours() -> str:
             rows.append([kind, way, f"{quiet['median']:.2f} ({quiet['min']:.2f} to {quiet['max']:.2f})", *beside])
     head = (
         f"On {result['provenance']['device']} (`{result['provenance']['command']}`, `results/neighbours.json`): "
-        "on the quiet machine, and how many times as long it takes beside processes that only compute."
+        "seconds on the quiet machine, and how many times as long it takes beside processes that only compute."
     )
     columns = ["work", "threads", "quiet, s", *(f"beside {count}" for count in counts)]
     return f"{head}\n\n{markdown_table(columns, rows, words=2)}"
