@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -163,12 +164,18 @@ for name in sys.argv[2:]:
 
 def captured(backend: str, names: list[str]) -> list[str]:
     """The networks that one graph holds, with the eager outputs. In a process of its own: shape checks break graphs."""
-    done = subprocess.run(
-        [sys.executable, "-c", CAPTURE, backend, *names],
-        env={**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
+    with TemporaryDirectory() as compiled:  # what was compiled for another processor, or another mask, gives NaN
+        done = subprocess.run(
+            [sys.executable, "-c", CAPTURE, backend, *names],
+            env={
+                **os.environ,
+                "PYTHONWARNINGS": "ignore",
+                "OMP_NUM_THREADS": "1",
+                "TORCHINDUCTOR_CACHE_DIR": compiled,
+            },
+            capture_output=True,
+            text=True,
+        )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.split()
 
