@@ -27,8 +27,8 @@ def held_out(data: ImageSet, share: float) -> tuple[ImageSet, ImageSet]:
     apart = rank < np.minimum(np.rint(share * counts), counts - 1)
     if not apart.any():
         raise UsageError(f"a share of {share:g} holds out no image of {data.name}: its classes are too small")
-    kept, apart = (data.chosen(np.flatnonzero(part)) for part in (~apart, apart))
-    return replace(kept, split=f"{data.split} less held-out"), replace(apart, split="held-out")
+    kept, held = (data.chosen(np.flatnonzero(part)) for part in (~apart, apart))
+    return replace(kept, split=f"{data.split} less held-out"), replace(held, split="held-out")
 
 
 def check_share(share: float) -> None:
