@@ -40,7 +40,7 @@ from payattention.explaining.explanation import as_input, check_can_explain
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.models.modes import evaluating
-from payattention.system.machine import chosen_device
+from payattention.system.machine import autocast, chosen_device, measuring_precision
 from payattention.system.progress import Meter
 from payattention.system.provenance import Provenance, Stopwatch
 from payattention.system.workers import computed_in_order
@@ -250,8 +250,10 @@ class _Look:
     @torch.inference_mode()
     def maps(self, picture: Image.Image, class_name: str) -> dict[str, Float[Tensor, "1 h w"]]:
         """The combined map and, where there are several, each level's; on their own grids."""
-        images = as_input(picture, self.size).to(next(self.model.parameters()).device)
-        maps = self._of_true_class(images, class_name) if self.true_class else self.model.attend(images).maps
+        device = next(self.model.parameters()).device
+        images = as_input(picture, self.size).to(device)
+        with autocast(device, measuring_precision()):  # a worker's thread does not inherit it
+            maps = self._of_true_class(images, class_name) if self.true_class else self.model.attend(images).maps
         levels = {name: maps[name] for name in self.model.levels}
         return {COMBINED: self.model.combined(levels), **(levels if len(levels) > 1 else {})}
 
