@@ -8,7 +8,15 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-OURS_TO_REFUSE = ("cli", "models.classifier", "models.registry", "models.timm_backbones.attach", "training.recipe")
+OURS_TO_REFUSE = (
+    "cli",
+    "explaining.explain",
+    "models.classifier",
+    "models.registry",
+    "models.timm_backbones.attach",
+    "pictures.sources",
+    "training.recipe",
+)
 
 
 def checked_modules() -> list[str]:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import encoded, pixels
 
 from payattention.data import ImageSet, cache, decoding, load_data
 from payattention.data.places import CACHE_VARIABLE, cache_root
 from payattention.errors import DataError
+from tiny import encoded, pixels
 
 
 def load(path: Path, split: str = "train", size: int = 8) -> ImageSet:

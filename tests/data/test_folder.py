@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiny import encoded, pixels
 
 from payattention.data import ImageSet, load_data
 from payattention.errors import DataError
+from tiny import encoded, pixels
 
 
 def load(path: Path, split: str = "train", **options: object) -> ImageSet:

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
-from tiny import encoded, pixels
 from torchvision import datasets
 
 from payattention.cli.app import run
@@ -24,6 +23,7 @@ from payattention.data.download import download
 from payattention.data.load import _READERS, state
 from payattention.data.readers.cluttered_digits import COUNTS
 from payattention.errors import DataError, UsageError
+from tiny import encoded, pixels
 
 Make = Callable[[Path, pytest.MonkeyPatch], None]
 

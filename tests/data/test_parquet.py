@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tiny import encoded, pixels
 
 from payattention.data import ImageSet, load_data
 from payattention.errors import DataError
+from tiny import encoded, pixels
 
 
 def write(

@@ -13,6 +13,7 @@ from payattention.errors import DataError, UsageError
 from payattention.explaining.folder import gallery
 from payattention.models import Classifier
 from payattention.pictures.drawing import coloured, contact_sheet, overlay
+from payattention.pictures.kinds import FORMATS
 from payattention.pictures.named import picture_files
 from payattention.pictures.reading import read_picture
 
@@ -83,7 +84,7 @@ def test_a_folder_is_looked_through_and_its_damaged_pictures_listed(model: Class
     files = picture_files([folder])
     manifest = gallery(model, files, folder / "out")
     assert [Path(p["picture"]).name for p in manifest["pictures"]] == ["picture.gif", "picture.png"]
-    assert manifest["skipped"] == [f"{folder / 'text.jpg'}: not a picture (JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM)"]
+    assert manifest["skipped"] == [f"{folder / 'text.jpg'}: not a picture ({', '.join(FORMATS)})"]
     assert {p.name for p in (folder / "out").glob("picture*.json")} == {"picture.json", "picture-2.json"}
     assert (folder / "out" / "manifest.json").is_file()
     sheet = read_picture(folder / "out" / "sheet.png")

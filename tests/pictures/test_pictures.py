@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import encoded, pixels
 
 from payattention.errors import DataError
 from payattention.pictures.reading import (
@@ -18,6 +17,7 @@ from payattention.pictures.reading import (
     read_picture,
     to_size,
 )
+from tiny import encoded, pixels
 
 
 def test_grey_palette_and_rgb_give_the_same_pixels() -> None:
@@ -44,8 +44,8 @@ def test_cmyk_jpeg_is_read_as_rgb() -> None:
 
 
 def test_16_bit_grey_is_scaled_not_clipped() -> None:
-    deep = Image.fromarray(np.array([[0, 65535 // 2], [65535, 256]], np.uint16))
-    assert np.asarray(read_picture(encoded(deep, "PNG")))[..., 0].tolist() == [[0, 127], [255, 0]]
+    deep = Image.fromarray(np.array([[0, 65535 // 2], [65535, 257]], np.uint16))
+    assert np.asarray(read_picture(encoded(deep, "PNG")))[..., 0].tolist() == [[0, 127], [255, 1]]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

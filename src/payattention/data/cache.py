@@ -30,7 +30,7 @@ from payattention.data.samples import Contents, Listing
 from payattention.errors import DataError
 from payattention.pictures.reading import shown
 
-_FORMAT = 1  # raised whenever the same files would be decoded differently
+_FORMAT = 2  # raised whenever the same files would be decoded differently
 _META = "meta.json"
 _STALE = 24 * 3600.0  # seconds after which an unfinished cache was left behind by a process that died
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from payattention.errors import DataError
-from payattention.pictures.reading import SUFFIXES, read_picture, shown
+from payattention.pictures.kinds import is_picture
+from payattention.pictures.reading import read_picture, shown
 from payattention.system.machine import chosen_threads
 from payattention.system.workers import in_order
 
@@ -31,7 +32,7 @@ def picture_files(paths: Sequence[Path]) -> dict[Path, bool]:
 
 def pictures_in(path: Path) -> list[Path]:
     """The picture files of a folder, by their suffix, in order of name; links that lead nowhere among them."""
-    return sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and not file.is_dir())
+    return sorted(file for file in path.iterdir() if is_picture(file) and not file.is_dir())
 
 
 def unreadable(files: dict[Path, bool]) -> dict[Path, str]:

@@ -1,10 +1,11 @@
-"""Reading one picture file, whatever it is, as upright 8-bit RGB."""
+"""Reading one picture, whatever it is, as upright 8-bit RGB: a file, its bytes, or what Pillow opened."""
 
 import io
 import os
 import threading
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,15 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from payattention.errors import DataError
+from payattention.pictures.depth import has_16_bit_colours, is_deep, shallow, warn_if_dark
+from payattention.pictures.kinds import formats, not_read
+from payattention.pictures.metadata import bare, how_to_turn, swaps_sides
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused as decompression bombs."""
 
-# nothing else is tried: some of Pillow's formats start other programs (EPS)
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _LARGE = 16_000_000  # pixels; of such pictures one is decoded at a time, so that threads do not multiply the memory
-_ORIENTATION = 0x0112  # of EXIF; from 5 on the picture lies on its side
 _one_large = threading.Lock()
 
 
@@ -34,25 +34,32 @@ class Decoded:
     size: tuple[int, int]
 
 
-def read_picture(source: Path | bytes, name: str = "") -> Image.Image:
-    """Decodes a picture: EXIF rotation applied, transparency on white, the first frame of an animation.
+def read_picture(source: Path | bytes | Image.Image, name: str = "") -> Image.Image:
+    """Decodes a picture: upright by its EXIF, transparency on white, the first frame of an animation.
+
+    A picture that was opened already comes out as its file would. Other metadata is neither read nor kept.
 
     Args:
-        source: A file, or its bytes.
+        source: A file, its bytes, or a picture.
         name: What to call it in an error; the file's name by default.
 
     Raises:
         DataError: Missing, empty, cut off, too large or not a picture.
+
+    Warns:
+        UserWarning: Pixels of more than 8 bits that come out as one grey.
     """
     with quiet:
+        if isinstance(source, Image.Image):
+            return upright(source, name or getattr(source, "filename", "") or "picture").picture
         return decode_picture(source, name).picture
 
 
 class _Quiet:
     """Silences Pillow, which warns of large pictures and odd metadata: the bounds here are ours.
 
-    Python keeps one list of warning filters for all threads: the first one that comes in silences them, and the last
-    one that goes out gives them back.
+    Python keeps one list of warning filters for all threads: the first one that comes in silences it, and the last
+    one that goes out gives the filters back.
     """
 
     def __init__(self) -> None:
@@ -63,7 +70,7 @@ class _Quiet:
             if not self._inside:
                 self._filters = warnings.catch_warnings()
                 self._filters.__enter__()
-                warnings.simplefilter("ignore")
+                warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\b")
             self._inside += 1
 
     def __exit__(
@@ -86,28 +93,66 @@ def decode_picture(source: Path | bytes, name: str = "", near: int | None = None
     bounds memory and time, and what is lost no later resizing to `near` would show.
     """
     name = name or (shown(source) if isinstance(source, Path) else "picture")
-    if isinstance(source, Path):
-        source = _bytes_of(source)
-    if not source:
+    content = _bytes_of(source) if isinstance(source, Path) else source
+    if not content:
         raise DataError(f"{name}: the file is empty")
     try:
-        picture = Image.open(io.BytesIO(source), formats=_FORMATS)
-        pixels = picture.width * picture.height
-        if pixels > MAX_PIXELS:
-            raise _bomb(name, f"{picture.width}x{picture.height} is")
-        with _one_large if pixels > _LARGE else nullcontext():
-            full = picture.size
-            if near is not None:
-                picture.draft(None, (2 * near, 2 * near))
-            picture.load()
-            turned = picture.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
-            return Decoded(_rgb(ImageOps.exif_transpose(picture)), full[::-1] if turned else full)
+        return _decoded(content, name, near)
     except UnidentifiedImageError:
-        raise DataError(f"{name}: not a picture ({', '.join(_FORMATS)})") from None
+        problem = DataError(f"{name}: {not_read(content, name)}")
+    except DataError as error:
+        problem = error
+    without_metadata = bare(content)
+    if without_metadata is None:
+        raise problem
+    try:
+        return _decoded(without_metadata, name, near)
+    except (UnidentifiedImageError, DataError):
+        raise problem from None
+
+
+def _decoded(content: bytes, name: str, near: int | None) -> Decoded:
+    with _told(name):
+        picture = Image.open(io.BytesIO(content), formats=formats())
+    return upright(picture, name, near)
+
+
+def upright(picture: Image.Image, name: str, near: int | None = None) -> Decoded:
+    """An opened picture as `decode_picture` gives it; the picture itself stays as it is, but that it is loaded.
+
+    Raises:
+        DataError: Damaged, too large, or without pixels.
+    """
+    pixels = picture.width * picture.height
+    if not pixels:
+        raise DataError(f"{name}: it has no pixels ({picture.width}x{picture.height})")
+    if pixels > MAX_PIXELS:
+        raise _bomb(name, f"{picture.width}x{picture.height} is")
+    with _told(name), _one_large if pixels > _LARGE else nullcontext():
+        full = picture.size
+        if near is not None:
+            picture.draft(None, (2 * near, 2 * near))
+        shrunk = picture.size != full
+        cut = has_16_bit_colours(picture)
+        picture.load()
+        turn = how_to_turn(picture)
+        plain = _rgb(picture, name)
+        if cut:
+            warn_if_dark(plain, name)
+        plain.info = {}  # else whoever reads it again would turn it again
+        plain = plain if turn is None else plain.transpose(turn)
+        return Decoded(plain, (full[::-1] if swaps_sides(turn) else full) if shrunk else plain.size)
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What a decoder may raise, as one line."""
+    try:
+        yield
+    except (UnidentifiedImageError, DataError, UserWarning):  # a warning is an error to whoever asked for that
+        raise
     except Image.DecompressionBombError:
         raise _bomb(name, "it has") from None
-    except DataError:
-        raise
     except Exception as error:  # a damaged file can raise nearly anything from a decoder
         raise DataError(f"{name}: damaged picture ({error})") from None
 
@@ -121,7 +166,7 @@ def read_mask(path: Path, foreground: int | None = None) -> NDArray[np.bool_]:
         DataError: Missing, damaged or too large.
     """
     try:
-        picture = Image.open(io.BytesIO(_bytes_of(path)), formats=_FORMATS)
+        picture = Image.open(io.BytesIO(_bytes_of(path)), formats=formats())
         if picture.width * picture.height > MAX_PIXELS:
             raise _bomb(shown(path), f"{picture.width}x{picture.height} is")
         lossy = picture.format == "JPEG"
@@ -181,11 +226,9 @@ def _bomb(name: str, has: str) -> DataError:
     return DataError(f"{name}: {has} more than {MAX_PIXELS // 10**6} million pixels")
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":  # 16-bit: Pillow's own conversion clips instead of scaling
-        values = np.nan_to_num(np.asarray(picture, np.float64))
-        top = 65535 if picture.mode.startswith("I;16") or values.max(initial=0) > 255 else 255
-        return Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
+def _rgb(picture: Image.Image, name: str) -> Image.Image:
+    if is_deep(picture):  # Pillow's own conversion clips instead of scaling
+        return shallow(picture, name).convert("RGB")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")

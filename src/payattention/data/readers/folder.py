@@ -12,8 +12,9 @@ from pathlib import Path
 from payattention.data.places import looked_in
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
+from payattention.pictures.kinds import SUFFIXES
 from payattention.pictures.named import pictures_in
-from payattention.pictures.reading import SUFFIXES, shown
+from payattention.pictures.reading import shown
 
 _TEST_EVERY = 5
 _TEST_NAMES = ("test", "val", "valid", "validation")
