@@ -201,3 +201,63 @@ def test_2400_mutated_files_never_stop_the_loader(tmp_path_factory: pytest.TempP
     good = read = np.asarray(Image.fromarray(pixels(1)))
     assert sum((image == good).all() for image in data.images) >= 2
     assert read.dtype == data.images.dtype
+
+
+def test_a_class_folder_may_hold_folders(pets: Path) -> None:
+    """The class's own pictures come first, so that the parts of a set without such folders stay as they were."""
+    before = [load(pets, split) for split in ("train", "test")]
+    for k, place in enumerate(("dog/2023/a.png", "dog/2023/june/b.png", "cat/0000/a.png")):
+        (pets / place).parent.mkdir(parents=True, exist_ok=True)
+        (pets / place).write_bytes(encoded(pixels(100 + k), "PNG"))
+    after = [load(pets, split) for split in ("train", "test")]
+    assert sum(len(data) for data in after) == 23
+    for old, new in zip(before, after, strict=True):
+        assert {image.tobytes() for image in old.images} <= {image.tobytes() for image in new.images}
+
+
+def test_a_new_picture_in_a_folder_of_a_class_folder_is_seen(pets: Path) -> None:
+    (pets / "dog" / "2023").mkdir()
+    (pets / "dog" / "2023" / "a.png").write_bytes(encoded(pixels(100), "PNG"))
+    count = sum(len(load(pets, split)) for split in ("train", "test"))
+    (pets / "dog" / "2023" / "b.png").write_bytes(encoded(pixels(101), "PNG"))
+    assert sum(len(load(pets, split)) for split in ("train", "test")) == count + 1
+
+
+def test_masks_of_pictures_in_folders_of_class_folders(pets: Path) -> None:
+    half = np.zeros((8, 8), np.uint8)
+    half[:, :4] = 255
+    for place in ("dog/2023/a.png", "dog/2024/b.png"):
+        (pets / place).parent.mkdir()
+        (pets / place).write_bytes(encoded(pixels(100), "PNG"))
+    (pets / "masks" / "dog" / "2023").mkdir(parents=True)
+    Image.fromarray(half).save(pets / "masks" / "dog" / "2023" / "a.png")
+    Image.fromarray(half).save(pets / "masks" / "dog" / "b.png")
+    masked = [
+        data.masks.any((1, 2)).sum() for split in ("train", "test") if (data := load(pets, split)).masks is not None
+    ]
+    assert sum(masked) == 2
+
+
+def test_what_is_known_and_not_read_is_listed_and_strict_refuses_it(pets: Path) -> None:
+    (pets / "dog" / "clip.mp4").write_bytes(b"film")
+    (pets / "dog" / "2023").mkdir()
+    (pets / "dog" / "2023" / "raw.cr2").write_bytes(b"raw")
+    (pets / "cat" / "masks").mkdir()
+    (pets / "loose.png").write_bytes(encoded(pixels(), "PNG"))
+    (pets / "cat" / "._0.png").write_bytes(b"\x00\x05\x16\x07")
+    expected = {"loose.png: lies in no class folder", "masks: taken for masks, which lie in masks/cat"}
+    for split in ("train", "test"):
+        said = [line.removeprefix(f"{pets}/") for line in load(pets, split).skipped]
+        assert len(said) == 4
+        assert expected <= {line.removeprefix("cat/") for line in said}
+        assert any(line.startswith("dog/clip.mp4: a video") for line in said)
+        assert any(line.startswith("dog/2023/raw.cr2: a camera's raw file") for line in said)
+        with pytest.raises(DataError, match=r"\(and 3 more\)"):
+            load(pets, split, strict=True)
+
+
+def test_heic_among_other_pictures_is_listed_with_what_it_needs(pets: Path) -> None:
+    (pets / "dog" / "zz.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))
+    said = [line for split in ("train", "test") for line in load(pets, split).skipped]
+    assert len(said) == 1
+    assert said[0].endswith("zz.heic: a HEIC picture needs the package pillow-heif: pip install 'payattention[heif]'")

@@ -53,6 +53,20 @@ def test_masks_lie_like_the_pictures_or_all_in_one_folder(tmp_path: Path) -> Non
     assert [read_masked(sample)[1].mean() for sample in data.samples] == [0.5, 0.5]
 
 
+def test_pictures_in_folders_of_class_folders_have_their_masks(tmp_path: Path) -> None:
+    save(tmp_path / "dog" / "2023" / "1.jpg", shade(8, 8))
+    save(tmp_path / "dog" / "2.jpg", shade(8, 8))
+    (tmp_path / "dog" / "clip.mp4").write_bytes(b"film")
+    save(tmp_path / "masks" / "dog" / "2023" / "1.png", left_half(8, 8))
+    save(tmp_path / "masks" / "2.png", left_half(8, 8))
+    data = paired(tmp_path, tmp_path / "masks")
+    assert data.classes == ("dog",)
+    assert [Path(sample.name).name for sample in data.samples] == ["2.jpg", "1.jpg"]
+    assert [read_masked(sample)[1].mean() for sample in data.samples] == [0.5, 0.5]
+    assert len(data.problems) == 1
+    assert "clip.mp4: a video" in data.problems[0]
+
+
 def test_the_folder_of_masks_is_listed_once_and_not_for_each_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from payattention.data import ImageSet, load_data
 from payattention.errors import DataError
+from payattention.pictures.kinds import FORMATS
 from tiny import encoded, pixels
 
 
@@ -80,7 +81,7 @@ def test_bad_rows_are_left_out_and_listed(tmp_path: Path) -> None:
         "row 2: label -1 is not among its 2 classes",
         "row 3: the file is empty",
         "row 4: the file is empty",
-        "row 5: not a picture (JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM)",
+        f"row 5: not a picture ({', '.join(FORMATS)})",
         "row 6: label -1 is not among its 2 classes",
     ]
     with pytest.raises(DataError, match="row 1: label 2"):

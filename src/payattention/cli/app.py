@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from typing import Annotated, NoReturn
 
 import typer
@@ -78,7 +79,15 @@ _INTERRUPTED = 130
 def main() -> NoReturn:
     """Runs the program: exit status 0, 1 (failed), 2 (called wrongly) or 130 (Ctrl-C), and one line for an error."""
     wait_briefly()
+    warnings.formatwarning = _as_note
     sys.exit(run(sys.argv[1:]))
+
+
+def _as_note(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning as a line for a user: where in the program it arose says nothing to them."""
+    return f"note: {message}\n"
 
 
 def run(arguments: list[str]) -> int:

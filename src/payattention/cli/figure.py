@@ -82,7 +82,7 @@ def figure(
     skipped = unreadable(named)
     for line in skipped.values():
         print(f"skipped: {line}", file=sys.stderr)
-    files = [path for path in named if path not in skipped]
+    files = [path for path in named.files if path not in skipped]
     if len(files) > _MOST:
         raise UsageError(f"{len(files)} pictures are too many for one sheet: name at most {_MOST}")
 

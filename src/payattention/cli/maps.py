@@ -6,14 +6,19 @@ from typing import Annotated
 import typer
 
 from payattention.cli.computing import computes
-from payattention.cli.options import JsonOption, OutOption, RunArgument, new_folder
+from payattention.cli.options import JsonOption, OutOption, RunArgument, StrictOption, new_folder
 
 
 @computes
 def maps(
     run: RunArgument,
     pictures: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", help="Picture files, or folders.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE",
+            help="Picture files, or folders, which are looked through to the bottom.",
+            show_default=False,
+        ),
     ],
     size: Annotated[
         int | None,
@@ -23,6 +28,7 @@ def maps(
             show_default=False,
         ),
     ] = None,
+    strict: StrictOption = False,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,7 +48,7 @@ def maps(
 
     from payattention.explaining.folder import gallery
 
-    manifest = gallery(loaded(run), files, folder, size=size, console=progress_console())
+    manifest = gallery(loaded(run), files, folder, size=size, strict=strict, console=progress_console())
     if as_json:
         print_json({"out": str(folder), **manifest})
         return
@@ -50,4 +56,6 @@ def maps(
     print_table(("picture", "looks like", "probability"), rows)
     for skipped in manifest["skipped"]:
         print(f"skipped: {skipped}")
+    if manifest["skipped"]:
+        print(f"skipped in all: {len(manifest['skipped']):,}")
     print("contact sheet: " + ", ".join(str(folder / name) for name in manifest["sheets"]))

@@ -45,6 +45,7 @@ def quickstart(
 
     from payattention.evaluation import pointing
     from payattention.explaining.folder import gallery
+    from payattention.pictures.named import picture_files
     from payattention.runs.config import RunConfig
     from payattention.runs.experiment import train_and_test
     from payattention.system.invocation import program
@@ -53,7 +54,7 @@ def quickstart(
     model, result = train_and_test(config, train, test, folder, console=console)
     points = pointing(model, test, seed=seed, console=console)
     pictures = _some_pictures(test, folder / "pictures")
-    manifest = gallery(model, dict.fromkeys(pictures, True), folder / "maps", console=console)
+    manifest = gallery(model, picture_files(pictures), folder / "maps", console=console)
     summary = {
         "run": str(folder),
         "error": result["test"]["error"],

@@ -16,7 +16,7 @@ from payattention.data.parts import in_turn
 from payattention.data.readers.cluttered_digits import cluttered_digits
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError, unknown
-from payattention.pictures.named import pictures_in
+from payattention.pictures.named import Inside, looked_through, pictures_in
 from payattention.pictures.reading import quiet, shown
 
 
@@ -109,7 +109,8 @@ def of_images(data: ImageSet) -> MaskedPictures:
 def paired(pictures: Path, masks: Path, foreground: int | None = None) -> MaskedPictures:
     """A folder of pictures and a folder of their masks: `cat.png` is the mask of `cat.jpg`.
 
-    The pictures lie in the folder itself, or in folders of their classes; the masks lie alike, or all in one folder.
+    The pictures lie in the folder itself, or in folders of their classes, which may hold folders; the masks lie alike,
+    or all in one folder. What else lies there that is known and not read is among the problems.
 
     Args:
         pictures: The folder of pictures.
@@ -122,15 +123,17 @@ def paired(pictures: Path, masks: Path, foreground: int | None = None) -> Masked
     for folder in (pictures, masks):
         if not folder.is_dir():
             raise DataError(f"{shown(folder)}: no such folder")
-    inside = sorted(entry for entry in pictures.iterdir() if entry.is_dir() and entry.resolve() != masks.resolve())
-    folders = [folder for folder in (pictures, *inside) if pictures_in(folder)]
+    found = {folder: _inside(folder, pictures, masks) for folder in _class_folders(pictures, masks)}
+    folders = [folder for folder, inside in found.items() if inside.pictures]
     anywhere = _by_stem(masks)
+    by_folder = {masks: anywhere}
     samples = []
     for label, folder in enumerate(folders):
-        alike = masks / folder.relative_to(pictures)
-        known = anywhere | _by_stem(alike)
-        for picture in pictures_in(folder):
-            mask = known.get(picture.stem, alike / f"{picture.stem}.png")  # or the file that it would be
+        for picture in found[folder].pictures:
+            alike = masks / picture.parent.relative_to(pictures)
+            if alike not in by_folder:
+                by_folder[alike] = anywhere | _by_stem(alike)
+            mask = by_folder[alike].get(picture.stem, alike / f"{picture.stem}.png")  # or the file that it would be
             samples.append(Sample(picture, shown(picture), label, mask, foreground))
     if not samples:
         raise DataError(f"{shown(pictures)}: no pictures in this folder or in the folders in it")
@@ -141,7 +144,9 @@ def paired(pictures: Path, masks: Path, foreground: int | None = None) -> Masked
             f"{shown(masks)}: holds no mask for any of the {len(samples)} pictures; "
             f"that of {samples[0].name} would be {shown(wanted)}"
         )
-    return MaskedPictures(shown(pictures), "", tuple(shown(Path(folder.name)) for folder in folders), samples)
+    problems = tuple(line for inside in found.values() for line in inside.left_out.values())
+    classes = tuple(shown(Path(folder.name)) for folder in folders)
+    return MaskedPictures(shown(pictures), "", classes, samples, problems=problems)
 
 
 def read_masked(sample: Sample) -> tuple[Image.Image, NDArray[np.bool_]]:
@@ -152,6 +157,17 @@ def read_masked(sample: Sample) -> tuple[Image.Image, NDArray[np.bool_]]:
     """
     with quiet:
         return with_mask(sample)
+
+
+def _class_folders(pictures: Path, masks: Path) -> list[Path]:
+    """The folder itself and those in it, without that of the masks and hidden ones."""
+    inside = sorted(entry for entry in pictures.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__")))
+    return [pictures, *(entry for entry in inside if entry.resolve() != masks.resolve())]
+
+
+def _inside(folder: Path, pictures: Path, masks: Path) -> Inside:
+    """A class folder's pictures to the bottom; of the whole folder only its own."""
+    return looked_through(folder, (masks, *(_class_folders(folder, masks)[1:] if folder == pictures else ())))
 
 
 def _by_stem(masks: Path) -> dict[str, Path]:

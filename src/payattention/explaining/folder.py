@@ -14,7 +14,7 @@ from payattention.explaining.explanation import check_can_explain, explain
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet
-from payattention.pictures.named import unreadable
+from payattention.pictures.named import Named, unreadable
 from payattention.pictures.reading import read_picture
 from payattention.system.files import write_json, write_picture
 from payattention.system.machine import device_of
@@ -29,24 +29,25 @@ _one_large = threading.Lock()
 
 def gallery(
     model: Classifier,
-    files: dict[Path, bool],
+    named: Named,
     out: Path,
     *,
     size: int | None = None,
+    strict: bool = False,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Explains each picture into `out`, with `sheet.png` (more if there are many) and `manifest.json`.
 
     A damaged picture that was named itself is an error before anything is written; one that a folder holds is
-    skipped and listed.
+    skipped and listed, or with `strict` an error, too. So is what else a folder holds that is known and not read.
 
     Returns:
         The manifest; its files are named from `out`.
     """
     watch = Stopwatch()
     check_can_explain(model, size)
-    skipped = unreadable(files)
-    readable = [file for file in files if file not in skipped]
+    skipped = unreadable(named, strict)
+    readable = [file for file in named.files if file not in skipped]
     names = unique_names(readable)
 
     def written(file: Path) -> _Written:

@@ -18,7 +18,7 @@ from payattention.evaluation.query import Answer, ask, check_can_ask, is_blind
 from payattention.explaining.folder import unique_names
 from payattention.models import Classifier
 from payattention.pictures.drawing import CHANGE_MAP, contact_sheet, overlay
-from payattention.pictures.named import unreadable
+from payattention.pictures.named import Named, unreadable
 from payattention.pictures.reading import read_picture
 from payattention.system.files import write_array, write_json, write_picture
 from payattention.system.progress import tracked
@@ -33,7 +33,7 @@ _MOST = 24  # rows of a sheet
 def query_gallery(
     model: Classifier,
     query: Path,
-    targets: dict[Path, bool],
+    targets: Named,
     out: Path,
     *,
     size: int | None = None,
@@ -48,8 +48,7 @@ def query_gallery(
     Args:
         model: A model with a query.
         query: The picture that asks.
-        targets: The pictures that answer, each with whether it was named itself
-            (`payattention.pictures.named.picture_files`).
+        targets: The pictures that answer (`payattention.pictures.named.picture_files`).
         out: A folder.
         size: Shorter side of the pictures as the model sees them, in pixels; by default that of its training.
         level: The level that the sheet shows; by default the last but one, as in the paper.
@@ -65,7 +64,7 @@ def query_gallery(
     asking = read_picture(query)
     skipped = unreadable(targets)
     answers: dict[Path, Answer] = {}
-    for target in tracked([*targets], "asking", len(targets), console, unit="pictures"):
+    for target in tracked([*targets.files], "asking", len(targets.files), console, unit="pictures"):
         if target not in skipped:
             try:
                 answers[target] = ask(model, asking, read_picture(target), size=size)

@@ -4,13 +4,13 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-SUFFIXES = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"),
-        *(".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
-    }
-)
-"""Of the pictures that are always read."""
+LONG_READ = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+"""Suffixes of the pictures that every version has read."""
+SUFFIXES = LONG_READ | {
+    *(".jpe", ".jfif", ".mpo", ".apng", ".dib", ".pbm", ".pnm"),
+    *(".avif", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".heic", ".heif", ".hif"),
+}
+"""Suffixes of pictures; HEIC needs a package beside."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
 """In Pillow's words. Nothing else is tried: some of its formats start other programs (EPS)."""
@@ -18,7 +18,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000
 _KNOWN = {
     "a video": ("mp4", "mov", "avi", "mkv", "webm", "m4v", "mpg", "mpeg", "wmv", "3gp", "mts"),
     "a camera's raw file": ("cr2", "cr3", "nef", "arw", "dng", "raf", "orf", "rw2", "pef", "srw"),
-    "a HEIC picture": ("heic", "heif", "hif"),
     "a JPEG XL picture": ("jxl",),
     "a DICOM file": ("dcm", "dicom"),
     "a drawing": ("svg", "eps", "ai", "pdf"),
@@ -26,7 +25,7 @@ _KNOWN = {
     "a picture of another kind": ("ico", "tga", "exr", "hdr", "dds", "pcx", "jxr", "bpg", "qoi", "icns", "nii"),
 }
 _KIND = {f".{suffix}": kind for kind, suffixes in _KNOWN.items() for suffix in suffixes}
-_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # of ISO/IEC 23008-12
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}  # brands of ISO/IEC 23008-12
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 
 
@@ -35,21 +34,32 @@ def is_picture(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES and not file.name.startswith("._")
 
 
-def is_known(file: Path) -> bool:
-    """Whether someone who gives a folder of pictures would miss this file, which may not be readable here."""
-    return file.suffix.lower() in _KIND and not file.name.startswith("._")
+def unread_kind(file: Path) -> str | None:
+    """Why a file is not read that someone who gives a folder of pictures would miss; None for all others."""
+    kind = _KIND.get(file.suffix.lower())
+    if kind is None or file.name.startswith("._"):
+        return None
+    return f"{kind}, which is not read; save what it shows as JPEG or PNG"
 
 
-def not_read(content: bytes, name: str) -> str:
-    """Why a content that is none of `FORMATS` is not read."""
-    if content[4:8] == b"ftyp" and content[8:12] in _HEIC:
-        return "a HEIC picture needs the package pillow-heif: pip install 'payattention[heif]'"
+def not_read(content: bytes) -> str:
+    """Why a content that is none of `formats` is not read."""
+    if content[4:12] == b"ftypavif" and "AVIF" not in formats():
+        return "an AVIF picture needs a Pillow that was built with it: pip install --upgrade pillow"
     if content.startswith(_APPLE_DOUBLE):
         return "not a picture: macOS keeps a file's attributes in it; the picture is the file without ._"
-    kind = _KIND.get(Path(name).suffix.lower())
-    if kind is not None:
-        return f"{kind}, which is not read; convert it to one of {', '.join(FORMATS)}"
     return f"not a picture ({', '.join(FORMATS)})"
+
+
+def lacks_heif(content: bytes) -> bool:
+    """Whether a content is HEIC, and the package that reads it is not there."""
+    return "HEIF" not in formats() and content[4:8] == b"ftyp" and bool(_HEIC & _brands(content))
+
+
+def _brands(content: bytes) -> set[bytes]:
+    """Of a file that begins with an `ftyp` box: the kinds that it says it is."""
+    box = content[8 : min(int.from_bytes(content[:4]), 256)]
+    return {box[place : place + 4] for place in range(0, len(box), 4)}
 
 
 @cache

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from payattention.errors import DataError
 from payattention.pictures.depth import has_16_bit_colours, is_deep, shallow, warn_if_dark
-from payattention.pictures.kinds import formats, not_read
+from payattention.pictures.kinds import formats, lacks_heif, not_read, unread_kind
 from payattention.pictures.metadata import bare, how_to_turn, swaps_sides
 
 MAX_PIXELS = 100_000_000
@@ -93,13 +93,17 @@ def decode_picture(source: Path | bytes, name: str = "", near: int | None = None
     bounds memory and time, and what is lost no later resizing to `near` would show.
     """
     name = name or (shown(source) if isinstance(source, Path) else "picture")
+    if isinstance(source, Path) and source.is_file() and (kind := unread_kind(source)) is not None:
+        raise DataError(f"{name}: {kind}")  # of a camera's raw file Pillow would read the thumbnail
     content = _bytes_of(source) if isinstance(source, Path) else source
     if not content:
         raise DataError(f"{name}: the file is empty")
+    if lacks_heif(content):
+        raise DataError(f"{name}: a HEIC picture needs the package pillow-heif: pip install 'payattention[heif]'")
     try:
         return _decoded(content, name, near)
     except UnidentifiedImageError:
-        problem = DataError(f"{name}: {not_read(content, name)}")
+        problem = DataError(f"{name}: {not_read(content)}")
     except DataError as error:
         problem = error
     without_metadata = bare(content)

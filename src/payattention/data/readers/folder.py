@@ -1,5 +1,7 @@
 """`folder:PATH`: pictures in `PATH/<split>/<class>/*`, or `PATH/<class>/*` (then every fifth is held out for test).
 
+A class folder may hold folders. What it holds that is known and not read (a video, a camera's raw file) is listed.
+
 Where there is no `test` folder, `val`, `valid` or `validation` stands for it. Object masks, if any, lie in
 `PATH/masks`, in the same folders and under the same names as the pictures, with any picture suffix:
 `PATH/masks/<split>/<class>/<name>.png`, or `PATH/masks/<class>/<name>.png`. A mask is as large as its upright
@@ -13,7 +15,7 @@ from payattention.data.places import looked_in
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
 from payattention.pictures.kinds import SUFFIXES
-from payattention.pictures.named import pictures_in
+from payattention.pictures.named import Inside, looked_through, pictures_in
 from payattention.pictures.reading import shown
 
 _TEST_EVERY = 5
@@ -37,35 +39,37 @@ def folder(path: Path, split: str) -> Listing:
     masks = _masks_of(path / _MASKS / root.name if divided else path / _MASKS)
     samples: list[Sample] = []
     problems = [line for folder, line in found.problems if folder.parent == root]
+    problems += [f"{shown(file)}: lies in no class folder" for file in pictures_in(root)]
     for label, name in enumerate(found.names):
-        pictures = found.pictures.get(root / name, [])
+        inside = found.inside.get(root / name, Inside())
+        pictures, problems = inside.pictures, [*problems, *inside.left_out.values()]
         if not divided:
             pictures = [p for k, p in enumerate(pictures) if (k % _TEST_EVERY == 0) == (split == "test")]
         if not pictures:
             problems.append(f"{shown(root / name)}: no pictures for the {split} split")
         own = masks.get(name, {})
-        samples += [Sample(picture, shown(picture), label, own.get(picture.stem)) for picture in pictures]
+        samples += [Sample(p, shown(p), label, _mask_of(p, root / name, own)) for p in pictures]
     if not samples:
         raise DataError(f"{shown(root)}: no pictures for the {split} split in its class folders")
     classes = tuple(shown(Path(name)) for name in found.names)
     contents = Contents(classes, samples, len(samples), any(sample.mask for sample in samples), problems=problems)
     files = [file for sample in samples for file in (sample.picture, sample.mask) if isinstance(file, Path)]
-    folders = [root, *(root / name for name in found.names)]  # the classes and problems depend on them
+    folders = [root, *(folder for inside in found.inside.values() for folder in inside.folders)]  # so do the problems
     return Listing(path, [*files, *folders], lambda: contents)
 
 
 @dataclass(frozen=True)
 class _Classes:
-    """Names of the classes, in order; pictures by class folder; folders that had to be left out, and why."""
+    """Names of the classes, in order; what each class folder holds; folders that had to be left out, and why."""
 
     names: list[str]
-    pictures: dict[Path, list[Path]]
+    inside: dict[Path, Inside]
     problems: list[tuple[Path, str]]
 
 
 def _classes(path: Path, roots: list[Path]) -> _Classes:
     """The class folders of all `roots`: a class keeps its number in every split, even where it has no picture."""
-    names, pictures, problems = set(), {}, []
+    names, inside, problems = set(), {}, []
     for root in roots:
         for entry in sorted(root.iterdir()):
             if entry.name.startswith((".", "__")) or (entry == path / _MASKS and _is_masks(entry)):
@@ -73,19 +77,28 @@ def _classes(path: Path, roots: list[Path]) -> _Classes:
             try:
                 if not entry.stat() or not entry.is_dir():
                     continue
-                pictures[entry] = pictures_in(entry)
+                inside[entry] = _without_masks(entry)
             except OSError as error:  # a link that leads to itself, or a folder that must not be read
                 problems.append((entry, f"{shown(entry)}: cannot be read ({error.strerror})"))
                 continue
-            if pictures[entry]:
+            if inside[entry].pictures:
                 names.add(entry.name)
             else:
                 problems.append((entry, f"{shown(entry)}: an empty class (no pictures in this folder)"))
-    return _Classes(sorted(names), pictures, problems)
+    return _Classes(sorted(names), inside, problems)
+
+
+def _without_masks(folder: Path) -> Inside:
+    """What a class folder holds, but for a folder `masks` in it: pictures of masks are no pictures of the class."""
+    masks = folder / _MASKS
+    inside = looked_through(folder, [masks])
+    if masks.is_dir():
+        inside.left_out[masks] = f"{shown(masks)}: taken for masks, which lie in {_MASKS}/{shown(Path(folder.name))}"
+    return inside
 
 
 def _check(found: _Classes, path: Path) -> None:
-    if found.pictures and not found.names:
+    if found.inside and not found.names:
         raise DataError(f"{shown(path)}: no pictures in its class folders ({', '.join(sorted(SUFFIXES))})")
     if len(found.names) < 2:
         only = f" (only {found.names[0]!r})" if found.names else ""
@@ -99,11 +112,21 @@ def _is_masks(path: Path) -> bool:
     return path.is_dir() and not pictures_in(path)
 
 
-def _masks_of(path: Path) -> dict[str, dict[str, Path]]:
-    """By class and by the picture's stem."""
+def _masks_of(path: Path) -> dict[str, dict[Path, Path]]:
+    """By class, and by the place in its folder without the suffix."""
     if not path.is_dir():
         return {}
-    return {entry.name: {mask.stem: mask for mask in pictures_in(entry)} for entry in path.iterdir() if entry.is_dir()}
+    folders = [entry for entry in path.iterdir() if entry.is_dir()]
+    return {
+        folder.name: {mask.relative_to(folder).with_suffix(""): mask for mask in looked_through(folder).pictures}
+        for folder in folders
+    }
+
+
+def _mask_of(picture: Path, folder: Path, masks: dict[Path, Path]) -> Path | None:
+    """The mask at the same place in its class, or under the picture's name in the class folder itself."""
+    place = picture.relative_to(folder).with_suffix("")
+    return masks.get(place, masks.get(Path(place.name)))
 
 
 def _split_folder(path: Path, split: str) -> Path:
