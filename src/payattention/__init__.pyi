@@ -1,8 +1,8 @@
 from .data.imageset import ImageSet as ImageSet
 from .data.load import load_data as load_data
 from .errors import PayAttentionError as PayAttentionError
+from .explaining.explain import explain as explain
 from .explaining.explanation import Explanation as Explanation
-from .explaining.explanation import explain as explain
 from .models.classifier import Classifier as Classifier
 from .models.classifier import Look as Look
 from .models.registry import create_model as create_model

@@ -32,7 +32,7 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model:
     exec(example, scope)
     assert scope["logits"].shape == (8, 10)
     assert scope["look"].maps["layer10"].shape == (8, 16, 16)
-    assert (tmp_path / "out" / "picture.sheet.png").is_file()
+    assert (tmp_path / "out" / "cat.sheet.png").is_file()
 
 
 def test_its_links_lead_somewhere() -> None:

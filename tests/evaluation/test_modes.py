@@ -22,6 +22,7 @@ from payattention.figures.attack import attack_figure
 from payattention.figures.compare import map_sheet
 from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
 from payattention.models import Classifier
+from payattention.pictures.named import picture_files
 from payattention.posthoc import METHODS, method
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8))
@@ -74,7 +75,7 @@ def test_it_is_as_it_was(name: str, training: Classifier, image_set: ImageSet) -
 
 def test_so_is_the_network_of_a_folder_of_maps(training: Classifier, picture: Path, tmp_path: Path) -> None:
     before = _state(training)
-    gallery(training, {picture: True}, tmp_path / "out")
+    gallery(training, picture_files([picture]), tmp_path / "out")
     assert _state(training) == before
 
 

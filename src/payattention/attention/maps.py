@@ -20,22 +20,51 @@ def stretched(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     return (maps - low) / span.clamp_min(torch.finfo(maps.dtype).tiny)
 
 
-def combined(maps: Sequence[Float[Tensor, "n _ _"]], root: bool = True) -> Float[Tensor, "n H W"]:
-    """The last two levels as one map in 0 ... 1: their product on the finer grid, square root, stretch.
+FLAT = 0.1
+"""A map is nearly flat where its values differ by less than this share of the greatest."""
+
+
+def contrast(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n"]:
+    """By how much each map's values differ, as a share of the greatest: 0 ... 1 for values >= 0; 0 for a map of 0."""
+    low, high = maps.amin((1, 2)), maps.amax((1, 2))
+    return (high - low) / high.abs().clamp_min(torch.finfo(maps.dtype).tiny)
+
+
+def is_flat(maps: Float[Tensor, "n h w"]) -> Bool[Tensor, "n"]:
+    """Whether each map hardly tells one place from another: a contrast below `FLAT`."""
+    return contrast(maps) < FLAT
+
+
+def drawable(maps: Float[Tensor, "n h w"], size: tuple[int, int]) -> Float[Tensor, "n H W"]:
+    """Maps at a picture's height and width, in 0 ... 1: stretched, but one that is nearly flat only in its proportion.
+
+    Stretched to the full, a sigmoid map from .4962 to .5006 would look like a strong opinion.
+    """
+    strength = (contrast(maps) / FLAT).clamp_max(1)  # before the maps are enlarged, which evens them out
+    return stretched(upsampled(maps, size)) * strength[:, None, None]
+
+
+def joint(maps: Sequence[Float[Tensor, "n _ _"]], root: bool = True) -> Float[Tensor, "n H W"]:
+    """The last two levels as one map: their product on the finer grid, and its square root.
 
     This is the combination of the paper's segmentation experiment (section A.4), which leaves the resampling open.
 
     Args:
-        maps: From low to high; a single level is only stretched.
+        maps: From low to high; a single level is taken as it is.
         root: False for progressive attention (PAN), whose levels are multiplied already.
     """
     last = maps[-2:]
     if len(last) == 1:
-        return stretched(last[0])
+        return last[0]
     height = max(level.shape[1] for level in last)
     width = max(level.shape[2] for level in last)
     product = upsampled(last[0], (height, width)) * upsampled(last[1], (height, width))
-    return stretched(product.sqrt() if root else product)
+    return product.sqrt() if root else product
+
+
+def combined(maps: Sequence[Float[Tensor, "n _ _"]], root: bool = True) -> Float[Tensor, "n H W"]:
+    """`joint`, stretched to 0 ... 1."""
+    return stretched(joint(maps, root))
 
 
 def peaks(maps: Float[Tensor, "n h w"]) -> Int[Tensor, "n 2"]:

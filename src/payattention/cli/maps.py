@@ -28,6 +28,14 @@ def maps(
             show_default=False,
         ),
     ] = None,
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="own|fixed",
+            help="How maps become colours: each from its least to its greatest value, or the values as they are, from "
+            "0 to 1.",
+        ),
+    ] = "own",
     strict: StrictOption = False,
     out: OutOption = None,
     as_json: JsonOption = False,
@@ -39,16 +47,18 @@ def maps(
     """
     from payattention.cli.output import print_json, print_table, progress_console
     from payattention.cli.reading import loaded
+    from payattention.pictures.drawing import check_scale
     from payattention.pictures.named import picture_files
     from payattention.weights.header import saved
 
+    check_scale(scale)
     folder = new_folder(out, f"maps-{run.stem}")
     saved(run).check_has_maps()
     files = picture_files(pictures)
 
     from payattention.explaining.folder import gallery
 
-    manifest = gallery(loaded(run), files, folder, size=size, strict=strict, console=progress_console())
+    manifest = gallery(loaded(run), files, folder, size=size, scale=scale, strict=strict, console=progress_console())
     if as_json:
         print_json({"out": str(folder), **manifest})
         return

@@ -72,7 +72,7 @@ def transfer(
 
     from payattention.evaluation.direct import check_names, direct_transfer
     from payattention.evaluation.transfer import transfer as cross_validate
-    from payattention.explaining.explanation import check_size
+    from payattention.explaining.inputs import check_size
 
     model = loaded(run)
     size = image_size or model.image_size

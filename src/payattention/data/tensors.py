@@ -9,9 +9,14 @@ _PIXELS = {"cpu": 250 * 32 * 32, "cuda": 250 * 224 * 224}
 """About as many in a batch: more would fall out of a CPU's cache, fewer would leave a GPU idle."""
 
 
+def at_once(device: torch.device, height: int, width: int) -> int:
+    """How many images of a size are one batch on a device."""
+    return max(1, _PIXELS.get(device.type, _PIXELS["cpu"]) // (height * width))
+
+
 def slices_of(data: ImageSet, device: torch.device) -> list[slice]:
     """The batches that a set is taken in on a device: 250 images of 32x32 on a CPU, 5 of 224x224."""
-    size = max(1, _PIXELS.get(device.type, _PIXELS["cpu"]) // (data.images.shape[1] * data.images.shape[2]))
+    size = at_once(device, *data.images.shape[1:3])
     return [slice(start, min(start + size, len(data))) for start in range(0, len(data), size)]
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
 from payattention.evaluation.looks import computed
-from payattention.explaining.explanation import as_input, check_size
+from payattention.explaining.inputs import as_input, check_size
 from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
 from payattention.system.machine import chosen_device, device_of

@@ -36,7 +36,7 @@ from payattention.evaluation.comparison.trivial import all_ones, centred_gaussia
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
 from payattention.evaluation.metrics.overlap import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.refinement import check_installed, refined
-from payattention.explaining.explanation import as_input, check_can_explain
+from payattention.explaining.inputs import as_input, check_can_explain
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.models.modes import evaluating

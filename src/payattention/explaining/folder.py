@@ -10,13 +10,14 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 
-from payattention.explaining.explanation import check_can_explain, explain
+from payattention.explaining.explain import explain_picture
+from payattention.explaining.inputs import check_can_explain
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet
 from payattention.pictures.named import Named, unreadable
 from payattention.pictures.reading import read_picture
-from payattention.system.files import write_json, write_picture
+from payattention.system.files import short_stem, write_json, write_picture
 from payattention.system.machine import device_of
 from payattention.system.progress import Meter
 from payattention.system.provenance import Stopwatch
@@ -33,6 +34,7 @@ def gallery(
     out: Path,
     *,
     size: int | None = None,
+    scale: str = "own",
     strict: bool = False,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def gallery(
     names = unique_names(readable)
 
     def written(file: Path) -> _Written:
-        return _explained(model, file, out, names[file], size)
+        return _explained(model, file, out, names[file], size, scale)
 
     pictures: list[dict[str, Any]] = []
     sheets: list[str] = []
@@ -89,17 +91,17 @@ class _Written:
     facts: dict[str, Any]
 
 
-def _explained(model: Classifier, file: Path, out: Path, name: str, size: int | None) -> _Written:
+def _explained(model: Classifier, file: Path, out: Path, name: str, size: int | None, scale: str) -> _Written:
     """Explains a picture and writes the results."""
     picture = read_picture(file)
     with _one_large if picture.width * picture.height > _LARGE else nullcontext():
-        explanation = explain(model, picture, size=size)
+        explanation = explain_picture(model, picture, name, size=size, scale=scale)
         files = explanation.save(out, name)
         panels = {title: _thumbnail(panel) for title, panel in explanation.panels.items()}
     return _Written(
         file,
         panels,
-        f"{file.name}: {explanation.label} ({explanation.probability:.0%})",
+        f"{file.name}: {explanation.caption}",
         {
             "picture": str(file),
             "label": explanation.label,
@@ -117,17 +119,12 @@ def unique_names(files: Sequence[Path]) -> dict[Path, str]:
 
 def unique_name(stem: str, taken: set[str]) -> str:
     """The stem, short enough for a file's name and numbered if it is taken; then it is taken, too."""
-    stem = _cut(stem)
+    stem = short_stem(stem)
     name, number = stem, 2
     while name.lower() in taken:  # some file systems ignore case
         name, number = f"{stem}-{number}", number + 1
     taken.add(name.lower())
     return name
-
-
-def _cut(stem: str, most: int = 180) -> str:
-    """A stem of at most so many bytes: the results' names are longer, and file systems take 255."""
-    return stem.encode()[:most].decode(errors="ignore")
 
 
 def _thumbnail(picture: Image.Image) -> Image.Image:

@@ -8,11 +8,11 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from payattention.attention.maps import stretched, upsampled
+from payattention.attention.maps import drawable
 from payattention.evaluation.attack import predicted
 from payattention.evaluation.attacks import PAPER_EPS, Attack, check_eps
 from payattention.evaluation.looks import check_logits
-from payattention.explaining.explanation import as_input, check_size
+from payattention.explaining.inputs import as_input, check_size
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import captioned, contact_sheet, overlay
@@ -81,7 +81,7 @@ def _seen(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> tuple[list[str
     if not model.levels:
         return texts, None
     height, width = images.shape[2:]
-    return texts, stretched(upsampled(model.combined(look.maps).float(), (height, width))).cpu()
+    return texts, drawable(model.joint(look.maps).float(), (height, width)).cpu()
 
 
 def _as_picture(image: Float[Tensor, "3 h w"]) -> Image.Image:

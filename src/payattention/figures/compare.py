@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from payattention.attention.maps import stretched, upsampled
+from payattention.attention.maps import drawable
 from payattention.data import ImageSet, limited
 from payattention.data.tensors import images_of
 from payattention.evaluation.comparison.sources import sources
@@ -65,5 +65,5 @@ def _guesses(model: Classifier, images: Tensor) -> list[int]:
 
 def _overlays(pictures: Sequence[Image.Image], maps: Tensor) -> list[Image.Image]:
     size = (pictures[0].height, pictures[0].width)
-    heats = stretched(upsampled(maps.float(), size)).cpu().numpy()
+    heats = drawable(maps.float(), size).cpu().numpy()
     return [overlay(picture, heat) for picture, heat in zip(pictures, heats, strict=True)]

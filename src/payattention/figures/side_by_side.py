@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 
 from PIL import Image
 
-from payattention.attention.maps import stretched, upsampled
-from payattention.explaining.explanation import Explanation, as_input, check_can_explain, explain
+from payattention.attention.maps import drawable
+from payattention.explaining.explain import explain_picture
+from payattention.explaining.explanation import Explanation
+from payattention.explaining.inputs import as_input, check_can_explain
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet, cut_out, overlay
@@ -17,7 +19,11 @@ from payattention.system.machine import device_of
 
 
 def maps_figure(
-    models: Mapping[str, Classifier], pictures: Mapping[str, Image.Image], *, size: int | None = None
+    models: Mapping[str, Classifier],
+    pictures: Mapping[str, Image.Image],
+    *,
+    size: int | None = None,
+    scale: str = "own",
 ) -> Image.Image:
     """A sheet: a row for each picture; for each model a column for each of its levels.
 
@@ -25,11 +31,12 @@ def maps_figure(
         models: By the name to call them.
         pictures: By the name to call them, RGB; at least one.
         size: Shorter side of the pictures as the models see them, in pixels; by default that of their training.
+        scale: How maps become colours (`payattention.pictures.drawing.SCALES`).
 
     Raises:
         UsageError: A model without maps, or a size that it cannot take.
     """
-    return _sheet(models, pictures, size, _heatmaps)
+    return _sheet(models, pictures, size, _heatmaps, scale)
 
 
 def activations_figure(
@@ -53,7 +60,7 @@ def masks_figure(
 
 
 def _heatmaps(seen: Explanation, model: Classifier, size: int | None) -> dict[str, Image.Image]:
-    return {level: overlay(seen.picture, heat) for level, heat in seen.heatmaps.items()}
+    return {level: seen.overlay(level) for level in seen.maps}
 
 
 def _beside_activations(seen: Explanation, model: Classifier, size: int | None) -> dict[str, Image.Image]:
@@ -61,14 +68,14 @@ def _beside_activations(seen: Explanation, model: Classifier, size: int | None) 
         strengths = activation(model, as_input(seen.picture, size or model.image_size).to(device))
     own, row = (seen.picture.height, seen.picture.width), {}
     for level, strength in strengths.items():
-        heat = stretched(upsampled(strength.float().cpu(), own))[0].numpy()
-        row[level] = overlay(seen.picture, seen.heatmaps[level])
+        heat = drawable(strength.float().cpu(), own)[0].numpy()
+        row[level] = seen.overlay(level)
         row[f"activation {level}"] = overlay(seen.picture, heat)
     return row
 
 
 def _map_and_object(seen: Explanation, model: Classifier, size: int | None) -> dict[str, Image.Image]:
-    return {"combined": overlay(seen.picture, seen.combined), "mask": cut_out(seen.picture, seen.mask)}
+    return {"combined": seen.overlay(), "mask": cut_out(seen.picture, seen.mask)}
 
 
 def _sheet(
@@ -76,6 +83,7 @@ def _sheet(
     pictures: Mapping[str, Image.Image],
     size: int | None,
     panels: Callable[[Explanation, Classifier, int | None], dict[str, Image.Image]],
+    scale: str = "own",
 ) -> Image.Image:
     for model in models.values():
         check_can_explain(model, size)
@@ -83,10 +91,10 @@ def _sheet(
     for name, picture in pictures.items():
         row, said = {"picture": picture}, []
         for model_name, model in models.items():
-            seen = explain(model, picture, size=size)
+            seen = explain_picture(model, picture, name, size=size, scale=scale)
             prefix = f"{model_name}: " if len(models) > 1 else ""
             row |= {f"{prefix}{panel}": image for panel, image in panels(seen, model, size).items()}
-            said.append(f"{model_name}: {seen.label} ({seen.probability:.0%})")
+            said.append(f"{model_name}: {seen.caption}")
         rows.append(list(row.values()))
         labels.append(f"{name}  {', '.join(said)}")
     return contact_sheet(rows, list(row), labels)

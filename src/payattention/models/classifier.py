@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.attention.maps import combined
+from payattention.attention.maps import joint, stretched
 from payattention.errors import UsageError, without_maps, without_query
 from payattention.models.preprocessing import MeanStd
 
@@ -119,9 +119,13 @@ class Classifier(nn.Module):
         """
         raise NotImplementedError
 
+    def joint(self, maps: Mapping[str, Tensor]) -> Tensor:
+        """A look's maps, the last two levels, as one (n, h, w) (`payattention.attention.maps.joint`)."""
+        return joint([maps[name] for name in self.levels], root=not self.progressive)
+
     def combined(self, maps: Mapping[str, Tensor]) -> Tensor:
-        """A look's maps, the last two levels, as one (n, h, w) in 0 ... 1 (`payattention.attention.maps.combined`)."""
-        return combined([maps[name] for name in self.levels], root=not self.progressive)
+        """`joint`, stretched to 0 ... 1."""
+        return stretched(self.joint(maps))
 
     def local_layers(self) -> dict[str, nn.Module]:
         """The modules whose outputs (n, d, h, w) are what attention weighs, or would, from low to high.

@@ -1,18 +1,30 @@
 """Drawing maps: overlays at a picture's own size, and contact sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+from payattention.errors import unknown
 
 COLOUR_MAP = "inferno"
 """Perceptually uniform, and it prints: brighter is more."""
 CHANGE_MAP = "coolwarm"
 """Diverging, and even on both sides: red is more, blue is less, grey is as before (Moreland, 2009)."""
 
+SCALES = ("own", "fixed")
+"""How maps become colours: each from its least to its greatest value, or the values as they are, from 0 to 1."""
+
+_CONTOURS = (0.25, 0.5, 0.75)
 _CAPTION = 18  # pixels, of a line of text
 _Heat = NDArray[np.float32]  # (H, W), 0 ... 1
+
+
+def check_scale(scale: str) -> None:
+    """Raises UsageError unless maps can become colours in that way."""
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
 
 
 def coloured(heat: _Heat, colours: str = COLOUR_MAP) -> Image.Image:
@@ -26,6 +38,37 @@ def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6, colours: s
     """A map of the picture's size laid over the picture, which is greyed so that colour means the map alone."""
     grey = picture.convert("L").convert("RGB")
     return Image.blend(grey, coloured(heat, colours), strength)
+
+
+def dimmed(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
+    """A picture that is dark where a map of its size is low."""
+    kept = 1 - strength * (1 - heat[..., None])
+    return Image.fromarray((np.asarray(picture) * kept).round().astype(np.uint8))
+
+
+def contoured(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
+    """A picture with lines about what lies above a quarter, a half and three quarters of a map of its size."""
+    from matplotlib import colormaps
+    from skimage.measure import find_contours
+
+    drawn, width = picture.copy(), max(1, round(max(picture.size) / 160))
+    pen = ImageDraw.Draw(drawn)
+    framed = np.pad(heat, 1)  # else what reaches the border is left open
+    for level in _CONTOURS:
+        red, green, blue, _ = colormaps[COLOUR_MAP](level, bytes=True)
+        for line in find_contours(framed, level):
+            points = [(float(x) - 1, float(y) - 1) for y, x in line]
+            pen.line(points, "white", width + 2)  # to be seen on any ground
+            pen.line(points, (int(red), int(green), int(blue)), width)
+    return Image.blend(picture, drawn, strength)
+
+
+STYLES: dict[str, Callable[[Image.Image, _Heat, float], Image.Image]] = {
+    "heat": overlay,
+    "dim": dimmed,
+    "contour": contoured,
+}
+"""Ways to lay a map of a picture's size over it; the number is the strength, 0 ... 1."""
 
 
 def cut_out(picture: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:

@@ -33,7 +33,6 @@ Source: TypeAlias = (
 Sources: TypeAlias = "Source | Sequence[Source]"
 """One picture or several: a list, a folder, an array (N, H, W, 3), a tensor (N, 3, H, W)."""
 
-_UNNAMED = "picture"
 _SLACK = 0.05  # by which floats may leave 0 ... 1: what resampling adds
 _CHANNELS = (1, 3, 4)
 _ASKED = "a picture is a file, bytes, an open file, a PIL picture, an array (H, W, 3) or a tensor (3, H, W)"
@@ -50,7 +49,7 @@ def picture_of(source: Source, name: str = "") -> Image.Image:
         UsageError: Not a picture: another type, shape, dtype or range of values.
         DataError: A file that cannot be read, or a picture without pixels.
     """
-    name = name or name_of(source)
+    name = name or name_of(source) or "picture"
     if isinstance(source, str | os.PathLike):
         return read_picture(_file(source), name)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -86,11 +85,11 @@ def several(sources: Sources) -> Sequence[Source] | None:
 
 
 def name_of(source: object) -> str:
-    """What to call a picture: its file's name where it has one."""
+    """What to call a picture: its file's name; "" where it has none."""
     if isinstance(source, str | os.PathLike):
         return shown(Path(os.fspath(source)))
     named = getattr(source, "filename", None) or getattr(source, "name", None)
-    return shown(Path(named)) if isinstance(named, str | os.PathLike) and str(named) else _UNNAMED
+    return shown(Path(named)) if isinstance(named, str | os.PathLike) and str(named) else ""
 
 
 def _file(source: str | os.PathLike[str]) -> Path:

@@ -22,7 +22,7 @@ from payattention.posthoc.perturbation import score_cam
 class Method(NamedTuple):
     """A method: its function, its title in tables, what it asks for, and whether it takes many forward passes."""
 
-    maps: Callable[[Classifier, Tensor], Mapping[str, Tensor]]
+    maps: Callable[[Classifier, Tensor, Tensor | None], Mapping[str, Tensor]]
     title: str
     requirements: tuple[Requirement, ...]
     costly: bool = False

@@ -48,6 +48,11 @@ def write_array(path: Path, values: "NDArray[Any]") -> str:
     return path.name
 
 
+def short_stem(stem: str, most: int = 180) -> str:
+    """The beginning of files' names, of at most so many bytes: the names are longer, and file systems take 255."""
+    return stem.encode(errors="replace")[:most].decode(errors="ignore")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as indented JSON, whole or not at all."""
     with replacing(path) as partial:

@@ -67,7 +67,7 @@ def _trained(model: Classifier, images: Tensor) -> dict[str, Tensor]:
 
 def _after_training(model: Classifier, found: Method, images: Tensor) -> dict[str, Tensor]:
     """A method's maps, and the last two layers as one, as the trained levels are combined."""
-    maps = found.maps(model, images)
+    maps = found.maps(model, images, None)
     if len(maps) == 1:
         return {found.title: next(iter(maps.values()))}
     rows = {f"{found.title} {layer}": values for layer, values in maps.items()}

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from payattention.attention.maps import stretched, upsampled
+from payattention.attention.maps import drawable
 from payattention.data import ImageSet
 from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
@@ -48,18 +48,18 @@ class Sheets(Callback):
         images = torch.from_numpy(self.data.images).permute(0, 3, 1, 2) / 255  # (n, 3, H, W)
         with torch.no_grad(), evaluating(self.model):
             look = self.model.attend(images.to(run.device))
-        sheet = drawn(look, self.model.combined(look.maps), self.data)
+        sheet = drawn(look, self.model.joint(look.maps), self.data)
         write_picture(self.folder / f"epoch-{epoch:04d}.png", sheet)
         if self.board is not None:
             self.board.picture("maps", sheet, run.step)
 
 
-def drawn(look: Look, combined: Float[Tensor, "n h w"], data: ImageSet) -> Image.Image:
+def drawn(look: Look, joint: Float[Tensor, "n h w"], data: ImageSet) -> Image.Image:
     """Pictures, and over each where `look` looked: a column a level, and the levels combined."""
     height, width = data.images.shape[1:3]
     size = (round(height * _CELL / max(height, width)), round(width * _CELL / max(height, width)))
-    columns = {name: stretched(upsampled(map_.float().cpu(), size)) for name, map_ in look.maps.items()}
-    columns["combined"] = stretched(upsampled(combined.float().cpu(), size))
+    columns = {name: drawable(map_.float().cpu(), size) for name, map_ in look.maps.items()}
+    columns["combined"] = drawable(joint.float().cpu(), size)
     pictures = [Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BICUBIC) for pixels in data.images]
     rows = [
         [picture, *(overlay(picture, column[k].numpy()) for column in columns.values())]

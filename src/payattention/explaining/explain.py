@@ -1,0 +1,163 @@
+"""Pictures in, explanations out: what a model says they are, and where it looked."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, SupportsIndex, overload
+
+from PIL import Image
+
+from payattention.errors import DataError, UsageError
+from payattention.explaining.explanation import ATTENTION, Explanation
+from payattention.explaining.inputs import chosen_size
+from payattention.explaining.request import ByClass, Request
+from payattention.models import Classifier
+from payattention.pictures.named import picture_files
+from payattention.pictures.sources import Source, Sources, name_of, picture_of, several
+from payattention.system.machine import chosen_threads
+from payattention.system.workers import in_order
+
+
+@overload
+def explain(
+    model: Classifier,
+    picture: Sources,
+    *,
+    size: SupportsIndex | None = None,
+    target: Literal["all"],
+    method: str | None = None,
+    scale: str = "own",
+) -> ByClass | list[ByClass]: ...
+
+
+@overload
+def explain(
+    model: Classifier,
+    picture: Source,
+    *,
+    size: SupportsIndex | None = None,
+    target: str | int | None = None,
+    method: str | None = None,
+    scale: str = "own",
+) -> Explanation: ...
+
+
+@overload
+def explain(
+    model: Classifier,
+    picture: Sequence[Source],
+    *,
+    size: SupportsIndex | None = None,
+    target: str | int | None = None,
+    method: str | None = None,
+    scale: str = "own",
+) -> list[Explanation]: ...
+
+
+def explain(
+    model: Classifier,
+    picture: Sources,
+    *,
+    size: SupportsIndex | None = None,
+    target: str | int | None = None,
+    method: str | None = None,
+    scale: str = "own",
+) -> Explanation | list[Explanation] | ByClass | list[ByClass]:
+    """Classifies pictures and shows where the model looked.
+
+    The whole picture is seen: it is scaled until its shorter side has `size` pixels, its proportions kept (a picture
+    over four times as long as wide is squeezed to that, to bound the cost).
+
+    Args:
+        model: A model with attention maps; for most post-hoc methods, any.
+        picture: A file, its bytes, an open file, a PIL picture, an array (H, W) or (H, W, 1 | 3 | 4), or a tensor
+            (H, W) or (1 | 3 | 4, H, W). Whole numbers are 0 ... 255; floats are 0 ... 1 and are rounded to 8 bits, as
+            a file would hold them. Or several: a list of these, a batch (N, H, W, 3) or (N, 3, H, W), or a folder,
+            which is looked through to the bottom. Those that are seen at equal sizes are one forward pass.
+        size: Pixels, up to `payattention.explaining.inputs.MAX_SIZE`; by default the size of the model's training.
+        target: The class whose maps are asked for, by name or number; "all" for each of the five most probable. Only
+            where a map belongs to a class: that of `vgg_gap`, and most post-hoc methods'. By default the predicted.
+        method: A post-hoc method of `payattention.posthoc.METHODS`; by default the attention that was trained.
+        scale: How overlays colour a map: "own", from its least to its greatest value; "fixed", from 0 to 1.
+
+    Returns:
+        An explanation, or a list of them in the pictures' order; under "all", dictionaries of them by class.
+
+    Raises:
+        UsageError: A model without maps, a size too small for it, an unknown class, method or scale, or what is no
+            picture.
+        DataError: A file that is missing, damaged or not a picture; or maps of it with NaN or infinite values.
+
+    Warns:
+        UserWarning: Of a folder, what is not read.
+    """
+    if not isinstance(model, Classifier):
+        raise UsageError(f"explain takes a model, as from pa.load or pa.create_model; got {type(model).__name__}")
+    request = Request(model, chosen_size(model, size), target, method or ATTENTION, scale)
+    if (folder := _folder(picture)) is not None:
+        names, pictures = _read_folder(folder)
+    else:
+        listed = several(picture)
+        names, pictures = _read([picture] if listed is None else listed)  # type: ignore[list-item]
+        if listed is None:
+            return _plain(request, request.answered(pictures, names))[0]
+    return _plain(request, request.answered(pictures, names))
+
+
+def explain_picture(
+    model: Classifier, picture: Image.Image, name: str = "picture", *, size: int | None = None, scale: str = "own"
+) -> Explanation:
+    """`explain` of one picture that is RGB and upright already, by the model's own attention."""
+    request = Request(model, chosen_size(model, size), scale=scale)
+    return request.answered([picture], [name])[0][""]
+
+
+def _plain(request: Request, answers: list[ByClass]) -> "list[Explanation] | list[ByClass]":
+    """Without the dictionaries where each has one explanation."""
+    return answers if request.of_all else [next(iter(by_class.values())) for by_class in answers]
+
+
+def _read(sources: Sequence[Source]) -> tuple[list[str], list[Image.Image]]:
+    """Names and pictures; one without a name goes by its number."""
+    own = [name_of(source) for source in sources]
+    names = [name if name or len(own) == 1 else f"picture-{place}" for place, name in enumerate(own, 1)]
+    places = range(len(names))
+    pictures = list(in_order(lambda place: picture_of(sources[place], names[place]), places, chosen_threads()))
+    return [Path(name).stem or "picture" for name in names], pictures
+
+
+def _read_folder(folder: Path) -> tuple[list[str], list[Image.Image]]:
+    """What of a folder can be read.
+
+    Raises:
+        DataError: Nothing.
+    """
+    named = picture_files([folder])
+    files, left_out = list(named.files), list(named.left_out.values())
+    pictures: dict[Path, Image.Image] = {}
+    for file, read in zip(files, in_order(_picture_or_problem, files, chosen_threads()), strict=True):
+        if isinstance(read, Image.Image):
+            pictures[file] = read
+        else:
+            left_out.append(str(read))
+    if not pictures:
+        raise DataError(f"none of the pictures can be read: {left_out[-1]}")
+    if left_out:
+        more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
+        warnings.warn(f"left out: {left_out[0]}{more}", stacklevel=3)
+    return [Path(name_of(file)).stem for file in pictures], list(pictures.values())
+
+
+def _picture_or_problem(file: Path) -> Image.Image | DataError:
+    try:
+        return picture_of(file)
+    except DataError as error:
+        return error
+
+
+def _folder(picture: Sources) -> Path | None:
+    if not isinstance(picture, str | os.PathLike):
+        return None
+    path = Path(os.fspath(picture)).expanduser()
+    return path if path.is_dir() else None

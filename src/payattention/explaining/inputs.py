@@ -1,0 +1,61 @@
+"""A picture as a model sees it: whole, in its own proportions, its shorter side scaled to a size."""
+
+import operator
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from payattention.errors import UsageError
+from payattention.models import Classifier
+
+MAX_SIZE = 2048
+"""A picture is looked at with a shorter side of at most so many pixels."""
+_LONGEST = 4
+"""A picture longer than so many times its shorter side is squeezed, to bound the cost."""
+
+
+def check_can_explain(model: Classifier, size: int | None = None) -> None:
+    """Raises UsageError for a model without maps, or a size that it cannot look at."""
+    model.check_has_maps()
+    if size is not None:
+        check_size(model, size)
+
+
+def check_size(model: Classifier, size: int) -> None:
+    """Raises UsageError for a size in pixels that a model cannot look at."""
+    if not model.min_size <= size <= MAX_SIZE:
+        raise UsageError(f"size is {size} pixels: {model.name} takes {model.min_size} to {MAX_SIZE}")
+
+
+def chosen_size(model: Classifier, size: object) -> int:
+    """The size that is asked for, or that of the model's training.
+
+    Raises:
+        UsageError: Not a whole number, or one that the model cannot look at.
+    """
+    if size is None:
+        return model.image_size
+    try:
+        whole = operator.index(size)  # type: ignore[arg-type]
+    except TypeError:
+        raise UsageError(f"size is {size!r}: it is a whole number of pixels") from None
+    check_size(model, whole)
+    return whole
+
+
+def as_input(picture: Image.Image, size: int) -> Float[Tensor, "1 3 h w"]:
+    """A picture as a model sees it, values in [0, 1]."""
+    seen = seen_size(picture, size)
+    scaled = picture if picture.size == seen else picture.resize(seen, Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.array(scaled.convert("RGB")))  # (height, width, 3)
+    return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def seen_size(picture: Image.Image, size: int) -> tuple[int, int]:
+    """Width and height of a picture as a model sees it."""
+    scale = size / min(picture.size)
+    width, height = (min(max(size, round(side * scale)), _LONGEST * size) for side in picture.size)
+    return width, height

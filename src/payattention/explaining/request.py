@@ -1,0 +1,192 @@
+"""What is asked of a model, whatever the pictures: at what size, by which method, and of which class."""
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from payattention.attention.maps import joint
+from payattention.data.tensors import at_once
+from payattention.errors import DataError, UsageError, unknown
+from payattention.explaining.explanation import ATTENTION, TOP, Explanation
+from payattention.explaining.inputs import as_input, seen_size
+from payattention.models import Classifier
+from payattention.models.class_map import ClassMapped
+from payattention.models.modes import evaluating
+from payattention.pictures.drawing import check_scale
+from payattention.posthoc import method as posthoc
+from payattention.system.machine import device_of
+
+ALL = "all"
+ByClass = dict[str, Explanation]
+"""Explanations of one picture by the class that their maps were asked for; the only key is "" where there was none."""
+
+_OF_NO_CLASS = ("activation",)  # post-hoc methods that give every class the same map
+
+
+@dataclass(frozen=True)
+class Request:
+    """Checked when it is made.
+
+    Attributes:
+        model: Who is asked.
+        size: The pictures' shorter side as the model sees them, in pixels.
+        target: A class by name or number, "all" for the five most probable, or None.
+        method: "attention", or a post-hoc method's name.
+        scale: How overlays colour a map.
+
+    Raises:
+        UsageError: What this model cannot be asked.
+    """
+
+    model: Classifier
+    size: int
+    target: object = None
+    method: str = ATTENTION
+    scale: str = "own"
+
+    def __post_init__(self) -> None:
+        check_scale(self.scale)
+        if self.method == ATTENTION:
+            self.model.check_has_maps()
+        elif (missing := posthoc(self.method).missing(self.model)) is not None:
+            raise UsageError(missing)
+        if self.target is not None:
+            self._check_maps_are_of_classes()
+            self._check_target()
+
+    @property
+    def of_all(self) -> bool:
+        """Whether each picture gets an explanation for each of its most probable classes."""
+        return isinstance(self.target, str) and self.target == ALL and ALL not in self.model.classes
+
+    def answered(self, pictures: Sequence[Image.Image], names: Sequence[str]) -> list[ByClass]:
+        """The explanations of RGB pictures, in order; those that are seen at equal sizes are looked at together.
+
+        Raises:
+            DataError: Maps with NaN or infinite values.
+        """
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for place, picture in enumerate(pictures):
+            by_size.setdefault(seen_size(picture, self.size), []).append(place)
+        found: dict[int, ByClass] = {}
+        with evaluating(self.model, device_of(self.model)) as device:
+            for (width, height), places in by_size.items():
+                count = at_once(device, height, width)
+                for batch in (places[start : start + count] for start in range(0, len(places), count)):
+                    images = torch.cat([as_input(pictures[place], self.size) for place in batch]).to(device)
+                    own = [(pictures[place], names[place]) for place in batch]
+                    found.update(zip(batch, self._looked(own, images), strict=True))
+        return [found[place] for place in range(len(pictures))]
+
+    def _looked(self, pictures: Sequence[tuple[Image.Image, str]], images: Float[Tensor, "n 3 h w"]) -> list[ByClass]:
+        """The explanations of one batch."""
+        looks: list[ByClass] = [{} for _ in pictures]
+        for seen in self._views(images):
+            for k, (picture, name) in enumerate(pictures):
+                explanation = self._explanation(seen, k, picture, name)
+                looks[k][explanation.target or ""] = explanation
+        return looks
+
+    def _views(self, images: Float[Tensor, "n 3 h w"]) -> "Iterator[_View]":
+        """The batch's maps, once for each class that is asked for."""
+        if self.method == ATTENTION and self.target is None:
+            with torch.inference_mode():
+                look = self.model.attend(images)
+                maps = {level: look.maps[level] for level in self.model.levels}
+                yield _View.of(look.logits, maps, self.model.joint(maps), None)
+            return
+        with torch.no_grad():
+            logits = self.model(images)
+        for labels in self._labels(logits):
+            of_class = self._maps_of(images, labels)
+            yield _View.of(logits, of_class, joint(list(of_class.values())), labels)
+
+    def _maps_of(self, images: Float[Tensor, "n 3 h w"], labels: Tensor | None) -> Mapping[str, Tensor]:
+        if self.method != ATTENTION:
+            return posthoc(self.method).maps(self.model, images, labels)
+        assert isinstance(self.model, ClassMapped)
+        with torch.no_grad():
+            return {self.model.levels[0]: self.model.class_map(images, labels).relu()}
+
+    def _labels(self, logits: Float[Tensor, "n c"]) -> "list[Tensor | None]":
+        """The classes (n,) that maps are asked for, one after the other; None for the predicted ones."""
+        if self.target is None:
+            return [None]
+        if self.of_all:
+            return list(logits.topk(min(TOP, logits.shape[1]), dim=1).indices.unbind(1))
+        number = self._number(logits.shape[1])
+        return [torch.full((len(logits),), number, device=logits.device)]
+
+    def _number(self, count: int) -> int:
+        if isinstance(self.target, str):
+            return self.model.classes.index(self.target)
+        number = operator.index(self.target)  # type: ignore[arg-type]
+        if not 0 <= number < count:
+            raise UsageError(f"target {number}: the model's classes are 0 ... {count - 1}")
+        return number
+
+    def _explanation(self, seen: "_View", k: int, picture: Image.Image, name: str) -> Explanation:
+        probabilities = seen.probabilities[k]
+        classes = self.model.classes or tuple(map(str, range(len(probabilities))))
+        for level in seen.maps:
+            if not torch.from_numpy(seen.maps[level][k]).isfinite().all():
+                raise DataError(f"{self.model.name}'s map {level} of {name} holds NaN or infinite values")
+        return Explanation(
+            picture=picture,
+            name=name,
+            label=classes[int(probabilities.argmax())],
+            probabilities=probabilities,
+            classes=classes,
+            maps={level: values[k] for level, values in seen.maps.items()},
+            joint=seen.joint[k],
+            method=self.method,
+            target=None if seen.labels is None else classes[seen.labels[k]],
+            scale=self.scale,
+        )
+
+    def _check_maps_are_of_classes(self) -> None:
+        if self.method == ATTENTION and not isinstance(self.model, ClassMapped):
+            what = f"the attention of {self.model.name}"
+        elif self.method in _OF_NO_CLASS:
+            what = self.method
+        else:
+            return
+        raise UsageError(
+            f"target {self.target!r}: {what} is one map whatever the class; name a method, such as method='grad_cam'"
+        )
+
+    def _check_target(self) -> None:
+        if isinstance(self.target, str):
+            if self.of_all or self.target in self.model.classes:
+                return
+            if not self.model.classes:
+                raise UsageError(f"target {self.target!r}: the model knows its classes by number only")
+            raise unknown("class", self.target, self.model.classes)
+        if isinstance(self.target, bool) or not hasattr(self.target, "__index__"):
+            raise UsageError(f"target {self.target!r}: it is a class, by name or number, or 'all'")
+
+
+@dataclass(frozen=True)
+class _View:
+    """A batch's answer as arrays: probabilities (n, C), maps (n, h, w), and the classes asked for (n,)."""
+
+    probabilities: NDArray[Any]
+    maps: Mapping[str, NDArray[Any]]
+    joint: NDArray[Any]
+    labels: list[int] | None
+
+    @classmethod
+    def of(cls, logits: Tensor, maps: Mapping[str, Tensor], combined: Tensor, labels: Tensor | None) -> "_View":
+        return cls(
+            logits.detach().float().softmax(1).cpu().numpy(),
+            {level: values.detach().float().cpu().numpy() for level, values in maps.items()},
+            combined.detach().float().cpu().numpy(),
+            None if labels is None else labels.tolist(),
+        )
