@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from payattention.attention.maps import joint, stretched
 from payattention.errors import UsageError, without_maps, without_query
 from payattention.models.preprocessing import MeanStd
+from payattention.models.value_range import warn_if_not_pixels
 
 
 @dataclass(frozen=True)
@@ -180,5 +181,7 @@ class Classifier(nn.Module):
                 f"the images are {width}x{height}, and {self.name} pools {self.min_size} pixels to one: "
                 f"make them at least {self.min_size}x{self.min_size}"
             )
+        if not self.training:  # a step would wait for the value
+            warn_if_not_pixels(images)
         prepared: Tensor = self.preprocessing(images)
         return prepared
