@@ -15,9 +15,11 @@ import payattention as pa
 from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
 from payattention.evaluation.direct import direct_transfer
-from payattention.evaluation.transfer import transfer
+from payattention.evaluation.transfer import features_of, transfer
+from payattention.evaluation.whitening import whitening
 from payattention.models import Classifier, Look, ModelConfig
 from payattention.models.heads import IndepHead
+from payattention.models.preprocessing import GcnZca
 from settling import settled
 
 SMALL = 0.0625
@@ -93,6 +95,33 @@ def test_what_the_features_hold_is_found_and_chance_is_not_beaten(image_set: Ima
     assert transfer(model, image_set).accuracy == 100
     by_chance = replace(image_set, labels=np.arange(32) // 2 % 2)
     assert transfer(model, by_chance).accuracy < 90
+
+
+@pytest.mark.float32
+def test_whitening_is_the_sets_own_and_leaves_the_model_as_it_was(image_set: ImageSet) -> None:
+    """The features are those of a network that whitens by nature, fitted on the set."""
+    data = replace(image_set, images=image_set.images[:, ::2, ::2].copy(), masks=None)
+    model = settled(pa.create_model("vgg", 2, SMALL))
+    own, pixels = model.preprocessing, torch.from_numpy(data.images).permute(0, 3, 1, 2)
+    with whitening(model, data):
+        seen = features_of(model, data, torch.device("cpu"))
+    assert model.preprocessing is own
+    model.preprocessing = GcnZca(16)
+    model.preprocessing.fit(pixels)
+    with torch.no_grad():
+        np.testing.assert_allclose(seen, model.features(pixels.float() / 255), atol=1e-5)
+    model.preprocessing = own
+    assert transfer(model, data, whiten=True).whitened
+    assert np.abs(seen - features_of(model, data, torch.device("cpu"))).max() > 1e-3
+
+
+def test_only_small_squares_are_whitened() -> None:
+    with pytest.raises(UsageError, match="images of stl are 65x65: whitening takes squares of 64x64 pixels at most"):
+        direct_transfer(
+            Brightness(CIFAR10),
+            replace(seen_as([("car", "cat")]), images=np.zeros((1, 65, 65, 3), np.uint8)),
+            whiten=True,
+        )
 
 
 def test_an_svm_that_was_stopped_is_counted(image_set: ImageSet) -> None:

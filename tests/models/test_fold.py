@@ -14,7 +14,7 @@ from payattention.models.rewrites.fold import foldable
 from settling import settled
 
 SMALL = 0.0625
-LEFT = {"resnet164": 54, "resnet164_att_pc": 54, "resnet164_att2_concat_pc": 54}
+LEFT = dict.fromkeys(pa.list_models("resnet164*"), 54)
 """Batch norms that follow no convolution but a sum: first in each pre-activation block but one, and after the last."""
 
 

@@ -112,6 +112,19 @@ def test_projecting_up_uses_the_projected_features_in_score_and_average(normalis
     assert "high" not in attention.projection.to_query
 
 
+def test_projecting_up_as_the_authors_do_normalises_the_query_there_alone() -> None:
+    attention = MultiLevelAttention({"low": 3, "high": 6}, 6, projection="up_norm", compatibility="dp").double().eval()
+    low, high, g = torch.randn(2, 3, 4, 4).double(), torch.randn(2, 6, 2, 2).double(), torch.randn(2, 6).double()
+    attended = attention({"low": low, "high": high}, g)
+    up, (norm, _, _) = attention.projection.to_query["low"], attention.projection.normalise["low"]
+    raised = F.conv2d(low, up.weight, up.bias)
+    query = F.relu(g / math.sqrt(1 + norm.eps))  # a fresh batch norm, evaluating
+    torch.testing.assert_close(attended["low"].scores, (raised * query[:, :, None, None]).sum(1))
+    weights = attended["low"].scores.flatten(1).softmax(1)
+    torch.testing.assert_close(attended["low"].descriptor, (weights[:, None] * raised.flatten(2)).sum(2))
+    torch.testing.assert_close(attended["high"].scores, (high * g[:, :, None, None]).sum(1))
+
+
 @pytest.mark.parametrize("projection", ["down", "down_linear"])
 def test_projecting_down_maps_the_query_and_averages_bare_features(projection: str) -> None:
     attention = MultiLevelAttention({"a": 3, "b": 3, "c": 6}, 6, projection=projection, compatibility="dp").double()
@@ -192,6 +205,55 @@ def test_mean_gradients_are_the_authors_procedure(name: str) -> None:
     assert max(grad.abs().max() for grad in by_hand.values()) > 1e-3
     for parameter, grad in ours.items():
         torch.testing.assert_close(grad, by_hand[parameter], rtol=1e-7, atol=1e-10, msg=parameter)
+
+
+def test_mean_gradients_with_own_queries_are_the_authors_procedure() -> None:
+    """At a lower level three nets meet: the next, the attention and the level's own global branch."""
+    true, mean = twins("vgg_att3_concat_dp", queries="own")
+    images = torch.rand(6, 3, 16, 16, dtype=torch.float64)
+    trunk, outs, copies, descriptors, x = true.trunk, {}, {}, [], true.prepared(images)
+    for level in true.levels:
+        outs[level] = trunk.up_to(level, x)
+        attended, asked, x = copies[level] = [outs[level].detach().requires_grad_() for _ in range(3)]
+        g = trunk.own[level](asked) if level in trunk.own else trunk.query(asked)
+        descriptors.append(true.attention.levels[level](attended, g).descriptor)
+    loss_of(true.head(descriptors)).backward()
+    for level in reversed(true.levels):
+        met = [copy.grad for copy in copies[level] if copy.grad is not None]
+        assert len(met) == (2 if level == "layer13" else 3)
+        outs[level].backward(sum(met) / len(met))
+
+    loss_of(mean(images)).backward()
+    by_hand, ours = gradients(true), gradients(mean)
+    assert by_hand.keys() == ours.keys()
+    for parameter, grad in ours.items():
+        torch.testing.assert_close(grad, by_hand[parameter], rtol=1e-7, atol=1e-10, msg=parameter)
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_own_queries_are_by_their_own_convolutions(size: int) -> None:
+    """Pools of 4, then 2 after each convolution (three of them at layer 7), then a linear layer; no g is projected."""
+    model = settled(pa.create_model("vgg_att3_concat_pc", 3, SMALL, queries="own", normaliser="sigmoid")).double()
+    images = torch.rand(2, 3, size, size, dtype=torch.float64)
+    local, look, asked = model.trunk(images * 4 - 2).local, model.attend(images), []
+    for level, convs in {"layer7": 3, "layer10": 2}.items():
+        own, x = model.trunk.own[level], F.max_pool2d(local[level], 4, ceil_mode=True)
+        for number in range(1, convs + 1):
+            layer = getattr(own, f"conv{number}")
+            n, x = layer.norm, F.conv2d(x, layer.conv.weight, layer.conv.bias, padding=1)
+            x = F.batch_norm(x, n.running_mean, n.running_var, n.weight, n.bias, eps=1e-3).relu()
+            x = x.amax((2, 3)) if number == convs else F.max_pool2d(x, 2, ceil_mode=True)
+        asked.append(F.linear(x, own.linear.weight, own.linear.bias))
+    torch.testing.assert_close(look.query[:, : sum(g.shape[1] for g in asked)], torch.cat(asked, 1))
+    u = model.attention.levels["layer7"].compatibility.u
+    scores = F.conv2d(local["layer7"] + asked[0][:, :, None, None], u.weight, u.bias)
+    torch.testing.assert_close(look.scores["layer7"], scores[:, 0])
+
+    foreign = look.query.roll(1, 0).clone()
+    foreign[:, asked[0].shape[1] :] = look.query[:, asked[0].shape[1] :]  # another query at layer 7 alone
+    swapped = model.attend(images, query=foreign)
+    assert not torch.equal(swapped.maps["layer7"], look.maps["layer7"])
+    torch.testing.assert_close(swapped.maps["layer10"], look.maps["layer10"])
 
 
 def test_pan_mean_gradients_are_the_authors_procedure() -> None:
@@ -293,6 +355,24 @@ def test_torch7_statistics(name: str) -> None:
         assert u.weight.std().item() == pytest.approx(math.sqrt(2), rel=0.4)
 
 
+def test_xavier_uniform_statistics() -> None:
+    """Uniform with the deviation sqrt(2) sqrt(2 / (fan in + fan out)), whatever the layer; nothing has a bias."""
+    model = pa.create_model("saoyan_vgg_att3", 10, 0.5, init="xavier_uniform")
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            out, into = module.weight.shape[:2]
+            field = math.prod(module.weight.shape[2:])
+            bound = math.sqrt(2) * math.sqrt(6 / (field * (into + out)))
+            assert 0.9 * bound < module.weight.abs().max() <= bound, name
+            deviation = module.weight.std(correction=0).item()
+            assert deviation == pytest.approx(bound / math.sqrt(3), rel=6 / math.sqrt(module.weight.numel()))
+            assert module.bias is None or not module.bias.any()
+        elif isinstance(module, nn.BatchNorm2d):
+            assert 0 <= module.weight.min() < 0.2
+            assert 0.8 < module.weight.max() <= 1
+            assert not module.bias.any()
+
+
 def test_head_norm_off_classifies_bare_descriptors() -> None:
     model = settled(pa.create_model("vgg_att2_concat_pc", 3, SMALL, head_norm=False))
     look = model.attend(torch.rand(2, 3, 32, 32))
@@ -323,6 +403,13 @@ def test_a_compatibility_of_your_own() -> None:
         ("vgg_earlypool_att2_concat_pc", {"taps": "after"}, "nothing to choose from at layer13 .* take taps='before'"),
         ("vgg_pan", {"head": "indep"}, "vgg_pan has no option 'head': only the last level's descriptor is classified"),
         ("vgg_pan", {"taps": "after"}, "multiplies the features before the pool"),
+        ("vgg_pan", {"gate_level": "layer12"}, "unknown gate level 'layer12'; did you mean 'layer1"),
+        ("vgg_pan", {"queries": "own"}, "each level has its own, always"),
+        ("vgg_att2_concat_pc", {"queries": "each"}, "unknown kind of queries 'each'; there are: own, shared"),
+        ("vgg_att3_concat_pc", {"queries": "own", "projection": "up"}, "leave one of the two out"),
+        ("resnet164_att3_concat_pc", {"queries": "own"}, "its one global branch asks at every level"),
+        ("saoyan_vgg", {"taps": "after"}, "it has no attention"),
+        ("saoyan_vgg_att3", {"image_size": 48}, "image_size is 48: this network is made for a multiple of 32 pixels"),
         ("vgg_pan", {"gate": "softmx"}, "unknown normaliser 'softmx'; did you mean 'softmax'"),
         ("resnet164_att_pc", {"taps": "after"}, "no pool follows a stage"),
         ("resnet164_att_pc", {"layout": "cub"}, "its strides suit any size"),

@@ -20,7 +20,7 @@ from payattention.training.augment import (
     shifted_onto_black,
 )
 from payattention.training.batches import DeviceSet, Epoch
-from payattention.training.recipe import Recipe, load_recipe
+from payattention.training.recipe import Recipe, list_recipes, load_recipe
 
 SEEDS = st.integers(0, 2**31)
 
@@ -118,6 +118,15 @@ def test_digits_are_never_mirrored(flips: str) -> None:
         assert not any(any(batch.values()) for number in range(2) for batch in seen(data, chosen, number))
 
 
+@pytest.mark.parametrize("flips", ["random", "half", "alternating"])
+def test_a_recipe_can_mirror_digits(flips: str) -> None:
+    """As the authors' scripts do: the same images that would be mirrored of a set that allows it."""
+    digits, chosen = sided(16, mirror=False), recipe(flips=flips, mirror_all=True)
+    assert seen(digits, chosen, 0) == seen(sided(16), chosen, 0)
+    assert any(any(batch.values()) for batch in seen(digits, chosen, 0))
+    assert not any(any(batch.values()) for batch in seen(digits, recipe(mirror=False, mirror_all=True), 0))
+
+
 def test_crops_and_squares_are_drawn_for_each_image() -> None:
     white = np.full((16, 8, 8, 3), 255, np.uint8)
     data = DeviceSet.of(ImageSet("white", "train", white, np.arange(16) % 2, ("a", "b")), torch.device("cpu"))
@@ -166,6 +175,10 @@ def test_a_wrong_field_is_refused(fields: dict[str, object], words: str) -> None
 def test_a_shift_beyond_the_image_is_refused() -> None:
     with pytest.raises(UsageError, match="below the images' 8"):
         Epoch(sided(16), recipe(shift=8), 0, 0)
+
+
+def test_only_the_authors_scripts_mirror_digits() -> None:
+    assert [name for name in list_recipes() if load_recipe(name).mirrors(False)] == ["torch7"]
 
 
 def test_the_papers_recipe_mirrors_half_of_each_batch() -> None:

@@ -30,7 +30,7 @@ def convolutions(block: int) -> Iterator[tuple[int, int, int]]:
         yield number * (4 if block == 6 else 3), channels if number == 0 else out, out
 
 
-def random_state() -> State:
+def random_state(attention: bool = True, grid: int = 1) -> State:
     state = {}
     for block in BLOCKS:
         for index, channels, out in convolutions(block):
@@ -42,14 +42,15 @@ def random_state() -> State:
             state[f"{norm}.running_mean"] = torch.randn(out) * 0.1
             state[f"{norm}.running_var"] = torch.rand(out) + 0.5
             state[f"{norm}.num_batches_tracked"] = torch.tensor(100)
-    state["dense.weight"] = torch.randn(512, 512, 1, 1) * 512**-0.5
+    state["dense.weight"] = torch.randn(512, 512, grid, grid) * 512**-0.5 / grid
     state["dense.bias"] = torch.randn(512) * 0.1
+    state["classify.bias"] = torch.randn(CLASSES)
+    if not attention:
+        return state | {"classify.weight": torch.randn(CLASSES, 512) * 512**-0.5}
     state["projector.op.weight"] = torch.randn(512, 256, 1, 1) * 256**-0.5
     for level in (1, 2, 3):
         state[f"attn{level}.op.weight"] = torch.randn(1, 512, 1, 1) * 512**-0.5
-    state["classify.weight"] = torch.randn(CLASSES, 1536) * 1536**-0.5
-    state["classify.bias"] = torch.randn(CLASSES)
-    return state
+    return state | {"classify.weight": torch.randn(CLASSES, 1536) * 1536**-0.5}
 
 
 def plain(state: State, images: Tensor, after: bool, softmax: bool) -> list[Tensor]:
@@ -68,6 +69,8 @@ def plain(state: State, images: Tensor, after: bool, softmax: bool) -> list[Tens
             taps.append(pooled if after else x)
             x = pooled
     g = F.conv2d(x, state["dense.weight"], state["dense.bias"])  # (n, 512, 1, 1)
+    if "projector.op.weight" not in state:
+        return [F.linear(g.flatten(1), state["classify.weight"], state["classify.bias"])]
     taps[0] = F.conv2d(taps[0], state["projector.op.weight"])
     scores = [F.conv2d(tap + g, state[f"attn{level}.op.weight"]) for level, tap in enumerate(taps, 1)]
     descriptors = []
@@ -111,6 +114,22 @@ def test_same_logits_and_scores(checkpoint: Path, state: State, taps: str, norma
         assert (look.maps[level].sum((1, 2)).sub(1).abs() < 1e-6).all() == (normaliser == "softmax")
 
 
+@pytest.mark.parametrize("attention", [True, False])
+@pytest.mark.parametrize("grid", [1, 2])
+def test_networks_without_attention_and_for_larger_pictures(attention: bool, grid: int, tmp_path: Path) -> None:
+    state = random_state(attention, grid)
+    torch.save(state, tmp_path / "net.pth")
+    model = pa.load_peer(tmp_path / "net.pth").double()
+    assert model.image_size == 32 * grid
+    assert model.name == ("saoyan_vgg_att3" if attention else "saoyan_vgg")
+    images = torch.rand(1, 3, 32 * grid, 32 * grid, dtype=torch.float64)
+    with torch.no_grad():
+        logits, *_ = plain({name: tensor.double() for name, tensor in state.items()}, images, False, True)
+        torch.testing.assert_close(model(images), logits, rtol=0, atol=1e-6)
+        again = pa.load(pa.save(model.float(), tmp_path / "ours")).double()
+        torch.testing.assert_close(again(images), model.double()(images), rtol=0, atol=1e-6)
+
+
 def test_it_is_a_model_like_every_other(checkpoint: Path, tmp_path: Path) -> None:
     model = pa.load_peer(checkpoint, taps="after", normaliser="sigmoid")
     assert not model.training
@@ -135,7 +154,7 @@ def test_every_wrong_key_is_listed_at_once(state: State, tmp_path: Path) -> None
     wrong = dict(state)
     del wrong["projector.op.weight"], wrong["attn2.op.weight"]
     wrong["attn4.op.weight"] = torch.zeros(1, 512, 1, 1)
-    wrong["dense.weight"] = torch.zeros(512, 512, 2, 2)
+    wrong["dense.weight"] = torch.zeros(512, 512, 2, 1)
     wrong["classify.weight"] = torch.zeros(CLASSES, 512)
     torch.save(wrong, tmp_path / "net.pth")
     with pytest.raises(CheckpointError) as caught:
@@ -143,7 +162,7 @@ def test_every_wrong_key_is_listed_at_once(state: State, tmp_path: Path) -> None
     message = str(caught.value)
     assert "2 missing: projector.op.weight, attn2.op.weight" in message
     assert "1 unexpected: attn4.op.weight" in message
-    assert "2 misshapen: dense.weight (512, 512, 2, 2) instead of (512, 512, 1, 1), " in message
+    assert "2 misshapen: dense.weight (512, 512, 2, 1) instead of (512, 512, 2, 2), " in message
     assert f"classify.weight ({CLASSES}, 512) instead of ({CLASSES}, 1536)" in message
     assert "\n" not in message
 

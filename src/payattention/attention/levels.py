@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from payattention.attention.branch_grad import branch_point
 from payattention.attention.compatibility import Compatibility, FromDim, create_compatibility
 from payattention.attention.normaliser import Normaliser, create_normaliser
-from payattention.attention.projection import create_projection
+from payattention.attention.projection import OwnQueries, create_projection
 
 
 class Attended(NamedTuple):
@@ -50,7 +50,7 @@ class MultiLevelAttention(nn.Module):
 
     Args:
         local_dims: Channels of the local features by level, in network order, e.g. `{"layer7": 256, ...}`.
-        query_dim: Channels of the global feature g.
+        query_dim: Channels of the global feature g; or by level, where each has its own, given side by side.
         compatibility: A name of `COMPATIBILITIES`, or a function from a dimension to your own `Compatibility`.
         normaliser: A name of `NORMALISERS`.
         projection: A name of `PROJECTIONS`: what is mapped where the two dimensions differ.
@@ -61,7 +61,7 @@ class MultiLevelAttention(nn.Module):
     def __init__(
         self,
         local_dims: Mapping[str, int],
-        query_dim: int,
+        query_dim: int | Mapping[str, int],
         *,
         compatibility: str | FromDim = "pc",
         normaliser: str = "softmax",
@@ -70,8 +70,12 @@ class MultiLevelAttention(nn.Module):
         branch_grad: str = "sum",
     ) -> None:
         super().__init__()
-        self.share = branch_point(branch_grad, len(local_dims))
-        self.projection = create_projection(projection, local_dims, query_dim, dropout)
+        self.share = branch_point(branch_grad, len(local_dims) if isinstance(query_dim, int) else 1)
+        self.projection = (
+            create_projection(projection, local_dims, query_dim, dropout)
+            if isinstance(query_dim, int)
+            else OwnQueries(query_dim)
+        )
         self.levels = nn.ModuleDict(
             {
                 name: AttentionLevel(create_compatibility(compatibility, dim), create_normaliser(normaliser))

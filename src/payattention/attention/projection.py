@@ -1,10 +1,11 @@
 """Bringing local features and the query to one dimension, where they differ (paper, section 4).
 
 The paper maps the query *down* to the local dimension, once per dimension, to keep the classifier small; the two
-public re-implementations map local features *up* instead.
+public re-implementations, and an ablation of the authors, map local features *up* instead.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -57,11 +58,13 @@ class LocalUp(nn.Module):
     What the Keras and the PyTorch re-implementation do (the latter, as here, without a bias).
     """
 
+    bias: ClassVar[bool] = False
+
     def __init__(self, local_dims: Mapping[str, int], query_dim: int, dropout: float = 0.5) -> None:
         super().__init__()
         self.dims = dict.fromkeys(local_dims, query_dim)
         self.to_query = nn.ModuleDict(
-            {name: nn.Conv2d(dim, query_dim, 1, bias=False) for name, dim in local_dims.items() if dim != query_dim}
+            {name: nn.Conv2d(dim, query_dim, 1, bias=self.bias) for name, dim in local_dims.items() if dim != query_dim}
         )
 
     def local(self, name: str, local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n q h w"]:
@@ -74,14 +77,57 @@ class LocalUp(nn.Module):
         """Nothing here serves queries."""
 
 
+class LocalUpNormalised(LocalUp):
+    """l -> the query's dimension by a 1x1 convolution with a bias, and there the query passes BN-ReLU-Dropout.
+
+    The authors' ablation `3_level_atten_1global_upprojecting`. Levels of the query's dimension take l and g as they
+    are.
+    """
+
+    bias = True
+
+    def __init__(self, local_dims: Mapping[str, int], query_dim: int, dropout: float = 0.5) -> None:
+        super().__init__(local_dims, query_dim, dropout)
+        self.normalise = nn.ModuleDict(
+            {name: nn.Sequential(nn.BatchNorm1d(query_dim), nn.ReLU(), nn.Dropout(dropout)) for name in self.to_query}
+        )
+
+    def queries(self, query: Float[Tensor, "n q"]) -> dict[str, Tensor]:
+        return {name: self.normalise[name](query) if name in self.normalise else query for name in self.dims}
+
+    def drop_queries(self) -> None:
+        self.normalise = nn.ModuleDict()
+
+
+class OwnQueries(nn.Module):
+    """Nothing is brought to anything: each level has a query of its own dimension, one after the other in g."""
+
+    def __init__(self, dims: Mapping[str, int]) -> None:
+        super().__init__()
+        self.dims = dict(dims)
+
+    def local(self, name: str, local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d h w"]:
+        return local
+
+    def queries(self, query: Float[Tensor, "n q"]) -> dict[str, Tensor]:
+        """The query of each level (n, d)."""
+        return dict(zip(self.dims, query.split(list(self.dims.values()), dim=1), strict=True))
+
+    def drop_queries(self) -> None:
+        """Nothing here serves queries."""
+
+
+Projection = QueryDown | LocalUp | OwnQueries
+
 PROJECTIONS: dict[str, type[QueryDown] | type[LocalUp]] = {
     "down": QueryDown,
     "down_linear": QueryDownLinear,
     "up": LocalUp,
+    "up_norm": LocalUpNormalised,
 }
 
 
-def create_projection(name: str, local_dims: Mapping[str, int], query_dim: int, dropout: float) -> QueryDown | LocalUp:
+def create_projection(name: str, local_dims: Mapping[str, int], query_dim: int, dropout: float) -> Projection:
     """The projection called `name`; its `dims` are the levels' dimensions after it."""
     if name not in PROJECTIONS:
         raise unknown("projection", name, PROJECTIONS)

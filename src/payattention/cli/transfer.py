@@ -50,6 +50,13 @@ def transfer(
     direct: Annotated[
         bool, typer.Option("--direct", help="No SVM: the model's own prediction, on shared classes (paper: for STL).")
     ] = False,
+    whiten: Annotated[
+        bool,
+        typer.Option(
+            "--whiten",
+            help="Whiten the images by their own statistics (paper: all sets), in place of the model's normalisation.",
+        ),
+    ] = False,
     folds: Annotated[int, typer.Option(min=2, help="Parts of the SVM's cross-validation (paper: 5).")] = 5,
     standardise: Annotated[
         bool, typer.Option("--standardise", help="Bring the SVM's features to mean 0 and deviation 1 (paper: no).")
@@ -81,11 +88,18 @@ def transfer(
         check_names(model)
     images = read_for(model, data, part, root=data_root, image_size=size, strict=strict, classes=classes, limit=limit)
     if direct:
-        matched = direct_transfer(model, images, console=progress_console())
+        matched = direct_transfer(model, images, whiten=whiten, console=progress_console())
         print_json(matched) if as_json else _print_direct(matched)
         return
     result = cross_validate(
-        model, images, folds=folds, standardise=standardise, max_iter=max_iter, seed=seed, console=progress_console()
+        model,
+        images,
+        folds=folds,
+        whiten=whiten,
+        standardise=standardise,
+        max_iter=max_iter,
+        seed=seed,
+        console=progress_console(),
     )
     print_json(result) if as_json else _print_folds(result)
     if result.unfinished:

@@ -15,6 +15,7 @@ from payattention.data import ImageSet
 from payattention.data.class_names import same_class
 from payattention.errors import UsageError
 from payattention.evaluation.looks import looks
+from payattention.evaluation.whitening import whitening
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
 from payattention.system.provenance import Provenance, Stopwatch
@@ -30,6 +31,7 @@ class DirectTransfer:
         source: Where its pixels come from, if not from the set as published.
         count: How many images.
         image_size: Their side in pixels.
+        whitened: Whether the images were whitened by their own statistics.
         shared: The set's classes that the model knows, by the set's names, each with the model's.
         unknown: The set's classes that it does not know.
         shared_count: How many images the shared classes have.
@@ -44,6 +46,7 @@ class DirectTransfer:
     source: str
     count: int
     image_size: int
+    whitened: bool
     shared: Mapping[str, str]
     unknown: tuple[str, ...]
     shared_count: int
@@ -53,11 +56,19 @@ class DirectTransfer:
     provenance: Provenance
 
 
-def direct_transfer(model: Classifier, data: ImageSet, *, console: Console | None = None) -> DirectTransfer:
+def direct_transfer(
+    model: Classifier, data: ImageSet, *, whiten: bool = False, console: Console | None = None
+) -> DirectTransfer:
     """Measures a model on another set's images, whose classes are matched to its own by name.
 
+    Args:
+        model: The model.
+        data: Any labelled set that shares a class with it.
+        whiten: Whether to whiten the images by their own statistics, in place of the model's normalisation.
+        console: Where a progress bar is shown.
+
     Raises:
-        UsageError: A model that does not know its classes' names, or no shared class.
+        UsageError: A model that does not know its classes' names, no shared class, or images too large to whiten.
         DataError: Logits that are no numbers.
     """
     shared = shared_classes(model, data)
@@ -65,8 +76,9 @@ def direct_transfer(model: Classifier, data: ImageSet, *, console: Console | Non
     numbers = np.array([model.classes.index(shared[name]) if name in shared else -1 for name in data.classes])
     wanted = numbers[data.labels]  # the right answer in the model's numbers, -1 where it has none
     right = np.zeros(len(data), np.bool_)
-    for chosen, look in looks(model, data, device, console):
-        right[chosen] = look.logits.argmax(1).cpu().numpy() == wanted[chosen]
+    with whitening(model, data, whiten):
+        for chosen, look in looks(model, data, device, console):
+            right[chosen] = look.logits.argmax(1).cpu().numpy() == wanted[chosen]
     known = wanted >= 0
     return DirectTransfer(
         data=data.name,
@@ -74,6 +86,7 @@ def direct_transfer(model: Classifier, data: ImageSet, *, console: Console | Non
         source=data.source,
         count=len(data),
         image_size=data.image_size,
+        whitened=whiten,
         shared=shared,
         unknown=tuple(name for name in data.classes if name not in shared),
         shared_count=int(known.sum()),

@@ -1,7 +1,7 @@
 """Transfer: a linear SVM on a trained model's features, by cross-validation on another data set (paper, table 3).
 
 The features are those at the input of the last classifier (`Classifier.features`); the network is not trained any
-further, and normalises the new images as it did those that it was trained on.
+further, and normalises the new images as it did those that it was trained on, unless they are whitened.
 """
 
 import warnings
@@ -18,6 +18,7 @@ from torch import Tensor
 from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
 from payattention.evaluation.looks import computed
+from payattention.evaluation.whitening import whitening
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
 from payattention.system.progress import tracked
@@ -38,6 +39,7 @@ class Transfer:
         image_size: Their side in pixels.
         classes: How many classes they have.
         dimension: Of the features.
+        whitened: Whether the images were whitened by their own statistics.
         standardised: Whether each feature was brought to mean 0 and deviation 1 over the training folds.
         folds: Accuracy on each fold in turn, in per cent.
         accuracy: Their mean.
@@ -53,6 +55,7 @@ class Transfer:
     image_size: int
     classes: int
     dimension: int
+    whitened: bool
     standardised: bool
     folds: tuple[float, ...]
     accuracy: float
@@ -66,6 +69,7 @@ def transfer(
     data: ImageSet,
     *,
     folds: int = 5,
+    whiten: bool = False,
     standardise: bool = False,
     max_iter: int = 10_000,
     seed: int = 0,
@@ -77,17 +81,19 @@ def transfer(
         model: The model.
         data: Any labelled set.
         folds: How many parts, each with its share of every class; the paper's are 5.
+        whiten: Whether to whiten the images by their own statistics, in place of the model's normalisation.
         standardise: Whether to bring each feature to mean 0 and deviation 1 over the training folds.
         max_iter: At most so many iterations of the SVM's solver.
         seed: Of the folds and of the solver.
         console: Where progress bars are shown.
 
     Raises:
-        UsageError: Folds that the set's classes cannot fill; nothing was computed.
+        UsageError: Folds that the set's classes cannot fill, or images too large to whiten; nothing was computed.
     """
     check_folds(data, folds)
     watch, device = Stopwatch(), chosen_device()
-    features = features_of(model, data, device, console)
+    with whitening(model, data, whiten):
+        features = features_of(model, data, device, console)
     scores, unfinished = [], 0
     for train, test in tracked(_parts(data.labels, folds, seed), "fitting", folds, console, unit="SVMs"):
         svm = _svm(standardise, max_iter, seed)
@@ -101,6 +107,7 @@ def transfer(
         image_size=data.image_size,
         classes=int((data.class_counts > 0).sum()),
         dimension=features.shape[1],
+        whitened=whiten,
         standardised=standardise,
         folds=tuple(scores),
         accuracy=round(float(np.mean(scores)), 3),

@@ -22,11 +22,13 @@ class Features(NamedTuple):
 class Trunk(nn.Module):
     """Base class: `forward(images) -> Features`, images already normalised.
 
-    `query_dim` is the number of channels of g; 0 where there is none.
+    `query_dim` is the number of channels of g; 0 where there is none. A trunk with a global feature for each level
+    gives them side by side, and their channels by level in `query_dims`.
     """
 
     local_dims: Mapping[str, int]
     query_dim: int
+    query_dims: Mapping[str, int] | None = None
     min_size: int
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
@@ -122,7 +124,7 @@ class AttentionOptions:
         """The classifier on a trunk's levels; the head's dropout rate is that of the authors' networks."""
         attention = MultiLevelAttention(
             trunk.local_dims,
-            trunk.query_dim,
+            trunk.query_dims or trunk.query_dim,
             compatibility=self.compatibility,
             normaliser=self.normaliser,
             projection=self.projection,

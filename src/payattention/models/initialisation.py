@@ -1,4 +1,6 @@
-"""Two ways to start: ours, and the authors' Torch7 defaults (which begin with almost one-hot attention)."""
+"""Ways to start: ours, the authors' Torch7 defaults (which begin with almost one-hot attention), the public PyTorch
+implementation's.
+"""
 
 import math
 from collections.abc import Callable
@@ -37,7 +39,22 @@ def _torch7(model: nn.Module) -> None:
             nn.init.uniform_(module.weight)
 
 
-INITIALISATIONS: dict[str, Callable[[nn.Module], None]] = {"default": _default, "torch7": _torch7}
+def _xavier_uniform(model: nn.Module) -> None:
+    """The public PyTorch implementation's: weights uniform by Glorot and Bengio (2010), gain sqrt(2), gamma U(0, 1)."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.uniform_(module.weight)
+
+
+INITIALISATIONS: dict[str, Callable[[nn.Module], None]] = {
+    "default": _default,
+    "torch7": _torch7,
+    "xavier_uniform": _xavier_uniform,
+}
 
 
 def initialise(model: nn.Module, name: str) -> None:

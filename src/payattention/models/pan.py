@@ -1,10 +1,9 @@
 """VGG-PAN: progressive attention (Seo et al., 2016), as the authors' code builds it for comparison.
 
-The first level's map, a sigmoid, multiplies the features of layer 10 on their way up; the second is the paper's own
-attention at layer 13, and only its descriptor is classified. Each level has a global branch of its own.
+The first level's map, a sigmoid, multiplies the features of layer 10 (or 7) on their way up; the second is the paper's
+own attention at layer 13, and only its descriptor is classified. Each level has a global branch of its own.
 """
 
-from collections import OrderedDict
 from typing import Unpack
 
 import torch
@@ -14,39 +13,24 @@ from torch import Tensor, nn
 from payattention.attention import AttentionLevel
 from payattention.attention.compatibility import create_compatibility
 from payattention.attention.normaliser import create_normaliser
-from payattention.errors import UsageError
+from payattention.errors import UsageError, unknown
 from payattention.models.attentive import AttentionKeywords, AttentionOptions
 from payattention.models.classifier import Classifier, Look
 from payattention.models.heads import create_head
 from payattention.models.initialisation import initialise
+from payattention.models.own_queries import LevelQuery
 from payattention.models.registry import register
-from payattention.models.vgg import LATE_POOLS, ConvBlock, VGGTrunk, of_layout
+from payattention.models.vgg import LATE_POOLS, VGGTrunk, of_layout
 
-LOWER, UPPER = "layer10", "layer13"
-
-
-class LowerQuery(nn.Sequential):
-    """The lower level's own global branch: two convolutions between pools, then a linear layer."""
-
-    def __init__(self, dim: int, query_dim: int, dropout: float) -> None:
-        super().__init__(
-            OrderedDict(
-                pool1=nn.MaxPool2d(4, ceil_mode=True),
-                conv1=ConvBlock(dim, dim, 0.4 * dropout),
-                pool2=nn.MaxPool2d(2, ceil_mode=True),
-                conv2=ConvBlock(dim, dim, 0.4 * dropout),
-                pool3=nn.AdaptiveMaxPool2d(1),
-                flatten=nn.Flatten(),
-                dropout=nn.Dropout(0.5 * dropout),
-                linear=nn.Linear(dim, query_dim),
-            )
-        )
+UPPER = "layer13"
+GATES = {"layer10": 10, "layer7": 7}
+"""The levels that can be gated, and the number of their layer."""
 
 
 class ProgressiveVGG(Classifier):
     """Attention that gates the features below, then attention that is classified.
 
-    Its query is the concatenation [g of layer 10; g of layer 13], (n, 2 q): a foreign query replaces both, and
+    Its query is the concatenation [g of layer 10; g of layer 13], (n, 1024): a foreign query replaces both, and
     `query_of` gives both. g of layer 13 is the one made from the image's own, gated features. After pruning, only
     the queries that a map can see are left.
 
@@ -54,13 +38,13 @@ class ProgressiveVGG(Classifier):
         num_classes: Number of classes.
         width: Scales every channel count.
         layout: "cifar", or "cub" for 80x80 pictures.
-        gate: Normaliser of layer 10, whose map multiplies the features; "softmax" is an ablation of the authors' code.
+        gate: Normaliser of the first map, which multiplies the features; "softmax" is an ablation of the authors' code.
+        gate_level: Where that map is: "layer10", or "layer7" (with gate="softmax", another of their ablations).
         init: "default" or "torch7".
         **attention: `AttentionOptions`: the compatibility for both levels, the normaliser for layer 13; no projection
             and no head.
     """
 
-    levels = (LOWER, UPPER)
     progressive = True
 
     def __init__(
@@ -70,29 +54,35 @@ class ProgressiveVGG(Classifier):
         *,
         layout: str = "cifar",
         gate: str = "sigmoid",
+        gate_level: str = "layer10",
         init: str = "default",
         **attention: Unpack[AttentionKeywords],
     ) -> None:
         super().__init__()
         chosen = AttentionOptions(**attention)
+        if gate_level not in GATES:
+            raise unknown("gate level", gate_level, GATES)
+        self.lower, self.levels = gate_level, (gate_level, UPPER)
+        taps = (GATES[gate_level], 13)
         pools = of_layout(LATE_POOLS, layout)
-        self.trunk = VGGTrunk(pools, (10, 13), width=width, dropout=chosen.dropout, branch_grad=chosen.branch_grad)
-        dims, query_dim = self.trunk.local_dims, self.trunk.query_dim
-        self.lower_query: nn.Module | None = LowerQuery(dims[LOWER], query_dim, chosen.dropout)
-        self.gate = _level(chosen.compatibility, dims[LOWER], gate)
+        self.trunk = VGGTrunk(pools, taps, width=width, dropout=chosen.dropout, branch_grad=chosen.branch_grad)
+        dims = self.trunk.local_dims
+        lower_dim = dims[gate_level]
+        self.lower_query: nn.Module | None = LevelQuery(gate_level, lower_dim, lower_dim, chosen.dropout)
+        self.gate = _level(chosen.compatibility, lower_dim, gate)
         if not self.gate.normaliser.soft:
             raise UsageError(f"gate is {gate!r}: the gate multiplies every position; take sigmoid or softmax")
         self.attention = _level(chosen.compatibility, dims[UPPER], chosen.normaliser)
         self.head = create_head("concat", {UPPER: dims[UPPER]}, num_classes, chosen.head_norm, 0.5 * chosen.dropout)
         self.min_size = self.trunk.min_size
-        self.query_dims = {LOWER: query_dim, UPPER: query_dim}
+        self.query_dims = {gate_level: lower_dim, UPPER: self.trunk.query_dim}
         self.query_dim = sum(self.query_dims.values())
         initialise(self, init)
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         foreign = self._by_level(query)
-        local = self.trunk.up_to(LOWER, self.prepared(images))  # (n, d, h, w)
-        lower_query = foreign.get(LOWER)
+        local = self.trunk.up_to(self.lower, self.prepared(images))  # (n, d, h, w)
+        lower_query = foreign.get(self.lower)
         if lower_query is None and self.lower_query is not None:
             lower_query = self.lower_query(local)
         gate = self.gate(local, lower_query)
@@ -103,9 +93,9 @@ class ProgressiveVGG(Classifier):
         used = [g for g in (lower_query, upper_query) if g is not None]
         return Look(
             logits=self.head([attended.descriptor]),
-            maps={LOWER: gate.map, UPPER: attended.map},
-            scores={LOWER: gate.scores, UPPER: attended.scores},
-            descriptors={LOWER: gate.descriptor, UPPER: attended.descriptor},
+            maps={self.lower: gate.map, UPPER: attended.map},
+            scores={self.lower: gate.scores, UPPER: attended.scores},
+            descriptors={self.lower: gate.descriptor, UPPER: attended.descriptor},
             query=torch.cat(used, dim=1) if used else None,
         )
 
@@ -120,7 +110,7 @@ class ProgressiveVGG(Classifier):
             level.drop_dead()
         if self.gate.blind:
             self.lower_query = None
-            self.query_dims.pop(LOWER, None)
+            self.query_dims.pop(self.lower, None)
         if self.attention.blind:
             self.trunk.drop_query()
             self.query_dims.pop(UPPER, None)
@@ -143,6 +133,7 @@ register(
     lacks={
         "head": "only the last level's descriptor is classified",
         "taps": "its first map multiplies the features before the pool",
-        "projection": "both its levels have the query's dimension",
+        "projection": "each level has a query of its own dimension",
+        "queries": "each level has its own, always",
     },
 )

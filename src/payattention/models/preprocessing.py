@@ -1,8 +1,8 @@
 """Normalisation that lives inside a model as its first module, so that every model takes pixels in [0, 1].
 
 Its statistics are buffers: saved with the weights, fitted on the training split only, reused for every other set. By
-name: `mean_std`, `yuv_lcn` and `gcn_zca` (`PREPROCESSINGS`); what the authors used, method by method, is in the two
-classes' own words.
+name: `mean_std`, `yuv_lcn`, `gcn_zca` and `none` (`PREPROCESSINGS`); what the authors used, method by method, is in
+the classes' own words.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -164,9 +164,24 @@ class GcnZca(Preprocessing):
             )
 
 
+class Unchanged(Preprocessing):
+    """Pixels as they are, in [0, 1]: the paper normalises neither SVHN nor CUB-200-2011 (A.1)."""
+
+    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        return images
+
+    def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
+        pass
+
+
 _CHUNK = 1024  # images at a time: a float64 copy of the whole set may not fit
 
-PREPROCESSINGS: dict[str, Callable[[], Preprocessing]] = {"mean_std": MeanStd, "yuv_lcn": YuvLcn, "gcn_zca": GcnZca}
+PREPROCESSINGS: dict[str, Callable[[], Preprocessing]] = {
+    "mean_std": MeanStd,
+    "yuv_lcn": YuvLcn,
+    "gcn_zca": GcnZca,
+    "none": Unchanged,
+}
 """The modules by name."""
 
 

@@ -56,6 +56,32 @@ def register(name: str, build: Callable[..., Classifier], summary: str, lacks: M
     _ENTRIES[name] = Entry(name, build, summary, lacks or {})
 
 
+def register_attentive(
+    family: str,
+    depths: Mapping[str, tuple[int, ...]],
+    build: Callable[..., Classifier],
+    place: str,
+    lacks: Mapping[str, str] | None = None,
+) -> None:
+    """Makes a family's attention networks known: one to three levels, both heads, both of the paper's compatibilities.
+
+    Args:
+        family: What the names begin with, as in `vgg_att2_concat_pc`.
+        depths: Numbers of the tapped layers, ascending, by the word for their count ("att", "att2", "att3").
+        build: `build(levels, num_classes, width, head=..., compatibility=..., **options)`.
+        place: What is tapped, for the line about each: "layer".
+        lacks: Options that these networks cannot have, with the reasons.
+    """
+    for depth, levels in depths.items():
+        *others, last = map(str, levels)
+        where = f"{place}s {', '.join(others)} and {last}" if others else f"{place} {last}"
+        for head in ("concat", "indep") if others else ("",):
+            for compatibility in ("dp", "pc"):
+                name = "_".join(filter(None, (family, depth, head, compatibility)))
+                chosen = partial(build, levels, head=head or "concat", compatibility=compatibility)
+                register(name, chosen, f"attention at {where}, {compatibility}{head and ', ' + head}", lacks)
+
+
 def register_family(prefix: str, find: Callable[[str], Entry]) -> None:
     """Makes all names that begin with `prefix` known: `find(name)` gives the entry or raises UsageError."""
     _FAMILIES[prefix] = find

@@ -1,12 +1,12 @@
 """ResNet-164 with pre-activation bottlenecks (He et al., 2016b), and the paper's attention on its last stages.
 
-The attention networks tap the raw sums that leave stage 2 and stage 3 (16x16 and 8x8 at 32x32 input) and append a
-global branch. Where the authors' scripts for the single-level network contradict each other (their attention expects
-8x8, their trunk gives 4x4), this one is the two-level network with its last level alone.
+The attention networks tap the raw sums that leave the stages (32x32, 16x16 and 8x8 at 32x32 input; the paper calls
+them blocks 2, 3 and 4) and append a global branch. Where the authors' scripts for the single-level network contradict
+each other (their attention expects 8x8, their trunk gives 4x4), this one is the two-level network with its last level
+alone.
 """
 
 from collections import OrderedDict
-from functools import partial
 from typing import Unpack
 
 from jaxtyping import Float
@@ -17,12 +17,12 @@ from payattention.models.attentive import AttentionKeywords, AttentionOptions, A
 from payattention.models.class_map import ClassMapped
 from payattention.models.classifier import Look
 from payattention.models.initialisation import initialise
-from payattention.models.registry import register
+from payattention.models.registry import register, register_attentive
 from payattention.models.vgg import NO_ATTENTION, scaled
 
 _BLOCKS = 18  # in each of three stages: 9 * 18 + 2 layers in all
 _STEM = 16
-_STAGES = {"stage1": (64, 1), "stage2": (128, 2), "stage3": (256, 2)}  # channels, stride
+_STAGES = {1: (64, 1), 2: (128, 2), 3: (256, 2)}  # channels, stride
 
 
 class Bottleneck(nn.Module):
@@ -54,7 +54,7 @@ class ResNetTrunk(Trunk):
     """ResNet-164 tapped at the end of stages, and the global branch that makes g.
 
     Args:
-        levels: Names of the stages to tap, ascending.
+        levels: Numbers of the stages to tap, ascending.
         width: Scales every channel count.
         dropout: Factor on every dropout rate.
         branch_grad: "sum" (the true gradient) or "mean" of the gradients that meet at a tap.
@@ -63,21 +63,22 @@ class ResNetTrunk(Trunk):
     min_size = 8
 
     def __init__(
-        self, levels: tuple[str, ...], width: float = 1.0, dropout: float = 1.0, branch_grad: str = "sum"
+        self, levels: tuple[int, ...], width: float = 1.0, dropout: float = 1.0, branch_grad: str = "sum"
     ) -> None:
         super().__init__()
         channels = scaled(_STEM, width)
         self.conv1 = nn.Conv2d(3, channels, 3, padding=1, bias=False)
         self.stages = nn.ModuleDict()
         self.local_dims = {}
-        for name, (full, stride) in _STAGES.items():
+        for number, (full, stride) in _STAGES.items():
+            name = f"stage{number}"
             before, channels = channels, scaled(full, width)
             inner = scaled(full // 4, width)
             self.stages[name] = nn.Sequential(
                 Bottleneck(before, channels, inner, stride),
                 *(Bottleneck(channels, channels, inner, 1) for _ in range(_BLOCKS - 1)),
             )
-            if name in levels:
+            if number in levels:
                 self.local_dims[name] = channels
         self.tap = branch_point(branch_grad, 2)
         self.to_query: nn.Module | None = _global_branch(channels, dropout)
@@ -124,7 +125,7 @@ class PlainResNet(ClassMapped):
 
     def __init__(self, num_classes: int, width: float = 1.0, *, init: str = "default") -> None:
         super().__init__()
-        self.trunk = ResNetTrunk(("stage3",), width)
+        self.trunk = ResNetTrunk((3,), width)
         self.trunk.drop_query()
         dim = self.trunk.local_dims["stage3"]
         self.norm = nn.BatchNorm2d(dim)
@@ -146,7 +147,7 @@ class PlainResNet(ClassMapped):
 
 
 def attentive_resnet(
-    levels: tuple[str, ...],
+    levels: tuple[int, ...],
     num_classes: int,
     width: float = 1.0,
     *,
@@ -156,7 +157,7 @@ def attentive_resnet(
     """ResNet-164 with attention on stages.
 
     Args:
-        levels: Names of the tapped stages, ascending.
+        levels: Numbers of the tapped stages, ascending.
         num_classes: Number of classes.
         width: Scales every channel count.
         init: "default" or "torch7".
@@ -182,6 +183,7 @@ def _register_family() -> None:
     lacks = {
         "layout": "its strides suit any size, 32x32 or 80x80",
         "taps": "no pool follows a stage, whose sums are tapped as they are",
+        "queries": "its one global branch asks at every level",
     }
     register(
         "resnet164",
@@ -189,13 +191,7 @@ def _register_family() -> None:
         "ResNet-164 without attention: the paper's second baseline",
         NO_ATTENTION | lacks | {"dropout": "it has no dropout"},
     )
-    register("resnet164_att_pc", partial(attentive_resnet, ("stage3",)), "attention at stage 3, pc", lacks)
-    register(
-        "resnet164_att2_concat_pc",
-        partial(attentive_resnet, ("stage2", "stage3")),
-        "attention at stages 2 and 3, pc, concat",
-        lacks,
-    )
+    register_attentive("resnet164", {"att": (3,), "att2": (2, 3), "att3": (1, 2, 3)}, attentive_resnet, "stage", lacks)
 
 
 _register_family()

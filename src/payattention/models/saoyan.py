@@ -1,27 +1,40 @@
-"""The network of the public PyTorch implementation (github.com/SaoYan/LearnToPayAttention), as our own.
+"""The networks of the public PyTorch implementation (github.com/SaoYan/LearnToPayAttention), as our own.
 
 Its arithmetic differs from the authors' in six ways: no dropout; batch norm with eps 1e-5; layer 7 is mapped up to
 512 channels instead of the query down; u has no bias; the classifier sees the bare descriptors; and the map may be a
-sigmoid, averaged over positions. `payattention.load_peer` reads its checkpoints into this network.
+sigmoid, averaged over positions. Without attention it classifies g. `payattention.load_peer` reads its checkpoints.
 """
 
 from functools import partial
 
+from jaxtyping import Float
+from torch import Tensor, nn
+
 from payattention.attention import MultiLevelAttention
 from payattention.attention.compatibility import Parametrised
+from payattention.errors import UsageError
 from payattention.models.attentive import AttentiveClassifier
+from payattention.models.classifier import Classifier, Look
 from payattention.models.heads import create_head
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
-from payattention.models.vgg import LATE_POOLS, VGGTrunk
+from payattention.models.vgg import LATE_POOLS, NO_ATTENTION, VGGTrunk
 
 
-def saoyan_vgg(
+def _trunk(levels: tuple[int, ...], width: float, image_size: int, taps: str = "before") -> VGGTrunk:
+    """Its trunk, whose last convolution, g, is as large as what the pools leave of a picture."""
+    if image_size < 32 or image_size % 32:
+        raise UsageError(f"image_size is {image_size}: this network is made for a multiple of 32 pixels")
+    return VGGTrunk(LATE_POOLS["cifar"], levels, taps=taps, width=width, dropout=0.0, eps=1e-5, grid=image_size // 32)
+
+
+def saoyan_vgg_att3(
     num_classes: int,
     width: float = 1.0,
     *,
     taps: str = "before",
     normaliser: str = "softmax",
+    image_size: int = 32,
     init: str = "default",
 ) -> AttentiveClassifier:
     """VGG-att3-concat-pc as in the public PyTorch implementation.
@@ -31,9 +44,11 @@ def saoyan_vgg(
         width: Scales every channel count.
         taps: "before" (its `model1`) or "after" the pool (its `model2`, and its script's default).
         normaliser: "softmax" (its `--normalize_attn`) or "sigmoid" (its script's default).
-        init: "default" or "torch7".
+        image_size: Side in pixels of the pictures that it is made for (its `im_size`), a multiple of 32; at another
+            size the last pool adapts.
+        init: A name of `payattention.models.initialisation.INITIALISATIONS`; its own is "xavier_uniform".
     """
-    trunk = VGGTrunk(LATE_POOLS["cifar"], (7, 10, 13), taps=taps, width=width, dropout=0.0, eps=1e-5)
+    trunk = _trunk((7, 10, 13), width, image_size, taps)
     attention = MultiLevelAttention(
         trunk.local_dims,
         trunk.query_dim,
@@ -46,12 +61,46 @@ def saoyan_vgg(
     return model
 
 
+class SaoyanVGG(Classifier):
+    """Its network without attention (`--no_attention`): one linear layer on g.
+
+    Args:
+        num_classes: Number of classes.
+        width: Scales every channel count.
+        image_size: Side in pixels of the pictures that it is made for, a multiple of 32.
+        init: A name of `payattention.models.initialisation.INITIALISATIONS`; its own is "xavier_uniform".
+    """
+
+    def __init__(self, num_classes: int, width: float = 1.0, *, image_size: int = 32, init: str = "default") -> None:
+        super().__init__()
+        self.trunk = _trunk((), width, image_size)
+        self.min_size = self.trunk.min_size
+        self.classifier = nn.Linear(self.trunk.query_dim, num_classes)
+        initialise(self, init)
+
+    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+        return Look(logits=self.classifier(self.features(images)))
+
+    def local_layers(self) -> dict[str, nn.Module]:
+        return {"layer13": self.trunk.layers["conv13"]}
+
+    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        return self.trunk(self.prepared(images)).query
+
+
+_LACKS = dict.fromkeys(
+    ("layout", "compatibility", "projection", "queries", "head", "head_norm", "dropout", "branch_grad"),
+    "that network has one way only; vgg_att3_concat_pc has all",
+)
 register(
     "saoyan_vgg_att3",
-    saoyan_vgg,
+    saoyan_vgg_att3,
     "attention at layers 7, 10 and 13 as in the public PyTorch implementation",
-    lacks=dict.fromkeys(
-        ("layout", "compatibility", "projection", "head", "head_norm", "dropout", "branch_grad"),
-        "that network has one way only; vgg_att3_concat_pc has all",
-    ),
+    lacks=_LACKS,
+)
+register(
+    "saoyan_vgg",
+    SaoyanVGG,
+    "the public PyTorch implementation's network without attention",
+    lacks=_LACKS | NO_ATTENTION,
 )

@@ -1,24 +1,23 @@
-"""The VGG family: the paper's baseline, its attention networks, and two controls that the paper lacks.
+"""VGG: the trunk of the paper's networks, its baseline, and a control that the paper lacks.
 
 Layers are named by the number of the convolution, as in the paper: conv1 ... conv15, pool7 after conv7. The authors'
 attention networks drop the baseline's first two pools and append conv14 and conv15, each with a pool, so that
 layers 7, 10 and 13 have a finer grid (32, 16 and 8 at 32x32 input) -- at 12.1 times the baseline's cost. The controls
-tell the two changes apart: `vgg_latepool` is the costly trunk without attention, `vgg_earlypool_att2_concat_pc` is
-attention on the baseline's cheap trunk.
+tell the two changes apart: `vgg_latepool` is the costly trunk without attention, `vgg_earlypool_att2_concat_pc`
+(`payattention.models.attentive_vgg`) is attention on the baseline's cheap trunk.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import partial
 from math import prod
-from typing import Unpack
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.attention import branch_point
 from payattention.errors import UsageError, unknown
-from payattention.models.attentive import AttentionKeywords, AttentionOptions, AttentiveClassifier, Features, Trunk
+from payattention.models.attentive import Features, Trunk
 from payattention.models.classifier import Classifier, Look
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
@@ -44,7 +43,8 @@ LATE_POOLS: dict[str, Pools] = {
 
 
 NO_ATTENTION = dict.fromkeys(
-    ("compatibility", "normaliser", "projection", "taps", "head", "head_norm", "branch_grad"), "it has no attention"
+    ("compatibility", "normaliser", "projection", "taps", "queries", "head", "head_norm", "branch_grad"),
+    "it has no attention",
 )
 """Why the networks without attention lack its options."""
 
@@ -63,8 +63,8 @@ class ConvBlock(nn.Sequential):
         )
 
 
-def _pool(window: int | None) -> nn.Module:
-    return nn.AdaptiveMaxPool2d(1) if window is None else nn.MaxPool2d(window, ceil_mode=True)
+def _pool(window: int | None, grid: int) -> nn.Module:
+    return nn.AdaptiveMaxPool2d(grid) if window is None else nn.MaxPool2d(window, ceil_mode=True)
 
 
 def scaled(channels: int, width: float) -> int:
@@ -86,6 +86,7 @@ class VGGTrunk(Trunk):
         dropout: Factor on every dropout rate.
         branch_grad: "sum" (the true gradient) or "mean" of the gradients that meet at a tap.
         eps: Of the batch norms.
+        grid: Side of the grid that the last, adaptive pool leaves; the linear layer behind it sees it whole.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class VGGTrunk(Trunk):
         dropout: float = 1.0,
         branch_grad: str = "sum",
         eps: float = 1e-3,
+        grid: int = 1,
     ) -> None:
         super().__init__()
         last_layers = {f"layer{number}": _tapped(number, pools, taps) for number in levels}
@@ -108,15 +110,15 @@ class VGGTrunk(Trunk):
             channels = scaled(channels, width)
             self.layers[f"conv{number}"] = ConvBlock(in_channels, channels, rate * dropout, eps)
             if number in pools:
-                self.layers[f"pool{number}"] = _pool(pools[number])
+                self.layers[f"pool{number}"] = _pool(pools[number], grid)
             if f"layer{number}" in last_layers:
                 self.local_dims[f"layer{number}"] = channels
             in_channels = channels
         self.spans = _spans(list(self.layers), last_layers)
-        self.tap = branch_point(branch_grad, 2)
+        self.tap = nn.ModuleDict({level: branch_point(branch_grad, self.branches_at(level)) for level in last_layers})
         self.query_dim = scaled(_QUERY_CHANNELS, width)
         self.fc16: nn.Module | None = nn.Sequential(
-            OrderedDict(dropout=nn.Dropout(0.5 * dropout), linear=nn.Linear(in_channels, self.query_dim))
+            OrderedDict(dropout=nn.Dropout(0.5 * dropout), linear=nn.Linear(in_channels * grid**2, self.query_dim))
         )
         self.min_size = self._pooled()
 
@@ -130,7 +132,11 @@ class VGGTrunk(Trunk):
         """The local features of a level, from those of the level below (or the images)."""
         for name in self.spans[level]:
             x = self.layers[name](x)
-        return self.tap(x)
+        return self.tap[level](x)
+
+    def branches_at(self, level: str) -> int:
+        """How many branches leave a level: the layers above, and its attention."""
+        return 2
 
     def query(self, x: Float[Tensor, "n d h w"]) -> Float[Tensor, "n q"] | None:
         """The global feature g, from the local features of the last level."""
@@ -212,43 +218,6 @@ class PlainVGG(Classifier):
         return self.classifier[:-1](self.trunk(self.prepared(images)).query)
 
 
-def attentive_vgg(
-    pools: Mapping[str, Pools],
-    levels: tuple[int, ...],
-    num_classes: int,
-    width: float = 1.0,
-    *,
-    layout: str = "cifar",
-    taps: str = "before",
-    init: str = "default",
-    **attention: Unpack[AttentionKeywords],
-) -> AttentiveClassifier:
-    """VGG with attention on the layers `levels`.
-
-    Args:
-        pools: Pools of each layout.
-        levels: Tapped convolutions, of 7, 10 and 13.
-        num_classes: Number of classes.
-        width: Scales every channel count.
-        layout: "cifar", or "cub" for 80x80 pictures: the first pool is 5x5 (method of the authors' CUB networks).
-        taps: "before" or "after" the pool.
-        init: "default" or "torch7".
-        **attention: `AttentionOptions`.
-    """
-    options = AttentionOptions(**attention)
-    trunk = VGGTrunk(
-        of_layout(pools, layout),
-        levels,
-        taps=taps,
-        width=width,
-        dropout=options.dropout,
-        branch_grad=options.branch_grad,
-    )
-    model = options.attending(trunk, num_classes)
-    initialise(model, init)
-    return model
-
-
 def of_layout(pools: Mapping[str, Pools], layout: str) -> Pools:
     """The pools of a layout: "cifar" (32x32) or "cub" (80x80)."""
     if layout not in pools:
@@ -256,27 +225,10 @@ def of_layout(pools: Mapping[str, Pools], layout: str) -> Pools:
     return pools[layout]
 
 
-def _register_family() -> None:
-    register("vgg", partial(PlainVGG, BASELINE_POOLS), "VGG-16 without attention: the paper's baseline", NO_ATTENTION)
-    register(
-        "vgg_latepool",
-        partial(PlainVGG, LATE_POOLS),
-        "control: the attention networks' trunk and cost, without attention",
-        NO_ATTENTION,
-    )
-    depths = {"att": (13,), "att2": (10, 13), "att3": (7, 10, 13)}
-    for depth, levels in depths.items():
-        for head in ("",) if depth == "att" else ("concat", "indep"):
-            for compatibility in ("dp", "pc"):
-                name = "_".join(filter(None, ("vgg", depth, head, compatibility)))
-                layers = " and ".join(map(str, levels)) if len(levels) < 3 else "7, 10 and 13"
-                build = partial(attentive_vgg, LATE_POOLS, levels, head=head or "concat", compatibility=compatibility)
-                register(name, build, f"attention at layer {layers}, {compatibility}{head and ', ' + head}")
-    register(
-        "vgg_earlypool_att2_concat_pc",
-        partial(attentive_vgg, BASELINE_POOLS, (10, 13)),
-        "control: attention on the baseline's cheap trunk",
-    )
-
-
-_register_family()
+register("vgg", partial(PlainVGG, BASELINE_POOLS), "VGG-16 without attention: the paper's baseline", NO_ATTENTION)
+register(
+    "vgg_latepool",
+    partial(PlainVGG, LATE_POOLS),
+    "control: the attention networks' trunk and cost, without attention",
+    NO_ATTENTION,
+)

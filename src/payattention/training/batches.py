@@ -111,7 +111,7 @@ class Epoch:
         return images
 
     def _mirrors(self, kind: str) -> bool:
-        return self.recipe.mirror and self.data.mirror and self.recipe.flips == kind
+        return self.recipe.mirrors(self.data.mirror) and self.recipe.flips == kind
 
     def _random(self, *place: int) -> torch.Generator:
         return generator(self.data.labels.device, self.seed, *place)

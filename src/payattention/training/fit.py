@@ -187,6 +187,6 @@ def _ready(
     """What is trained, and on what: the model on images, or what follows a frozen backbone on its features."""
     if not is_frozen(model):
         return model.to(memory_format=memory_format(model)), DeviceSet.of(data, device)
-    mirrored = recipe.mirror and data.mirror
+    mirrored = recipe.mirrors(data.mirror)
     features = FeatureSet.of(model, data, device, kept, mirrored=mirrored, console=console)
     return FeatureClassifier(model), features

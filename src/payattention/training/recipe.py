@@ -42,6 +42,8 @@ class Recipe:
         warmup: "one_cycle": share of the run in which the rate climbs to its peak; then it falls to zero.
         label_smoothing: Probability mass given to all classes alike.
         mirror: Horizontal flips, where the data set allows them.
+        mirror_all: Whether sets are mirrored, too, whose pictures change their class by it (digits: the authors'
+            scripts flip SVHN as they flip CIFAR).
         flips: Which images are mirrored: "random" (each with probability 1/2), "half" (exactly half of each batch:
             the authors' scripts) or "alternating" (each image every other epoch).
         shift: Random shift of up to so many pixels in each direction, drawn for each image.
@@ -79,6 +81,7 @@ class Recipe:
     warmup: float = 0.2
     label_smoothing: float = 0.0
     mirror: bool = True
+    mirror_all: bool = False
     flips: str = "random"
     shift: int = 0
     border: str = "reflect"
@@ -114,6 +117,10 @@ class Recipe:
                 "this recipe shifts, hides or resizes the pictures in every epoch, but a frozen backbone sees each "
                 "only once; take the recipe 'probe', or train without freezing"
             )
+
+    def mirrors(self, allowed: bool) -> bool:
+        """Whether pictures are mirrored, of a set that allows it or does not."""
+        return self.mirror and (allowed or self.mirror_all)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -17,6 +17,7 @@ from payattention.models import Classifier, check_model, create_model
 from payattention.models.preprocessing import MeanStd
 
 # the constants of that implementation's training script
+_LARGEST = 512  # side of pictures in pixels: what a file says of itself is not believed beyond that
 _CIFAR100_MEAN, _CIFAR100_STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 
 
@@ -29,7 +30,8 @@ def load_peer(
 
     Args:
         path: A file written by `torch.save(net.state_dict(), path)`.
-        kind: "saoyan": github.com/SaoYan/LearnToPayAttention, trained on CIFAR-100 at 32x32.
+        kind: "saoyan": github.com/SaoYan/LearnToPayAttention, trained on CIFAR-100. The file tells the size of the
+            pictures, and whether it was trained without attention (`--no_attention`): then the two others play no part.
         taps: Attention "before" or "after" the pools. The file does not tell: give what it was trained with
             (`--attn_mode`).
         normaliser: "softmax" if it was trained with `--normalize_attn`, else "sigmoid". The file does not tell.
@@ -46,14 +48,17 @@ def load_peer(
 def _saoyan(path: Path, taps: str, normaliser: str) -> Classifier:
     check_model("saoyan_vgg_att3", taps=taps, normaliser=normaliser)  # before the file is read
     state = {name.removeprefix("module."): tensor for name, tensor in read_state(path).items()}
-    bias = state.get("classify.bias", torch.empty(2))
-    model = create_model("saoyan_vgg_att3", max(2, bias.numel()), taps=taps, normaliser=normaliser)
-    model.preprocessing = MeanStd(_CIFAR100_MEAN, _CIFAR100_STD)
+    bias, side = state.get("classify.bias", torch.empty(2)), 32 * _grid(state)
+    attends = any(name.startswith(("attn", "projector")) for name in state)
+    options: dict[str, object] = {"taps": taps, "normaliser": normaliser} if attends else {}
+    options |= {"image_size": side} if side != 32 else {}
+    model = create_model("saoyan_vgg_att3" if attends else "saoyan_vgg", max(2, bias.numel()), 1.0, **options)
+    model.preprocessing, model.image_size = MeanStd(_CIFAR100_MEAN, _CIFAR100_STD), side
     ours = model.state_dict()
     names = {our: theirs for our in ours if (theirs := saoyan_name(our))}
-    wrong = _differences({theirs: _their_shape(theirs, ours[our]) for our, theirs in names.items()}, state)
+    wrong = _differences({theirs: _their_shape(theirs, ours[our], side // 32) for our, theirs in names.items()}, state)
     if wrong:
-        raise CheckpointError(f"{path}: not a checkpoint of saoyan's attention network: {'; '.join(wrong)}")
+        raise CheckpointError(f"{path}: not a checkpoint of saoyan's network: {'; '.join(wrong)}")
     given = {our: state[theirs].view_as(ours[our]) for our, theirs in names.items() if theirs in state}
     model.load_state_dict(ours | given)
     return model
@@ -98,6 +103,7 @@ _OTHERS = {
     "attention.levels.layer10.compatibility.u": "attn2.op",
     "attention.levels.layer13.compatibility.u": "attn3.op",
     "head.classifier": "classify",
+    "classifier": "classify",
 }
 
 
@@ -110,9 +116,15 @@ def saoyan_name(name: str) -> str | None:
     return f"{_OTHERS[module]}.{leaf}" if module in _OTHERS else None
 
 
-def _their_shape(name: str, ours: Tensor) -> tuple[int, ...]:
-    """Their g is made by a 1x1 convolution, ours by the linear layer that it is."""
-    return (*ours.shape, 1, 1) if name == "dense.weight" else tuple(ours.shape)
+def _grid(state: dict[str, Tensor]) -> int:
+    """Side of the convolution that makes g: a 32nd of the pictures' side."""
+    shape = state.get("dense.weight", torch.empty(0)).shape
+    return min(shape[2], _LARGEST // 32) if len(shape) == 4 and shape[2] else 1
+
+
+def _their_shape(name: str, ours: Tensor, grid: int) -> tuple[int, ...]:
+    """Their g is made by a convolution as large as what it sees, ours by the linear layer that it is."""
+    return (len(ours), ours.shape[1] // grid**2, grid, grid) if name == "dense.weight" else tuple(ours.shape)
 
 
 def _differences(wanted: dict[str, tuple[int, ...]], given: dict[str, Tensor]) -> list[str]:

@@ -1,0 +1,71 @@
+"""The paper's networks: attention on VGG's layers 7, 10 and 13, and a control on the baseline's cheap trunk."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Unpack
+
+from payattention.errors import UsageError, unknown
+from payattention.models.attentive import AttentionKeywords, AttentionOptions, AttentiveClassifier
+from payattention.models.initialisation import initialise
+from payattention.models.own_queries import OwnQueriesTrunk
+from payattention.models.registry import register, register_attentive
+from payattention.models.vgg import BASELINE_POOLS, LATE_POOLS, Pools, VGGTrunk, of_layout
+
+QUERIES: dict[str, type[VGGTrunk]] = {"shared": VGGTrunk, "own": OwnQueriesTrunk}
+
+
+def attentive_vgg(
+    pools: Mapping[str, Pools],
+    levels: tuple[int, ...],
+    num_classes: int,
+    width: float = 1.0,
+    *,
+    layout: str = "cifar",
+    taps: str = "before",
+    queries: str = "shared",
+    init: str = "default",
+    **attention: Unpack[AttentionKeywords],
+) -> AttentiveClassifier:
+    """VGG with attention on the layers `levels`.
+
+    Args:
+        pools: Pools of each layout.
+        levels: Tapped convolutions, of 7, 10 and 13.
+        num_classes: Number of classes.
+        width: Scales every channel count.
+        layout: "cifar", or "cub" for 80x80 pictures: the first pool is 5x5 (method of the authors' CUB networks).
+        taps: "before" or "after" the pool.
+        queries: "shared": one global feature asks at all levels (the paper); "own": each level has a global branch of
+            its own (the authors' ablations `2_global` and `3_global`).
+        init: A name of `payattention.models.initialisation.INITIALISATIONS`.
+        **attention: `AttentionOptions`.
+    """
+    options = AttentionOptions(**attention)
+    if queries not in QUERIES:
+        raise unknown("kind of queries", queries, QUERIES)
+    if queries == "own" and options.projection != "down":
+        raise UsageError(
+            f"projection is {options.projection!r}, but with queries='own' each level has a query of its own dimension "
+            "and nothing is projected: leave one of the two out"
+        )
+    trunk = QUERIES[queries](
+        of_layout(pools, layout),
+        levels,
+        taps=taps,
+        width=width,
+        dropout=options.dropout,
+        branch_grad=options.branch_grad,
+    )
+    model = options.attending(trunk, num_classes)
+    initialise(model, init)
+    return model
+
+
+register_attentive(
+    "vgg", {"att": (13,), "att2": (10, 13), "att3": (7, 10, 13)}, partial(attentive_vgg, LATE_POOLS), "layer"
+)
+register(
+    "vgg_earlypool_att2_concat_pc",
+    partial(attentive_vgg, BASELINE_POOLS, (10, 13)),
+    "control: attention on the baseline's cheap trunk",
+)
