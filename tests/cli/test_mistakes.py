@@ -1,8 +1,10 @@
 """A mistake is found at once: before PyTorch is imported where that can be, and before any picture is decoded."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,11 +133,13 @@ def test_wrong_classes_are_found_before_pictures_are_decoded(
 def test_files_from_before_they_said_what_they_can_do_are_refused_when_loaded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def early(file: Path, read: Callable[[Path], dict[str, object]] = header.configuration) -> dict[str, object]:
-        return {name: value for name, value in read(file).items() if name not in ("levels", "query_dim")}
+    def early(file: Path, read: Callable[[Path], header.Header] = header.header_of) -> header.Header:
+        found = read(file)
+        said = {n: value for n, value in json.loads(found.text).items() if n not in ("levels", "query_dim")}
+        return replace(found, text=json.dumps(said))
 
-    monkeypatch.setattr(header, "configuration", early)
-    assert header.saved(Path("vgg")) == header.Saved("vgg", 3, (), None, None)
+    monkeypatch.setattr(header, "header_of", early)
+    assert header.saved(Path("vgg")).levels is None
     assert run(["maps", "vgg", "good.png"]) == 2
     assert "vgg has no attention maps" in capsys.readouterr().err
     assert run(["query", "vgg", "good.png", "good.png"]) == 2

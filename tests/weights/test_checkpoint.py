@@ -1,14 +1,20 @@
 """Saving and loading: what is kept, and what is refused."""
 
+import copy
 import json
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import timm
 import torch
+import torch.nn.utils.prune
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 import payattention as pa
 from payattention.errors import CheckpointError, UsageError
@@ -42,11 +48,18 @@ def test_weights_beyond_half_precision_are_refused(model: Classifier, tmp_path: 
     pa.save(model, tmp_path / "half", dtype=torch.bfloat16)
 
 
-def test_a_failed_save_leaves_the_old_file_and_no_other(model: Classifier, tmp_path: Path) -> None:
+def test_a_failed_save_leaves_the_old_file_and_no_other(
+    model: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = pa.save(model, tmp_path)
     before = file.read_bytes()
-    model.image_size = object()  # cannot be written as JSON
-    with pytest.raises(TypeError):
+    model.image_size = 48
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("payattention.weights.checkpoint.save_file", full)
+    with pytest.raises(OSError, match="No space left"):
         pa.save(model, tmp_path)
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
@@ -97,7 +110,23 @@ def header_of(file: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": "wide"}, "describes no network here"),
+        ({"width": "wide"}, "its configuration has 'wide' as width; needed: a number"),
+        ({"num_classes": True}, "its configuration has True as num_classes; needed: a whole number"),
+        ({"num_classes": 1}, "its configuration has 1 as num_classes; needed: greater than or equal to 2"),
+        ({"num_classes": 1_000_000, "classes": []}, "2 of another shape"),
+        ({"width": 1e9}, "its configuration has 1000000000.0 as width; needed: less than"),
+        ({"width": 9.0}, "describes no network here"),
+        ({"classes": "abc"}, "its configuration has 'abc' as classes; needed: a list"),
+        ({"image_size": 8}, "describes no network here .the images are 8x8"),
+        ({"image_size": 10**9}, "as image_size; needed: less than or equal to 10000"),
+        ({"crop_mode": "round"}, "its configuration has 'round' as crop_mode; needed: 'center' or 'squash'"),
+        ({"options": {"head": ["a"]}}, "an option \\['a'\\]; needed: text, a number"),
+        ({"pruned": "yes"}, "its configuration has 'yes' as pruned; needed: true or false"),
+        ({"folded": True}, "unexpected .trunk"),
+        (
+            {"name": "timm:vit_giant_patch14_dinov2", "width": 1, "options": {}},
+            "weights of another network than timm:vit_giant",
+        ),
         ({"name": "vgg_att9"}, "describes no network here"),
         ({"classes": ["one"]}, "1 class names for 3 classes"),
         (None, "the configuration in its header is damaged"),
@@ -129,3 +158,109 @@ def current_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_what_a_header_lacks_is_named(model: Classifier, tmp_path: Path) -> None:
+    file = pa.save(model, tmp_path)
+    header = json.loads(header_of(file)["payattention"])
+    del header["classes"]
+    save_file(load_file(file), file, metadata={"payattention": json.dumps(header)})
+    with pytest.raises(CheckpointError, match="its configuration lacks classes"):
+        pa.load(file)
+
+
+def test_headers_of_early_versions_are_read(model: Classifier, tmp_path: Path) -> None:
+    file = pa.save(model, tmp_path)
+    header = json.loads(header_of(file)["payattention"])
+    early = {name: header[name] for name in ("name", "num_classes", "width", "options", "classes", "image_size")}
+    save_file(load_file(file), file, metadata={"payattention": json.dumps(early)})
+    assert pa.load(file).crop_mode == "center"
+
+
+WRAPPERS: dict[str, Callable[[Classifier], nn.Module]] = {
+    "compiled": torch.compile,
+    "data parallel": nn.DataParallel,
+    "averaged": AveragedModel,
+    "averaged and compiled": lambda model: torch.compile(AveragedModel(model)),
+    "compiled trunk": lambda model: _with_trunk(model, torch.compile(model.trunk)),
+    "parallel trunk": lambda model: _with_trunk(model, nn.DataParallel(model.trunk)),
+}
+
+
+def _with_trunk(model: Classifier, trunk: nn.Module) -> Classifier:
+    model.trunk = trunk
+    return model
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_what_wraps_a_model_is_not_saved(wrapper: str, model: Classifier, tmp_path: Path) -> None:
+    state = copy.deepcopy(model.state_dict())
+    loaded = pa.load(pa.save(WRAPPERS[wrapper](model), tmp_path))
+    assert loaded.state_dict().keys() == state.keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.state_dict().items())
+
+
+def _pruned_by_torch(model: Classifier) -> None:
+    torch.nn.utils.prune.l1_unstructured(model.head.classifier, "weight", 0.5)
+
+
+CHANGES: dict[str, tuple[Callable[[Classifier], object], str]] = {
+    "another head": (
+        lambda m: setattr(m.head, "classifier", nn.Linear(64, 5)),
+        r"2 of another shape \(head.classifier.bias, head.classifier.weight\)",
+    ),
+    "no head": (lambda m: setattr(m.head, "classifier", nn.Identity()), r"2 missing \(head.classifier.bias"),
+    "one more": (lambda m: m.add_module("extra", nn.Linear(2, 2)), r"2 unexpected \(extra.bias, extra.weight\)"),
+    "parametrised": (
+        lambda m: nn.utils.parametrizations.weight_norm(m.head.classifier),
+        r"1 missing \(head.classifier.weight\).*remove_parametrizations",
+    ),
+    "pruned": (_pruned_by_torch, r"unexpected \(head.classifier.weight_mask, .*torch.nn.utils.prune.remove"),
+    "another activation": (
+        lambda m: setattr(m.trunk.layers.conv1, "relu", nn.GELU()),
+        r"1 layers \(trunk.layers.conv1.relu: GELU for ReLU\)",
+    ),
+    "other pixels": (lambda m: setattr(m, "preprocessing", nn.Identity()), r"2 missing \(preprocessing.mean"),
+    "too few classes": (lambda m: setattr(m, "classes", ("a", "b")), "2 class names for 3 classes"),
+    "classes in one text": (lambda m: setattr(m, "classes", "abc"), "'abc' as classes; needed: a list"),
+    "numbers for classes": (lambda m: setattr(m, "classes", (1, 2, 3)), "1 as classes; needed: text"),
+    "a size of another kind": (lambda m: setattr(m, "image_size", 48.0), "48.0 as image_size; needed: a whole number"),
+    "a size too small": (lambda m: setattr(m, "image_size", 8), "the images are 8x8"),
+    "a crop of one's own": (lambda m: setattr(m, "crop_mode", "round"), "'round' as crop_mode"),
+    "no configuration": (lambda m: delattr(m, "config"), "composed by hand"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_load_would_refuse_is_not_saved(change: str, model: Classifier, tmp_path: Path) -> None:
+    changed, message = CHANGES[change]
+    changed(model)
+    with pytest.raises(UsageError, match=message) as error:
+        pa.save(model, tmp_path / "new")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_strangers_model_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot save a Linear"):
+        pa.save(nn.Linear(2, 2), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"img_size": 96},
+        {"img_size": 96, "dynamic_img_size": False},
+        {"dynamic_img_size": False},
+        {"drop_path_rate": 0.1},
+    ],
+    ids=str,
+)
+def test_how_timm_built_a_backbone_is_kept(made: dict[str, object], tmp_path: Path) -> None:
+    model = pa.attach(timm.create_model("test_vit", **made), 3).eval()
+    loaded = pa.load(pa.save(model, tmp_path))
+    assert loaded.image_size == model.image_size == made.get("img_size", 160)
+    for side in (96, 160):
+        images = torch.rand(1, 3, side, side)
+        torch.testing.assert_close(loaded(images), model(images))
+    assert repr(loaded) == repr(model)

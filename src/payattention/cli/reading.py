@@ -134,7 +134,7 @@ def check_classes(model: "Saved", name: str, split: str, root: Path | None, clas
     from payattention.data.parts import chosen_classes
 
     known = class_names(name, split, root)
-    if known is None or model.num_classes is None:
+    if known is None:
         return
     kept = known if classes is None else chosen_classes(known, [c.strip() for c in classes.split(",")], name)
     check_same_classes(model.classes, model.num_classes, kept, name)

@@ -6,6 +6,7 @@ the classes' own words.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from math import prod
 
 import torch
@@ -81,7 +82,7 @@ class YuvLcn(Preprocessing):
         self.register_buffer("std", torch.full((2, 1, 1), 32.0))
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        with torch.autocast(images.device.type, enabled=False):
+        with _without_autocast(images.device):
             yuv = self.to_yuv(images.float())
             return torch.cat([self.contrast_normalised(yuv[:, :1]), (yuv[:, 1:] - self.mean) / self.std], dim=1)
 
@@ -132,7 +133,7 @@ class GcnZca(Preprocessing):
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         self._check(images)
-        with torch.autocast(images.device.type, enabled=False):
+        with _without_autocast(images.device):
             return ((self.contrast_normalised(images.float()) - self.mean) @ self.matrix).view(images.shape)
 
     @torch.no_grad()
@@ -172,6 +173,11 @@ class Unchanged(Preprocessing):
 
     def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
         pass
+
+
+def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Float32 whatever the network runs in; the meta device, on which networks are only planned, knows no other."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 _CHUNK = 1024  # images at a time: a float64 copy of the whole set may not fit

@@ -22,7 +22,8 @@ class Entry:
     """A registered network: its builder `build(num_classes, width, **options)` and one line about it.
 
     `lacks` gives, for options that other networks have and this one cannot, the reason. A network that is not
-    `scalable` has its own channels; its builder takes no width.
+    `scalable` has its own channels; its builder takes no width. `keywords` are options, with their defaults, that the
+    builder's signature does not name.
     """
 
     name: str
@@ -30,11 +31,12 @@ class Entry:
     summary: str
     lacks: Mapping[str, str] = field(default_factory=dict)
     scalable: bool = True
+    keywords: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def options(self) -> dict[str, object]:
         """The keyword options of `create_model` for this network, with their defaults."""
-        own, attends = {}, False
+        own, attends = dict(self.keywords), False
         for parameter in inspect.signature(self.build).parameters.values():
             if parameter.kind is parameter.VAR_KEYWORD:  # `AttentionOptions`
                 attends = True
@@ -138,6 +140,7 @@ def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options
     model = found.build(num_classes=num_classes, **scale, **own)
     if "preprocessing" in options:
         model.preprocessing = create_preprocessing(options["preprocessing"])
+    model.image_size = max(model.image_size, model.min_size)
     model.config = ModelConfig(name, num_classes, width, options)
     return model
 

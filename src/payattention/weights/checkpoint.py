@@ -4,28 +4,34 @@ A run folder holds `model.safetensors`; its header has all that is needed to bui
 and configuration cannot be separated and are written in one step.
 """
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
-from payattention.errors import CheckpointError, PayAttentionError, UsageError
-from payattention.models import Classifier, ModelConfig, create_model, fold, prune
-from payattention.models.registry import without_pretrained
+from payattention.errors import CheckpointError, UsageError
+from payattention.models import Classifier, ModelConfig
 from payattention.system.files import replacing
-from payattention.weights.header import KEY, WEIGHTS, configuration, weights_file
+from payattention.weights.header import KEY, WEIGHTS, Saved, described, first_fault, header_of, weights_file
+from payattention.weights.rebuilding import blueprint, built, differences, other_layers, stored
+from payattention.weights.unwrapping import plain_layers, plain_state, unwrapped
 
 
-def save(model: Classifier, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
+def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
     """Writes a model to `path` (a `.safetensors` file, or a folder that gets `model.safetensors`).
 
+    Before anything is written, the network is built again from the header, on the meta device: what `load` would
+    refuse is not saved.
+
     Args:
-        model: The model.
+        model: The model, also one that is compiled (`torch.compile`), in DataParallel or DistributedDataParallel, or
+            averaged (`torch.optim.swa_utils.AveragedModel`): what is saved is the model inside.
         path: Where to.
         dtype: Of the weights in the file: float16 halves it, for passing on. `load` gives the model's own type again,
             rounded. By default they are written as they are.
@@ -34,29 +40,72 @@ def save(model: Classifier, path: str | Path, *, dtype: torch.dtype | None = Non
         The file written.
 
     Raises:
-        UsageError: A model on a backbone that was given as an object and that no name builds again, or weights that
-            `dtype` cannot hold.
+        UsageError: A network that its name and options do not build again: on a backbone that was given as an object
+            and that no name gives, or changed by hand (the message names what was changed); a wrong list of classes;
+            or weights that `dtype` cannot hold.
     """
+    network = unwrapped(model)
+    if not isinstance(network, Classifier):
+        raise UsageError(f"cannot save a {type(network).__name__}: pa.save takes the classifiers of this package")
+    saved = _saved(network)
+    _prove(network, saved)
+    file = Path(path)
+    if file.suffix != ".safetensors":
+        file = file / WEIGHTS
+    tensors = {name: _stored(name, tensor, dtype) for name, tensor in plain_state(network).items()}
+    with replacing(file) as partial:
+        save_file(tensors, partial, metadata={KEY: saved.model_dump_json()})
+    return file
+
+
+def _saved(model: Classifier) -> Saved:
+    """What a model's header is to say.
+
+    Raises:
+        UsageError: A network that no name builds, or one that is described in a wrong way.
+    """
+    if not hasattr(model, "config"):
+        raise UsageError(
+            f"cannot save this {type(model).__name__}: it was composed by hand, and loading could not build it again; "
+            "save model.state_dict() yourself"
+        )
     if model.config.name.startswith(ModelConfig.OBJECT):
         raise UsageError(
             f"cannot save {model.config.name}: its backbone was given as an object that timm does not build from a "
             "name, so loading could not build it again; attach by name, or save model.state_dict() yourself"
         )
-    file = Path(path)
-    if file.suffix != ".safetensors":
-        file = file / WEIGHTS
-    header = {
-        **asdict(model.config),
-        "classes": list(model.classes),
-        "image_size": model.image_size,
-        "crop_mode": model.crop_mode,
-        "levels": list(model.levels),
-        "query_dim": model.query_dim,
+    own: dict[str, Any] = {
+        name: getattr(model, name) for name in ("classes", "image_size", "crop_mode", "levels", "query_dim")
     }
-    tensors = {name: _stored(name, tensor, dtype) for name, tensor in model.state_dict().items()}
-    with replacing(file) as partial:
-        save_file(tensors, partial, metadata={KEY: json.dumps(header)})
-    return file
+    if isinstance(own["classes"], list):
+        own["classes"] = tuple(own["classes"])
+    try:
+        return Saved(**asdict(model.config), **own)
+    except ValidationError as error:
+        raise UsageError(f"cannot save this {model.name}: {first_fault(error)}") from None
+
+
+def _prove(model: Classifier, saved: Saved) -> None:
+    """Raises UsageError unless the header gives the model's tensors, and layers of the same classes."""
+    try:
+        rebuilt = blueprint(saved)
+    except CheckpointError as error:
+        raise UsageError(f"cannot save this {model.name}: {error}") from None
+    state = stored(plain_state(model))
+    if changed := differences(stored(rebuilt.state_dict()), state) or other_layers(rebuilt, plain_layers(model)):
+        raise UsageError(
+            f"cannot save this {model.name}: it was changed by hand, and loading it would build another network: "
+            f"{changed}; {_cure(state)}"
+        )
+
+
+def _cure(names: Iterable[str]) -> str:
+    text = " ".join(names)
+    if "parametrizations." in text:
+        return "make its layers plain first (torch.nn.utils.parametrize.remove_parametrizations)"
+    if "_mask" in text and "_orig" in text:
+        return "make its layers plain first (torch.nn.utils.prune.remove)"
+    return "build it with these options instead, or save model.state_dict() yourself"
 
 
 def _stored(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
@@ -72,58 +121,32 @@ def _stored(name: str, tensor: torch.Tensor, dtype: torch.dtype | None) -> torch
 def load(path: str | Path) -> Classifier:
     """Reads a model from a run folder or a `.safetensors` file, in evaluation mode, on the CPU.
 
+    The file's header is checked, and the network that it describes compared with the tensors that are there, before
+    any memory is taken; nothing is fetched.
+
     Raises:
         CheckpointError: No weights there, not a payattention file, or weights of another network.
     """
     file = weights_file(Path(path))
-    header, tensors = configuration(file), _tensors(file)
+    header = header_of(file)
+    saved = described(header.text, str(file))
     try:
-        model = _built(header)
-    except (KeyError, TypeError, ValueError, PayAttentionError) as error:
-        raise CheckpointError(f"{file}: its configuration describes no network here ({error})") from None
-    _fill(model, tensors, file)
-    return model.eval()
-
-
-def _built(header: Mapping[str, Any]) -> Classifier:
-    """The network that a header describes, its weights still random; the caller's random numbers are left alone."""
-    config = ModelConfig(header["name"], header["num_classes"], header["width"], header["options"])
-    with torch.random.fork_rng(devices=[]):
-        model = create_model(config.name, config.num_classes, config.width, **without_pretrained(config.options))
-    model.config = config
-    if header.get("pruned", False):
-        model = prune(model)
-    if header.get("folded", False):
-        model = fold(model)
-    model.classes = tuple(header["classes"])
-    if len(model.classes) not in (0, config.num_classes):
-        raise ValueError(f"{len(model.classes)} class names for {config.num_classes} classes")
-    model.image_size, model.crop_mode = int(header["image_size"]), str(header.get("crop_mode", "center"))
+        needed = stored(blueprint(saved).state_dict())
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: {error}") from None
+    if wrong := differences(needed, header.tensors):
+        raise CheckpointError(f"{file}: weights of another network than {saved.name}: {wrong}")
+    model = built(saved)
+    _fill(model, file)
     return model
 
 
-def _tensors(file: Path) -> dict[str, torch.Tensor]:
+@torch.no_grad()
+def _fill(model: Classifier, file: Path) -> None:
+    """Copies a file's tensors one by one, so that they are never in memory twice."""
     try:
         with safe_open(file, "pt") as opened:
-            return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+            for name, tensor in model.state_dict().items():
+                tensor.copy_(opened.get_tensor(name))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file}: damaged or not a safetensors file ({error})") from None
-
-
-def _fill(model: Classifier, tensors: dict[str, torch.Tensor], file: Path) -> None:
-    own = model.state_dict()
-    missing, extra = own.keys() - tensors.keys(), tensors.keys() - own.keys()
-    misshapen = [name for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape]
-    if missing or extra or misshapen:
-        wrong = [
-            f"{len(names)} {kind} ({_some(names)})"
-            for kind, names in (("missing", missing), ("unexpected", extra), ("of another shape", misshapen))
-            if names
-        ]
-        raise CheckpointError(f"{file}: weights of another network than {model.name}: {', '.join(wrong)}")
-    model.load_state_dict(tensors)
-
-
-def _some(names: Iterable[str]) -> str:
-    first = sorted(names)
-    return ", ".join(first[:3]) + (", ..." if len(first) > 3 else "")

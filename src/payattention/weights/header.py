@@ -1,9 +1,15 @@
-"""What a weights file says of its network, read without PyTorch: a wrong file or a wrong wish is found at once."""
+"""What a weights file says of its network and its tensors, read without PyTorch: a wrong file is found at once.
+
+Nothing here is believed: what stands in a header was written by others, and is checked for its kind and its range.
+"""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from payattention.errors import CheckpointError, unknown, without_maps, without_query
 
@@ -11,6 +17,77 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 KEY = "payattention"
 """Of the configuration among a safetensors file's metadata."""
 _LONGEST = 100_000_000  # bytes of a safetensors header, by its specification
+
+_Text = Annotated[str, Field(max_length=200)]
+
+
+class Saved(BaseModel):
+    """A network as `payattention.save` writes it in a file's header; early files do not say all of it.
+
+    Attributes:
+        name: Of the network, as `create_model` takes it.
+        num_classes: Number of classes.
+        width: Factor on its channels.
+        options: Its own options.
+        pruned: Whether its dead parameters were removed.
+        folded: Whether its batch norms were merged into the convolutions before them.
+        classes: Names of the classes, or none.
+        image_size: Side of the pictures that it was trained on, in pixels.
+        crop_mode: How they became squares.
+        levels: Names of its maps; None where the file does not say.
+        query_dim: Channels of its query; None where the file does not say.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+    name: _Text
+    num_classes: Annotated[int, Field(ge=2, le=10_000_000)]
+    width: Annotated[float, Field(gt=0, le=100)] = 1.0
+    options: dict[_Text, bool | int | float | _Text | None] = Field(default_factory=dict)
+    pruned: bool = False
+    folded: bool = False
+    classes: tuple[str, ...]
+    image_size: Annotated[int, Field(ge=1, le=10_000)]  # larger pictures are refused by the reader, too
+    crop_mode: Literal["center", "squash"] = "center"
+    levels: tuple[str, ...] | None = None
+    query_dim: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> "Saved":
+        if len(self.classes) not in (0, self.num_classes):
+            raise ValueError(f"{len(self.classes)} class names for {self.num_classes} classes")
+        return self
+
+    def check_has_maps(self) -> None:
+        """Raises UsageError for a network that is known to have no maps."""
+        if self.levels is not None and not self.levels:
+            raise without_maps(self.name)
+
+    def check_has_query(self) -> None:
+        """Raises UsageError for a network that is known to have no query."""
+        if self.query_dim == 0:
+            raise without_query(self.name)
+
+    def check_has_level(self, level: str | None) -> None:
+        """Raises UsageError for a level that the network is known not to have."""
+        if level is not None and self.levels is not None and level not in self.levels:
+            raise unknown(f"level of {self.name}", level, self.levels)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor of a file or a network, without its values: shape, and whether it holds fractions."""
+
+    shape: tuple[int, ...]
+    floating: bool
+
+
+@dataclass(frozen=True)
+class Header:
+    """The head of a weights file: its network as text (JSON), and its tensors by name."""
+
+    text: str
+    tensors: Mapping[str, Stored]
 
 
 def weights_file(path: Path) -> Path:
@@ -30,76 +107,95 @@ def weights_file(path: Path) -> Path:
     return path
 
 
-def configuration(file: Path) -> dict[str, Any]:
-    """The JSON configuration in a weights file.
+def tensors_of(file: Path) -> tuple[dict[str, Any], dict[str, Stored]]:
+    """The metadata of any safetensors file, and its tensors, none of which is read.
 
     Raises:
-        CheckpointError: Not a whole safetensors header, or not one of this package's.
+        CheckpointError: Not a whole safetensors header.
     """
     try:
         with file.open("rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
             if not 2 <= length <= min(_LONGEST, file.stat().st_size - 8):
                 raise ValueError("its header's length is wrong")
-            text = json.loads(opened.read(length)).get("__metadata__", {}).get(KEY)
-    except (OSError, ValueError, AttributeError) as error:
+            found = json.loads(opened.read(length))
+        metadata = dict(found.pop("__metadata__", {}))
+        tensors = {
+            name: Stored(tuple(map(int, value["shape"])), str(value["dtype"]).startswith(("F", "BF")))
+            for name, value in found.items()
+        }
+    except (OSError, ValueError, AttributeError, TypeError, LookupError, RecursionError) as error:
         raise CheckpointError(f"{file}: damaged or not a safetensors file ({error})") from None
+    return metadata, tensors
+
+
+def header_of(file: Path) -> Header:
+    """The head of a weights file.
+
+    Raises:
+        CheckpointError: Not a whole safetensors header, or not one of this package's.
+    """
+    metadata, tensors = tensors_of(file)
+    text = metadata.get(KEY)
     if text is None:
         raise CheckpointError(f"{file}: no payattention configuration in its header; was it written by pa.save?")
-    try:
-        found = json.loads(text)
-    except (ValueError, TypeError):
-        found = None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{file}: the configuration in its header is damaged")
-    return found
-
-
-@dataclass(frozen=True)
-class Saved:
-    """What a weights file says of its network; None for what files did not say when it was written."""
-
-    name: str
-    num_classes: int | None
-    classes: tuple[str, ...]
-    levels: tuple[str, ...] | None
-    query_dim: int | None
-
-    def check_has_maps(self) -> None:
-        """Raises UsageError for a network that is known to have no maps."""
-        if self.levels is not None and not self.levels:
-            raise without_maps(self.name)
-
-    def check_has_query(self) -> None:
-        """Raises UsageError for a network that is known to have no query."""
-        if self.query_dim == 0:
-            raise without_query(self.name)
-
-    def check_has_level(self, level: str | None) -> None:
-        """Raises UsageError for a level that the network is known not to have."""
-        if level is not None and self.levels is not None and level not in self.levels:
-            raise unknown(f"level of {self.name}", level, self.levels)
+    return Header(str(text), tensors)
 
 
 def saved(path: Path) -> Saved:
-    """What the weights of a run folder, or a weights file, say of themselves.
+    """The network that the weights of a run folder, or a weights file, are of.
 
     Raises:
-        CheckpointError: As `weights_file` and `configuration` do.
+        CheckpointError: As `weights_file` and `header_of` do, or a network described in a wrong way.
     """
-    found = configuration(weights_file(path))
-    count, levels, query_dim = (found.get(name) for name in ("num_classes", "levels", "query_dim"))
-    return Saved(
-        name=str(found.get("name")),
-        num_classes=count if isinstance(count, int) else None,
-        classes=_names(found.get("classes")) or (),
-        levels=_names(levels),
-        query_dim=query_dim if isinstance(query_dim, int) else None,
-    )
+    file = weights_file(path)
+    return described(header_of(file).text, str(file))
 
 
-def _names(value: object) -> tuple[str, ...] | None:
-    return tuple(map(str, value)) if isinstance(value, list) else None
+def described(text: str, where: str) -> Saved:
+    """A network from the text of a header.
+
+    Raises:
+        CheckpointError: No JSON, something missing, or a value of another kind or out of range.
+    """
+    try:
+        return Saved.model_validate_json(text)
+    except ValidationError as error:
+        raise CheckpointError(f"{where}: {first_fault(error)}") from None
+
+
+_KINDS = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+}
+"""What is needed, by pydantic's name for the fault."""
+
+
+def first_fault(error: ValidationError) -> str:
+    """What is wrong with a header, in one line."""
+    fault = error.errors(include_url=False, include_context=False)[0]
+    place, wrong = (str(fault["loc"][0]) if fault["loc"] else ""), fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return f"its configuration has {wrong}"
+    if not place:
+        return "the configuration in its header is damaged"
+    if fault["type"] == "missing":
+        return f"its configuration lacks {place}"
+    if place == "options":
+        return f"its configuration has an option {_short(fault['input'])}; needed: text, a number, true or false"
+    needed = _KINDS.get(fault["type"]) or wrong.removeprefix("Input should be ")
+    return f"its configuration has {_short(fault['input'])} as {place}; needed: {needed}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def trained_on(folder: Path) -> str:

@@ -31,16 +31,26 @@ def fold(model: Classifier) -> Classifier:
     if config is not None and config.folded:
         raise UsageError(f"this {model.name} is folded already")
     folded = copy.deepcopy(model).eval()
-    found = foldable(folded)
+    fold_in_place(folded)
+    if config is not None:
+        folded.config = replace(config, folded=True)
+    return folded
+
+
+def fold_in_place(model: Classifier) -> None:
+    """Folds a model that is in evaluation mode, and has no other use.
+
+    Raises:
+        UsageError: No batch norm follows a convolution.
+    """
+    found = foldable(model)
     if not found:
         raise UsageError(f"no batch norm of {model.name} follows a convolution: there is nothing to fold")
     while found:  # a norm may follow a norm
         for pair in found:
-            _merge(folded, pair)
-        found = foldable(folded)
-    if config is not None:
-        folded.config = replace(config, folded=True)
-    return folded.to(memory_format=torch.channels_last)
+            _merge(model, pair)
+        found = foldable(model)
+    model.to(memory_format=torch.channels_last)
 
 
 class Pair(NamedTuple):

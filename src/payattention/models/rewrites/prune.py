@@ -18,10 +18,24 @@ def prune(model: Classifier) -> Classifier:
     config = getattr(model, "config", None)  # a network composed by hand has none
     if config is not None and config.pruned:
         raise UsageError(f"this {model.name} is pruned already")
-    if not model.dead_parameters():
-        raise UsageError(f"every parameter of {model.name} counts: there is nothing to prune")
     slim = copy.deepcopy(model)
-    slim.drop_dead()
+    prune_in_place(slim)
     if config is not None:
         slim.config = replace(config, pruned=True)
     return slim
+
+
+def prune_in_place(model: Classifier) -> None:
+    """Prunes a model that has no other use.
+
+    Raises:
+        UsageError: Every parameter counts.
+    """
+    before = _numbers(model)
+    model.drop_dead()
+    if _numbers(model) == before:
+        raise UsageError(f"every parameter of {model.name} counts: there is nothing to prune")
+
+
+def _numbers(model: Classifier) -> int:
+    return sum(p.numel() for p in model.parameters())

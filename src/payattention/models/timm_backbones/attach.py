@@ -1,9 +1,9 @@
 """`attach`: the paper's attention on any timm backbone that gives features on the way to its classifier."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import nn
@@ -13,7 +13,15 @@ from payattention.models.attentive import AttentionKeywords, AttentionOptions, A
 from payattention.models.classifier import ModelConfig
 from payattention.models.preprocessing import GivenMeanStd
 from payattention.models.registry import Entry, check_num_classes, check_value, register_family
-from payattention.models.timm_backbones.backbone import any_size, build_backbone, check_backbone, pretrained_cfg
+from payattention.models.timm_backbones.backbone import (
+    BackboneOptions,
+    any_size,
+    build_backbone,
+    check_backbone,
+    likely_options,
+    own_size,
+    pretrained_cfg,
+)
 from payattention.models.timm_backbones.pretrained import create_pretrained
 from payattention.models.timm_backbones.trunk import TimmTrunk
 
@@ -29,6 +37,15 @@ _LACKS = {
 """Why an attached backbone has not all options of the networks here."""
 
 
+class AttachKeywords(AttentionKeywords, total=False):
+    """The keywords of `attach` that build the backbone, beside those that say how it is attended to."""
+
+    output_stride: int | None
+    img_size: int | None
+    any_size: bool
+    drop_path_rate: float
+
+
 def attach(
     backbone: str | nn.Module,
     num_classes: int,
@@ -37,8 +54,7 @@ def attach(
     pretrained: bool = False,
     freeze: bool = False,
     deepest: str = "stage",
-    output_stride: int | None = None,
-    **attention: Unpack[AttentionKeywords],
+    **options: Unpack[AttachKeywords],
 ) -> AttentiveClassifier:
     """A classifier of `num_classes` classes that attends to a timm backbone's features.
 
@@ -54,42 +70,51 @@ def attach(
         freeze: Whether the backbone's weights stay as they are.
         deepest: A name of `payattention.models.timm_backbones.trunk.DEEPEST`: "stage", or "final" for the layer that a
             backbone's own classifier averages, where it has one behind its last stage.
-        output_stride: 8 or 16 for finer maps, where the family can dilate its last stages instead of striding.
-        **attention: `compatibility="pc"`, `normaliser="softmax"`, `projection="down"`, `head="concat"`,
-            `head_norm=True` and `dropout=1.0`, as `payattention.models.attentive.AttentionOptions` explains them.
+        **options: How timm builds the backbone, `output_stride=None`, `img_size=None`, `any_size=True` and
+            `drop_path_rate=0.0`, as `payattention.models.timm_backbones.backbone.BackboneOptions` explains them; and
+            `compatibility="pc"`, `normaliser="softmax"`, `projection="down"`, `head="concat"`, `head_norm=True` and
+            `dropout=1.0`, as `payattention.models.attentive.AttentionOptions` does.
 
     Raises:
         UsageError: An unknown name, or an impossible combination.
         CheckpointError: Pre-trained weights that cannot be had here.
     """
     check_num_classes(num_classes)
-    own = {
-        "levels": levels,
-        "pretrained": pretrained,
-        "freeze": freeze,
-        "deepest": deepest,
-        "output_stride": output_stride,
-    }
-    _check_options({**own, **attention})
+    own = {"levels": levels, "pretrained": pretrained, "freeze": freeze, "deepest": deepest}
+    _check_options({**own, **options})
+    making = BackboneOptions(**_of(BackboneOptions, options))
     if isinstance(backbone, str):
         name = PREFIX + backbone.removeprefix(PREFIX)
-        network = build_backbone(backbone.removeprefix(PREFIX), output_stride, pretrained)
-    elif pretrained or output_stride is not None:
-        wrong = "pretrained" if pretrained else "output_stride"
-        raise UsageError(
-            f"{wrong} belongs to the making of a backbone: attach by name, or give it to timm.create_model"
-        )
+        network = build_backbone(backbone.removeprefix(PREFIX), making, pretrained)
     else:
-        name, network = _name_of(backbone), backbone
+        _check_given({"pretrained": pretrained, **asdict(making)})
+        network = backbone
+        name, making = _name_of(backbone)
 
-    chosen = AttentionOptions(**attention)
+    chosen = AttentionOptions(**_of(AttentionOptions, options))
     model = chosen.attending(TimmTrunk(network, levels, freeze, deepest), num_classes)
     shared = {option: value for option, value in asdict(chosen).items() if option not in _LACKS}
-    model.config = ModelConfig(name, num_classes, 1.0, {**own, **shared})
+    model.config = ModelConfig(name, num_classes, 1.0, {**own, **asdict(making), **shared})
     if cfg := pretrained_cfg(network):
         model.preprocessing = GivenMeanStd(cfg["mean"], cfg["std"])
-        model.image_size = int(cfg["input_size"][-1])
+        model.image_size = own_size(network)[-1]
     return model
+
+
+def _of(kind: type, options: Mapping[str, object]) -> dict[str, Any]:
+    """Those of the options that a class of options has."""
+    names = {field.name for field in fields(kind)}
+    return {option: value for option, value in options.items() if option in names}
+
+
+def _check_given(making: Mapping[str, object]) -> None:
+    """Raises UsageError for an option of a backbone's making, where it is made already."""
+    defaults = _entry_of(attach, "attach").options
+    for option, value in making.items():
+        if value != defaults[option]:
+            raise UsageError(
+                f"{option} belongs to the making of a backbone: attach by name, or give it to timm.create_model"
+            )
 
 
 def _check_options(options: Mapping[str, object]) -> None:
@@ -123,19 +148,33 @@ def fetch_pretrained(name: str) -> None:
     create_pretrained(name.removeprefix(PREFIX), {})
 
 
-def _name_of(network: nn.Module) -> str:
-    """`timm:NAME` if timm builds the same network from that name, else `module:CLASS`, which nothing can build."""
+def _name_of(network: nn.Module) -> tuple[str, BackboneOptions]:
+    """`timm:NAME` and options by which timm builds the same network, else `module:CLASS`, which nothing can build."""
     cfg = pretrained_cfg(network)
     unnamed = f"{ModelConfig.OBJECT}{type(network).__name__}"
     if not cfg.get("architecture") or not hasattr(network, "reset_classifier"):
-        return unnamed
+        return unnamed, BackboneOptions()
     name = ".".join(filter(None, (cfg["architecture"], cfg.get("tag"))))
-    with torch.device("meta"):
-        twin = build_backbone(name)
-    for one in (network, twin):
-        one.reset_classifier(0)  # type: ignore[operator]
-    same = repr(network) == repr(twin) and any_size(network) == any_size(twin)
-    return PREFIX + name if same else unnamed
+    network.reset_classifier(0)  # type: ignore[operator]
+    for options in likely_options(network):
+        if _builds(name, options, network):
+            return PREFIX + name, options
+    return unnamed, BackboneOptions()
+
+
+def _builds(name: str, options: BackboneOptions, network: nn.Module) -> bool:
+    """Whether timm builds the same network: its layers, the shapes of its tensors, and the pictures that it takes."""
+    try:
+        with torch.device("meta"):
+            twin = build_backbone(name, options)
+    except UsageError:
+        return False
+    twin.reset_classifier(0)  # type: ignore[operator]
+    return repr(network) == repr(twin) and any_size(network) == any_size(twin) and _shapes(network) == _shapes(twin)
+
+
+def _shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in [*network.named_parameters(), *network.named_buffers()]}
 
 
 def _entry(name: str) -> Entry:
@@ -146,7 +185,14 @@ def _entry(name: str) -> Entry:
 
 
 def _entry_of(build: Callable[..., AttentiveClassifier], name: str) -> Entry:
-    return Entry(name, build, f"attention on timm's {name.removeprefix(PREFIX)}", _LACKS, scalable=False)
+    return Entry(
+        name,
+        build,
+        f"attention on timm's {name.removeprefix(PREFIX)}",
+        _LACKS,
+        scalable=False,
+        keywords=asdict(BackboneOptions()),
+    )
 
 
 register_family(PREFIX, _entry)

@@ -4,7 +4,7 @@ Everything here rests on timm's own interface: `create_model`, `feature_info`, `
 `prune_intermediate_layers` and the pretrained configuration. timm is imported when a backbone is first wanted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -16,6 +16,8 @@ from payattention.errors import UsageError
 from payattention.models.timm_backbones.pretrained import create_pretrained
 
 MAX_LEVELS = 4
+MAX_SIDE = 4096
+"""Pixels: a transformer's positions for more have no use yet, and would need the memory of a whole machine."""
 _SMALLEST = {"InceptionV3": 75, "InceptionV4": 75, "InceptionResnetV2": 75}
 """Pixels below which convolutions without padding leave nothing, where that is more than the last stride."""
 
@@ -44,34 +46,70 @@ def check_backbone(name: str) -> None:
         raise UsageError(f"{architecture!r} has no weights tagged {tag!r}; its tags: {', '.join(tags) or 'none'}")
 
 
-def build_backbone(name: str, output_stride: int | None = None, pretrained: bool = False) -> nn.Module:
-    """A bare timm network, for pictures of any size if timm can build it so.
+@dataclass(frozen=True)
+class BackboneOptions:
+    """How timm is to build a network, where that is not its default.
+
+    Attributes:
+        output_stride: 8 or 16 for finer maps, where the family can dilate its last stages instead of striding.
+        img_size: Side in pixels of the pictures that a transformer's positions are made for; None for its own.
+        any_size: Whether it takes pictures of any size, where timm can build it so.
+        drop_path_rate: Share of the residual branches that training leaves out, in the last block; from 0 to below 1.
+    """
+
+    output_stride: int | None = None
+    img_size: int | None = None
+    any_size: bool = True
+    drop_path_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.img_size is not None and not 1 <= self.img_size <= MAX_SIDE:
+            raise UsageError(f"img_size is {self.img_size}: it lies between 1 and {MAX_SIDE} pixels")
+        if not 0 <= self.drop_path_rate < 1:
+            raise UsageError(f"drop_path_rate is {self.drop_path_rate}: it lies between 0 and below 1")
+
+    def given(self) -> dict[str, Any]:
+        """Those that are not timm's default, as `timm.create_model` takes them."""
+        own = {"output_stride": self.output_stride, "img_size": self.img_size}
+        chosen = {name: value for name, value in own.items() if value is not None}
+        return {**chosen, "drop_path_rate": self.drop_path_rate} if self.drop_path_rate else chosen
+
+
+def build_backbone(name: str, options: BackboneOptions | None = None, pretrained: bool = False) -> nn.Module:
+    """A bare timm network.
 
     Raises:
-        UsageError: An unknown name, or an output stride that the family does not offer.
+        UsageError: An unknown name, or an option that the family does not offer.
         CheckpointError: Pre-trained weights that cannot be had here.
     """
     import timm
 
+    options = options or BackboneOptions()
     check_backbone(name)
-    options: dict[str, Any] = _any_size_option(name)
-    if output_stride is not None:
-        options["output_stride"] = output_stride
-        _check_stride(name, options)
-    return create_pretrained(name, options) if pretrained else timm.create_model(name, **options)
+    given = options.given()
+    if given:
+        _check_options(name, given)
+    given |= {option: value == options.any_size for option, value in _any_size_option(name).items()}
+    return create_pretrained(name, given) if pretrained else timm.create_model(name, **given)
 
 
-def _check_stride(name: str, options: Mapping[str, Any]) -> None:
+_OFFERED = {
+    "output_stride": "many convolutional families, ResNet and EfficientNet among them, take 8, 16 or 32",
+    "img_size": "transformers whose positions are made for one size take it, ViT and Swin among them",
+    "drop_path_rate": "families with residual branches take it",
+}
+
+
+def _check_options(name: str, given: Mapping[str, Any]) -> None:
+    """Raises UsageError for an option that a family does not take."""
     import timm
 
-    try:
-        with torch.device("meta"):
-            timm.create_model(name, **options)
-    except (TypeError, AssertionError, NotImplementedError, KeyError, ValueError):
-        raise UsageError(
-            f"{name} cannot be built with output_stride={options['output_stride']}; "
-            "many convolutional families, ResNet and EfficientNet among them, take 8, 16 or 32"
-        ) from None
+    for option, value in given.items():
+        try:
+            with torch.device("meta"):
+                timm.create_model(name, **{option: value})
+        except (TypeError, AssertionError, NotImplementedError, KeyError, ValueError, RuntimeError, ZeroDivisionError):
+            raise UsageError(f"{name} cannot be built with {option}={value}; {_OFFERED[option]}") from None
 
 
 def _any_size_option(name: str) -> dict[str, Any]:
@@ -97,6 +135,26 @@ def any_size(backbone: nn.Module) -> bool:
     if getattr(backbone, "dynamic_img_size", False):
         return True
     return not pretrained_cfg(backbone).get("fixed_input_size", False)
+
+
+def likely_options(backbone: nn.Module) -> Iterator[BackboneOptions]:
+    """The options by which timm may have built a network, as far as the network tells: the likeliest first."""
+    size, usual = own_size(backbone), tuple(pretrained_cfg(backbone)["input_size"][1:])
+    rates = [float(m.drop_prob) for m in backbone.modules() if type(m).__name__ == "DropPath"]  # type: ignore[arg-type]
+    for stride in (None, 16, 8):
+        yield BackboneOptions(
+            output_stride=stride,
+            img_size=None if size == usual else size[-1],
+            any_size=any_size(backbone),
+            drop_path_rate=round(max(rates, default=0.0), 6),
+        )
+
+
+def own_size(backbone: nn.Module) -> tuple[int, int]:
+    """Height and width in pixels of the pictures that a backbone was built for."""
+    made_for = getattr(getattr(backbone, "patch_embed", None), "img_size", None)
+    height, width = made_for or pretrained_cfg(backbone)["input_size"][1:]
+    return int(height), int(width)
 
 
 def smallest_size(backbone: nn.Module, stride: int) -> int:
@@ -152,8 +210,8 @@ def final_tap(backbone: nn.Module, tap: Tap) -> Tap:
     Raises:
         UsageError: A network whose classifier averages its last stage itself.
     """
-    cfg, start = pretrained_cfg(backbone), next(backbone.parameters())
-    size = (2 * smallest_size(backbone, tap.stride),) * 2 if any_size(backbone) else cfg["input_size"][1:]
+    start = next(backbone.parameters())
+    size = (2 * smallest_size(backbone, tap.stride),) * 2 if any_size(backbone) else own_size(backbone)
     with torch.no_grad():
         final = backbone.eval().forward_features(start.new_zeros(1, 3, *size))  # type: ignore[operator]
     channels = int(final.shape[1])

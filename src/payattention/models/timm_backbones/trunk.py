@@ -10,7 +10,7 @@ from payattention.models.timm_backbones.backbone import (
     any_size,
     final_tap,
     is_plain,
-    pretrained_cfg,
+    own_size,
     smallest_size,
     taps_of,
 )
@@ -58,7 +58,7 @@ class TimmTrunk(Trunk):
         self.min_size = smallest_size(backbone, self.stride)
         self.local_dims = {tap.name: tap.channels for tap in taps}
         self.query_dim = taps[-1].channels
-        self.only_size = None if any_size(backbone) else tuple(pretrained_cfg(backbone)["input_size"][1:])
+        self.only_size = None if any_size(backbone) else own_size(backbone)
 
         behind = self.plain or self.final  # what lies behind the last stage is needed, except the classifier
         backbone.prune_intermediate_layers(self.indices, prune_norm=not behind, prune_head=not self.final)  # type: ignore[operator]
