@@ -68,17 +68,18 @@ def attack(
     from dataclasses import asdict
 
     from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.cli.reading import check_classes, check_data, loaded, read_for
+    from payattention.cli.reading import Source, check_classes, check_data, loaded, read_for
     from payattention.system.files import write_json, write_picture
-    from payattention.weights.header import saved, trained_on
+    from payattention.weights.header import saved
 
     # everything is checked before any data is read
     sizes = numbers(eps, "--eps")
     folder = new_folder(out, f"attack-{run.stem}")
     known = saved(run)
-    name = data or trained_on(run)
+    source = Source.of(run, data, data_root)
+    name = source.name
     check_data(name, split)
-    check_classes(known, name, split, data_root)
+    check_classes(known, source, split)
 
     from PIL import Image
 
@@ -91,7 +92,7 @@ def attack(
     check_away_from(away_from)
     chosen = named_attacks([name.strip() for name in attacks.split(",")], PGD(steps, step_size, random_start))
     model = loaded(run)
-    images = read_for(model, name, split, root=data_root, strict=strict, limit=limit)
+    images = read_for(model, source, split, strict=strict, limit=limit)
 
     result = measure(model, images, chosen, sizes, away_from=away_from, seed=seed, console=progress_console())
     if pictures:

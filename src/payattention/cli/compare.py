@@ -64,13 +64,14 @@ def compare(
     from dataclasses import asdict
 
     from payattention.cli.output import print_json, progress_console
-    from payattention.cli.reading import check_data, check_has_masks, loaded, read_for
+    from payattention.cli.reading import Source, check_data, check_has_masks, loaded, read_for
     from payattention.system.files import write_json, write_picture
-    from payattention.weights.header import trained_on, weights_file
+    from payattention.weights.header import weights_file
 
     folder = new_folder(out, f"compare-{run.stem}")
     weights_file(run)
-    name = data or trained_on(run)
+    source = Source.of(run, data, data_root)
+    name = source.name
     check_has_masks(name)
     check_data(name, split)
 
@@ -79,7 +80,7 @@ def compare(
     model = loaded(run)
     chosen = None if methods is None else [method.strip() for method in methods.split(",")]
     sources(model, chosen)  # refuses an unknown method before any data is read
-    images = read_for(model, name, split, root=data_root, strict=strict, classes=classes, limit=limit)
+    images = read_for(model, source, split, strict=strict, classes=classes, limit=limit)
 
     from payattention.evaluation.comparison.table import compare as measure
     from payattention.figures.compare import map_sheet

@@ -38,18 +38,19 @@ def evaluate(
     from dataclasses import asdict
 
     from payattention.cli.output import print_json, print_table, progress_console
-    from payattention.cli.reading import check_classes, check_data, loaded, read_for
-    from payattention.weights.header import saved, trained_on
+    from payattention.cli.reading import Source, check_classes, check_data, loaded, read_for
+    from payattention.weights.header import saved
 
     known = saved(run)
-    name = data or trained_on(run)
+    source = Source.of(run, data, data_root)
+    name = source.name
     check_data(name, split)
-    check_classes(known, name, split, data_root, classes)
+    check_classes(known, source, split, classes)
 
     from payattention.evaluation import classify, pointing
 
     model, console = loaded(run), progress_console()
-    images = read_for(model, name, split, root=data_root, strict=strict, classes=classes, limit=limit)
+    images = read_for(model, source, split, strict=strict, classes=classes, limit=limit)
     result = {**asdict(classify(model, images, console=console)), "source": images.source}
     if balance:
         errors = result["class_errors"].values()

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from payattention.data import ImageSet
     from payattention.models import Classifier
     from payattention.weights.header import Saved
+    from payattention.weights.origin import Origin
 
 _LINES = 50  # of pictures that were left out
 
@@ -102,9 +103,47 @@ def read(
     return images if limit is None else limited(images, limit)
 
 
-def read_for(model: "Classifier", name: str, split: str, **given: Any) -> "ImageSet":
+@dataclass(frozen=True)
+class Source:
+    """The data that a verb is about: named by the user, or what the run was trained on, where that lay then."""
+
+    name: str
+    root: Path | None
+    origin: "Origin | None" = None
+
+    @staticmethod
+    def of(run: Path, data: str | None, root: Path | None) -> "Source":
+        """`data` if it is named, else the run's own.
+
+        Raises:
+            CheckpointError: The run does not tell what it was trained on.
+            DataError: It is no longer where it was.
+        """
+        from payattention.weights.origin import origin
+
+        if data is not None:
+            return Source(data, root)
+        own = origin(run)
+        own.check_there()
+        return Source(own.name, root or own.root, own)
+
+    def classes(self, chosen: str | None) -> str | None:
+        """The classes that are asked for, else those that the run was trained on."""
+        return chosen or (self.origin.classes if self.origin else None)
+
+    def note_difference(self, images: "ImageSet", classes: str | None, limit: int | None) -> None:
+        """Says, in one line, if a run's own data is no longer what it was."""
+        if self.origin and (changed := self.origin.difference(images, classes, limit)):
+            print(f"note: {self.name} is not what {self.origin.run} had: {changed}", file=sys.stderr)
+
+
+def read_for(model: "Classifier", source: Source, split: str, **given: Any) -> "ImageSet":
     """`read` as the set was read that the model was trained on: pictures of that size, made squares in that way."""
-    return read(name, split, **{"image_size": model.image_size, "crop_mode": model.crop_mode, **given})
+    classes = source.classes(given.pop("classes", None))
+    square = {"image_size": model.image_size, "crop_mode": model.crop_mode}
+    images = read(source.name, split, **{**square, "root": source.root, "classes": classes, **given})
+    source.note_difference(images, classes, given.get("limit"))
+    return images
 
 
 def _print_skipped(images: "ImageSet") -> None:
@@ -123,7 +162,7 @@ def check_data(name: str, split: str) -> None:
     check_split(name, split)
 
 
-def check_classes(model: "Saved", name: str, split: str, root: Path | None, classes: str | None = None) -> None:
+def check_classes(model: "Saved", source: Source, split: str, classes: str | None = None) -> None:
     """Raises UsageError for a set, or some classes of it, that are not a saved model's; as far as can be told at once.
 
     Raises:
@@ -133,7 +172,8 @@ def check_classes(model: "Saved", name: str, split: str, root: Path | None, clas
     from payattention.data.load import class_names
     from payattention.data.parts import chosen_classes
 
-    known = class_names(name, split, root)
+    name, classes = source.name, source.classes(classes)
+    known = class_names(name, split, source.root)
     if known is None:
         return
     kept = known if classes is None else chosen_classes(known, [c.strip() for c in classes.split(",")], name)

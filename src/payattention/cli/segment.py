@@ -94,12 +94,13 @@ def segment(
     from dataclasses import asdict
 
     from payattention.cli.output import print_json, progress_console
-    from payattention.cli.reading import loaded
-    from payattention.weights.header import saved, trained_on
+    from payattention.cli.reading import Source, loaded
+    from payattention.weights.header import saved
 
     folder = new_folder(out, f"segment-{run.stem}")
     saved(run).check_has_maps()
-    data = data or trained_on(run)
+    source = Source.of(run, data, data_root)
+    data, data_root, classes = source.name, source.root, source.classes(classes)
     _check(data, masks, foreground, split, tune)
 
     from payattention.evaluation.segment import check_can_segment

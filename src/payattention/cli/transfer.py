@@ -70,7 +70,7 @@ def transfer(
     A linear SVM (C = 1) is cross-validated on what the model's last classifier sees. The model is not trained further.
     """
     from payattention.cli.output import print_json, progress_console
-    from payattention.cli.reading import check_data, loaded, read_for
+    from payattention.cli.reading import Source, check_data, loaded, read_for
     from payattention.weights.header import weights_file
 
     weights_file(run)
@@ -86,7 +86,9 @@ def transfer(
     check_size(model, size)
     if direct:
         check_names(model)
-    images = read_for(model, data, part, root=data_root, image_size=size, strict=strict, classes=classes, limit=limit)
+    images = read_for(
+        model, Source(data, data_root), part, image_size=size, strict=strict, classes=classes, limit=limit
+    )
     if direct:
         matched = direct_transfer(model, images, whiten=whiten, console=progress_console())
         print_json(matched) if as_json else _print_direct(matched)

@@ -235,6 +235,7 @@ def _described(train: ImageSet, test: ImageSet) -> dict[str, Any]:
         "image_size": train.image_size,
         "crop_mode": train.crop_mode,
         "labels_checksum": zlib.crc32(test.labels.tobytes(), zlib.crc32(train.labels.tobytes())),
+        "checksums": {train.split: train.checksum, test.split: test.checksum},
     }
 
 

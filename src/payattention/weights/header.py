@@ -196,15 +196,3 @@ def first_fault(error: ValidationError) -> str:
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def trained_on(folder: Path) -> str:
-    """The name of the data set that a run folder was trained on."""
-    config = (folder if folder.is_dir() else folder.parent) / CONFIG
-    if not config.is_file():
-        raise CheckpointError(f"{folder}: no {CONFIG} there that tells its data set; name one with --data")
-    try:
-        name: str = json.loads(config.read_text(encoding="utf-8"))["data"]["name"]
-    except (ValueError, KeyError, TypeError):
-        raise CheckpointError(f"{config}: does not tell the run's data set; name one with --data") from None
-    return name
