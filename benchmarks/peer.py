@@ -4,7 +4,12 @@ Its network and its training loop, written anew from a description of what they 
 modules have its names, so that a test can read this network's weights by `payattention.load_peer` and compare outputs.
 """
 
+import multiprocessing
+import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 import torch
@@ -150,3 +155,50 @@ class PeerLoop:
     def _endless(self) -> Iterator[tuple[Tensor, Tensor]]:
         while True:
             yield from self.loader
+
+
+class PeerProcess:
+    """The public implementation in a process of its own, with the settings that its own script would have.
+
+    Ours changes how this process's allocator and threads behave; theirs is not to gain by it.
+    """
+
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64], batch_size: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.asked, served = context.Pipe()
+        self.process = context.Process(target=_serve, args=(served, images, labels, batch_size))
+
+    def __enter__(self) -> "PeerProcess":
+        self.process.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.asked.send(None)
+        self.process.join()
+
+    def seconds(self, action: str, count: int = 1) -> float:
+        """Seconds of "train" (steps), "log" (the pass after one) or "infer" (a batch), so many times."""
+        self.asked.send((action, count))
+        taken: float = self.asked.recv()
+        return taken
+
+
+def _serve(served: Connection, images: NDArray[np.uint8], labels: NDArray[np.int64], batch_size: int) -> None:
+    torch.manual_seed(0)
+    loop = PeerLoop(PeerVGG(), Pictures(images, labels), batch_size)
+    picture = torch.rand(batch_size, 3, 32, 32)
+    batch: tuple[Any, ...] = (picture, torch.zeros(batch_size, dtype=torch.long))
+    while (asked := served.recv()) is not None:
+        action, count = asked
+        if action == "infer":
+            loop.net.eval()
+        start = time.perf_counter()
+        for _ in range(count):
+            if action == "train":
+                batch = loop.step()
+            elif action == "log":
+                loop.log(*batch)
+            else:
+                with torch.inference_mode():
+                    loop.net(picture)
+        served.send(time.perf_counter() - start)

@@ -4,9 +4,10 @@
 --trained RUN --data NAME also measures what int8 and Winograd cost a trained network in error, and --rounds how often
 the actions alternate.
 
-Training is `vgg_att3_concat_pc` at full width, batch 64: their network in their loop (`benchmarks/peer.py`), ours by
-`payattention.training.fit`. Inference is their network as it stands, ours as it stands, folded, by Winograd, in int8.
-What a machine lacks is written as "not measured", with the reason.
+Training is `vgg_att3_concat_pc` at full width, batch 64: their network in their loop, in a process of its own
+(`benchmarks/peer.py`); ours by `payattention.training.fit`, as the command line runs it. Inference is their network as
+it stands, ours as it stands, folded, by Winograd, in int8. What a machine lacks is written as "not measured", with the
+reason.
 """
 
 import argparse
@@ -39,11 +40,12 @@ from payattention.speed.int8 import CALIBRATION
 from payattention.speed.timing import Action, seconds_of
 from payattention.system.files import write_json
 from payattention.system.machine import abilities, choosing, chosen_device
+from payattention.system.memory import keep_freed
 from payattention.system.provenance import Stopwatch
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import load_recipe
 from payattention.weights.checkpoint import load
-from peer import LOG_EVERY, PeerLoop, PeerVGG, Pictures
+from peer import LOG_EVERY, PeerProcess
 
 RESULT = Path(__file__).parent.parent / "results" / "speed.json"
 MODEL, CLASSES, BATCH = "vgg_att3_concat_pc", 100, 64
@@ -55,6 +57,7 @@ LIKE_THEIRS: dict[str, Any] = {"flips": "random", "shift": 4, "border": "zero", 
 
 def main() -> None:
     options = _options()
+    keep_freed()  # as the command line does; theirs is measured in a process of its own
     watch = Stopwatch()
     parts: dict[str, Callable[[], Any]] = {
         "training": lambda: training(options),
@@ -110,24 +113,16 @@ def training(options: argparse.Namespace) -> dict[str, Any]:
 
 def _training(options: argparse.Namespace, precision: str) -> dict[str, Any]:
     data = noise(options.batch * options.steps)
-    loop = PeerLoop(
-        _peer(), Pictures(noise(32 * options.batch).images, noise(32 * options.batch).labels), options.batch
-    )
-    batch: list[Any] = []
-
-    def their_steps() -> None:
-        for _ in range(options.steps):
-            batch[:] = loop.step()
-
-    times = alternated(
-        {
-            "theirs": lambda: seconds_of(their_steps, CPU),
-            "their log": lambda: seconds_of(lambda: loop.log(*batch), CPU),
-            "ours": lambda: fit_seconds(_ours(options, data), data, options.batch, precision, False),
-            "ours, Winograd": lambda: fit_seconds(_ours(options, data), data, options.batch, precision, True),
-        },
-        options.rounds,
-    )
+    with _theirs(options) as theirs:
+        times = alternated(
+            {
+                "theirs": lambda: theirs.seconds("train", options.steps),
+                "their log": lambda: theirs.seconds("log"),
+                "ours": lambda: fit_seconds(_ours(options, data), data, options.batch, precision, False),
+                "ours, Winograd": lambda: fit_seconds(_ours(options, data), data, options.batch, precision, True),
+            },
+            options.rounds,
+        )
     per_step = {name: [t / options.steps for t in taken] for name, taken in times.items() if name != "their log"}
     per_step["theirs"] = [
         step + log / LOG_EVERY for step, log in zip(per_step["theirs"], times["their log"], strict=True)
@@ -142,7 +137,6 @@ def inference(options: argparse.Namespace) -> dict[str, Any]:
     channels_last = images.contiguous(memory_format=torch.channels_last)
     twin = quantised(model, images)
     networks: dict[str, Action] = {
-        "theirs": inference_of(_peer().eval(), images),
         "ours": inference_of(model, images),
         "ours, folded": inference_of(folded, channels_last),
         "ours, folded, Winograd": inference_of(winograd(folded), channels_last),
@@ -150,7 +144,9 @@ def inference(options: argparse.Namespace) -> dict[str, Any]:
     }
     if "BF16" in abilities():
         networks["ours, folded, bf16"] = inference_of(folded, channels_last, "bf16")
-    times = alternated({n: partial(seconds_of, action, CPU) for n, action in networks.items()}, options.rounds)
+    ours = {n: partial(seconds_of, action, CPU) for n, action in networks.items()}
+    with _theirs(options) as theirs:
+        times = alternated({"theirs": lambda: theirs.seconds("infer"), **ours}, options.rounds)
     targets = {"ours, folded": 1.1, "ours, folded, bf16": 2.3, "ours, int8": 3.5}
     missing = (
         {} if "ours, folded, bf16" in networks else {"bf16": "not measured: this processor has no bf16 arithmetic"}
@@ -276,9 +272,9 @@ def _ours(options: argparse.Namespace, data: ImageSet) -> Classifier:
     return new_model(MODEL, data, load_recipe("paper", LIKE_THEIRS), width=options.width)
 
 
-def _peer() -> PeerVGG:
-    torch.manual_seed(0)
-    return PeerVGG(CLASSES)
+def _theirs(options: argparse.Namespace) -> PeerProcess:
+    data = noise(32 * options.batch)
+    return PeerProcess(data.images, data.labels, options.batch)
 
 
 def _compared(times: dict[str, list[float]], base: str, batch: int) -> dict[str, Any]:
