@@ -43,10 +43,11 @@ class Bare(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.network = build_backbone(name)
-        self.network.reset_classifier(CLASSES)
+        self.network.reset_classifier(CLASSES)  # type: ignore[operator]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network(images)
+        logits: Tensor = self.network(images)  # (n, classes)
+        return logits
 
 
 def variants(name: str) -> dict[str, nn.Module]:

@@ -139,7 +139,7 @@ def make_photographs(folder: Path, count: int) -> None:
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)
     for k in range(min(DIFFERENT, count)):
-        left, top = random.integers(0, 140), random.integers(0, 50)
+        left, top = int(random.integers(0, 140)), int(random.integers(0, 50))
         crop = pictures[k % 2].crop((left, top, left + 500, top + 375))
         crop.save(folder / "a" / f"{k:05d}.jpg", quality=90)
     for k in range(DIFFERENT, count):

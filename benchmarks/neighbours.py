@@ -118,6 +118,7 @@ def _maps(folder: Path) -> Callable[[], object]:
     from skimage import data
 
     from payattention.explaining.folder import gallery
+    from payattention.pictures.named import Named
 
     photographs = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
     files = {}
@@ -129,7 +130,7 @@ def _maps(folder: Path) -> Callable[[], object]:
 
     def action() -> None:
         run[0] += 1
-        gallery(model, files, folder / f"out-{run[0]}")
+        gallery(model, Named(files, {}), folder / f"out-{run[0]}")
 
     return action
 

@@ -75,7 +75,7 @@ def noise(count: int, classes: int = CLASSES) -> ImageSet:
 
 def training(setting: Setting) -> dict[str, Any]:
     """Their loop and ours; a tenth of their logging pass, which comes every tenth step, counts for each step."""
-    results = {}
+    results: dict[str, Any] = {}
     for name, target in (("float32", 1.15), ("bf16", 2.5)):
         if name == "bf16" and "BF16" not in abilities():
             results[name] = "not measured: this processor has no bf16 arithmetic"
