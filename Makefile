@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
+SCRIPTS := benchmarks experiments tools/pages
 
 .PHONY: install quickstart test test-avx2 test-bf16
 
@@ -22,6 +23,7 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for folder in $(SCRIPTS); do (cd $$folder && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml *.py) || exit 1; done
 	$(BIN)/pytest -n 2
 
 test-avx2: install

@@ -1,7 +1,6 @@
-"""What attention costs on timm backbones: parameters, multiply-adds and speed beside the bare network.
+"""Measures what attention costs on timm backbones, for docs/backbones.md: parameters, multiply-adds and speed.
 
-`python benchmarks/backbones.py` measures and writes results/backbones.json and docs/backbones.md;
-`python benchmarks/backbones.py --render` only writes the page again.
+`python benchmarks/backbones.py` writes results/backbones.json, then `python tools/pages/fill.py` the page.
 
 Each backbone stands beside itself with attention at its last two levels, both classifying 1,000 classes, at 224x224
 with fresh weights. Multiply-adds are those of convolutions and matrix products for one picture, counted by PyTorch on
@@ -9,25 +8,23 @@ shapes alone. Speed is that of the forward pass in evaluation mode: the networks
 whatever else the machine does falls on all of them.
 """
 
-import json
-import statistics
-import sys
-import time
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import torch
+import typer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import payattention as pa
+from measuring import Measurement, OutOption, RoundsOption, say
+from payattention.cli.program import run_script
+from payattention.errors import unknown
 from payattention.models.timm_backbones.backbone import build_backbone
-from payattention.system.files import replacing, write_json
-from payattention.system.provenance import Stopwatch
+from payattention.speed.timing import Spread, alternated, seconds_of
 
-ROOT = Path(__file__).parent.parent
-RESULT, PAGE = ROOT / "results" / "backbones.json", ROOT / "docs" / "backbones.md"
+CPU = torch.device("cpu")
 BACKBONES = """
 resnet18 resnet50 resnext26ts skresnet18 convnext_atto convnextv2_atto tf_efficientnet_lite0 efficientnet_b0
 mobilenetv2_050 mobilenetv3_small_050 mobilenetv4_conv_small_050 regnetx_002 regnety_002 densenet121 vgg11_bn
@@ -37,7 +34,7 @@ ghostnet_050 hrnet_w18_small dla34 pvt_v2_b0 mobilevit_xxs coatnet_nano_rw_224 x
 repvit_m0_9 nf_regnet_b0
 """.split()  # noqa: SIM905
 VARIANTS = ("pc", "additive")
-SIZE, CLASSES, BATCH, ROUNDS = 224, 1000, 4, 7
+SIZE, CLASSES, BATCH = 224, 1000, 4
 
 
 class Bare(nn.Module):
@@ -46,10 +43,11 @@ class Bare(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.network = build_backbone(name)
-        self.network.reset_classifier(CLASSES)
+        self.network.reset_classifier(CLASSES)  # type: ignore[operator]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network(images)
+        logits: Tensor = self.network(images)  # (n, classes)
+        return logits
 
 
 def variants(name: str) -> dict[str, nn.Module]:
@@ -57,7 +55,7 @@ def variants(name: str) -> dict[str, nn.Module]:
     return {"bare": Bare(name).eval(), **attended}
 
 
-def measured(name: str) -> dict[str, Any]:
+def measured(name: str, rounds: int) -> dict[str, Any]:
     with torch.device("meta"):
         on_shapes = variants(name)
         images = torch.empty(1, 3, SIZE, SIZE)
@@ -68,7 +66,7 @@ def measured(name: str) -> dict[str, Any]:
         }
         for variant, network in on_shapes.items()
     }
-    speeds = images_per_second(variants(name))
+    speeds = images_per_second(variants(name), rounds)
     return {"backbone": name, **{v: {**costs[v], "images_per_second": speeds[v]} for v in costs}}
 
 
@@ -81,76 +79,33 @@ def multiply_adds(network: nn.Module, images: Tensor) -> int:
 
 
 @torch.inference_mode()
-def images_per_second(networks: dict[str, nn.Module]) -> dict[str, dict[str, float]]:
+def images_per_second(networks: dict[str, nn.Module], rounds: int) -> dict[str, dict[str, float]]:
     images = torch.rand(BATCH, 3, SIZE, SIZE)
-    rates: dict[str, list[float]] = {name: [] for name in networks}
-    for number in range(ROUNDS + 1):
-        for name, network in networks.items():
-            start = time.perf_counter()
-            network(images)
-            if number:  # the first round warms up
-                rates[name].append(BATCH / (time.perf_counter() - start))
-    return {
-        name: {
-            "min": round(min(found), 2),
-            "median": round(statistics.median(found), 2),
-            "max": round(max(found), 2),
-        }
-        for name, found in rates.items()
-    }
+    passes = {name: partial(seconds_of, partial(network, images), CPU) for name, network in networks.items()}
+    times = alternated(passes, rounds)
+    return {name: asdict(Spread.of([BATCH / seconds for seconds in taken], 2)) for name, taken in times.items()}
 
 
-def page(result: dict[str, Any]) -> str:
-    """The table as Markdown."""
-    made = result["provenance"]
-    lines = [
-        "# What attention costs on timm backbones",
-        "",
-        "<!-- written by benchmarks/backbones.py from results/backbones.json -->",
-        "",
-        f"`pa.attach(NAME, 1000)`: attention at the last two levels, at {SIZE}x{SIZE}, beside the bare network with "
-        f"its own classifier of {CLASSES:,} classes. Multiply-adds (M) are those of convolutions and matrix products, "
-        "for one picture; the percentages are what attention adds. The scale of `additive` grows with the grid and the "
-        "channels, that of `pc` hardly.",
-        "",
-        f"Images a second: median of {ROUNDS} rounds (least to most) of batches of {BATCH}, forward pass, the networks "
-        f"taking turns; {made['device']}, PyTorch {made['versions']['torch']}, {made['date']}. Where attention is "
-        "faster than bare, the bare network computes a wide last layer that attention does not need.",
-        "",
-        "| backbone | parameters (M) | pc | additive | multiply-adds (M) | pc | additive "
-        "| images/s bare | pc | additive |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    lines += [_row(backbone) for backbone in result["backbones"]]
-    return "\n".join(lines) + "\n"
-
-
-def _row(backbone: dict[str, Any]) -> str:
-    cells = [backbone["backbone"]]
-    for what in ("parameters", "multiply_adds"):
-        bare = backbone["bare"][what]
-        cells.append(f"{bare / 1e6:,.1f}")
-        cells += [f"{100 * (backbone[variant][what] / bare - 1):+.1f} %" for variant in VARIANTS]
-    for variant in ("bare", *VARIANTS):
-        rate = backbone[variant]["images_per_second"]
-        cells.append(f"{rate['median']:.0f} ({rate['min']:.0f} to {rate['max']:.0f})")
-    return "| " + " | ".join(cells) + " |"
-
-
-def main() -> None:
-    if "--render" not in sys.argv:
-        watch = Stopwatch()
-        found = []
-        for name in BACKBONES:
-            torch.manual_seed(0)
-            found.append(measured(name))
-            print(_row(found[-1]), file=sys.stderr)
-        provenance = asdict(watch.provenance(torch.device("cpu"), 0))
-        provenance["command"] = "python benchmarks/backbones.py"
-        write_json(RESULT, {"size": SIZE, "classes": CLASSES, "backbones": found, "provenance": provenance})
-    with replacing(PAGE) as partial:
-        partial.write_text(page(json.loads(RESULT.read_text(encoding="utf-8"))), encoding="utf-8")
+def main(
+    backbones: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="Only these backbones.", show_default=f"all {len(BACKBONES)}"),
+    ] = None,
+    rounds: RoundsOption = 7,
+    out: OutOption = None,
+) -> None:
+    chosen = BACKBONES if backbones is None else backbones.split(",")
+    for name in chosen:
+        if name not in BACKBONES:
+            raise unknown("backbone", name, BACKBONES)
+    measurement, found = Measurement("backbones", out, CPU, seed=0), []
+    for name in chosen:
+        torch.manual_seed(0)
+        found.append(measured(name, rounds))
+        say(found[-1])
+    settings = {"size": SIZE, "classes": CLASSES, "batch_size": BATCH, "rounds": rounds}
+    measurement.write({**settings, "backbones": found})
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

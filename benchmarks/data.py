@@ -1,8 +1,9 @@
-"""Measures reading, caching and feeding of data, and writes results/data.json: `python benchmarks/data.py`.
+"""Measures reading, caching and feeding of data, for docs/data.md.
 
-CIFAR-100 is read as a Hugging Face copy (lossless WebP) below PAYATTENTION_DATA. The photographs are 10,000 JPEG files
-of 500x375 pixels (and 2,500 held out): hard links to 500 different crops of scikit-learn's two sample photographs, so
-that making them takes seconds. Each part runs in a process of its own, on two cores; memory is that process's peak.
+Writes results/data.json. CIFAR-100 is read as a Hugging Face copy (lossless WebP) below PAYATTENTION_DATA. The
+photographs are JPEG files of 500x375 pixels, of which every fifth is held out: hard links to 500 different crops of
+scikit-learn's two sample photographs, so that making them takes seconds. Each part runs in a process of its own, on two
+cores; memory is that process's peak.
 """
 
 import json
@@ -12,36 +13,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from measuring import Measurement, OutOption, say
+from payattention.cli.program import run_script
 from payattention.data.places import CACHE_VARIABLE
-from payattention.system.files import write_json
+from payattention.errors import PayAttentionError, unknown
 
-RESULT = Path(__file__).parent.parent / "results" / "data.json"
-PHOTOS, DIFFERENT, SIZE = 12_500, 500, 224  # every fifth is held out: 10,000 are read
+DIFFERENT, SIZE = 500, 224
 LOADER_PHOTOS = 2_000  # enough for a rate
 MODEL, WIDTH, BATCH, STEPS = "vgg_att2_concat_pc", 0.25, 128, 6
 
 
-def main() -> None:
-    from payattention.system.machine import chosen_device
-    from payattention.system.provenance import Stopwatch
-
-    watch = Stopwatch()
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ[CACHE_VARIABLE] = f"{folder}/decoded"
-        make_photographs(Path(folder) / "photographs")
-        results = {part: measured_alone(part, folder) for part in PARTS}
-    provenance = asdict(watch.provenance(chosen_device())) | {"command": "python benchmarks/data.py"}
-    write_json(RESULT, {**results, "load_average_at_the_end": os.getloadavg()[0], "provenance": provenance})
-
-
 def measured_alone(part: str, folder: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, __file__, part, folder], stdout=subprocess.PIPE, text=True, check=True)
+    command = [sys.executable, __file__, "--part", part, "--folder", folder]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise PayAttentionError(f"{part} could not be measured; its own message stands above")
     result: dict[str, Any] = json.loads(done.stdout)
-    print(part, result, file=sys.stderr)
+    say(part, result)
     return result
 
 
@@ -124,7 +117,7 @@ def torchvision_loader(folder: Path) -> dict[str, Any]:
 
     transform = v2.Compose([v2.Resize(SIZE, v2.InterpolationMode.BICUBIC), v2.CenterCrop(SIZE), v2.PILToTensor()])
     files = ImageFolder(str(folder / "photographs"), transform)
-    chosen = Subset(files, range(0, len(files), len(files) // LOADER_PHOTOS))
+    chosen = Subset(files, range(0, len(files), max(1, len(files) // LOADER_PHOTOS)))
     loader = DataLoader(chosen, batch_size=64, num_workers=2)
     count, seconds = timed(lambda: sum(len(labels) for _, labels in loader))
     return {"images": count, "workers": 2, "seconds": seconds, "images_per_second": round(count / seconds, 1)}
@@ -136,7 +129,7 @@ def peak_mebibytes() -> int:
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def make_photographs(folder: Path) -> None:
+def make_photographs(folder: Path, count: int) -> None:
     import numpy as np
     from PIL import Image
     from sklearn.datasets import load_sample_images
@@ -145,11 +138,11 @@ def make_photographs(folder: Path) -> None:
     pictures = [Image.fromarray(picture) for picture in load_sample_images().images]
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)
-    for k in range(DIFFERENT):
-        left, top = random.integers(0, 140), random.integers(0, 50)
+    for k in range(min(DIFFERENT, count)):
+        left, top = int(random.integers(0, 140)), int(random.integers(0, 50))
         crop = pictures[k % 2].crop((left, top, left + 500, top + 375))
         crop.save(folder / "a" / f"{k:05d}.jpg", quality=90)
-    for k in range(DIFFERENT, PHOTOS):
+    for k in range(DIFFERENT, count):
         (folder / "ab"[k % 2] / f"{k:05d}.jpg").hardlink_to(folder / "a" / f"{k % DIFFERENT:05d}.jpg")
 
 
@@ -160,10 +153,31 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "torchvision_loader": torchvision_loader,
 }
 
-if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        main()
-    else:
+
+def main(
+    photographs: Annotated[
+        int, typer.Option(min=10, help="Photographs to make; a fifth of them is held out and not read.")
+    ] = 12_500,
+    out: OutOption = None,
+    part: Annotated[
+        str | None, typer.Option(help="Measure one part in this process, and print it.", hidden=True)
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where the photographs of that part lie.", hidden=True)] = Path(),
+) -> None:
+    if part is not None:
+        if part not in PARTS:
+            raise unknown("part", part, PARTS)
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
-        print(json.dumps(PARTS[sys.argv[1]](Path(sys.argv[2]))))
+        print(json.dumps(PARTS[part](folder)))
+        return
+    measurement = Measurement("data", out)
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ[CACHE_VARIABLE] = f"{temporary}/decoded"
+        make_photographs(Path(temporary) / "photographs", photographs)
+        results = {part: measured_alone(part, temporary) for part in PARTS}
+    measurement.write(results)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,35 +1,36 @@
-"""Kills a small training again and again at random moments, and resumes it: is the result the same, bit by bit?
+"""Measures, for docs/resuming.md, whether a training that is killed and resumed ends as if it had not been, bit by bit.
 
-    python benchmarks/kills.py [--kills 100] [--seed 0] [--out results/kills.json]
+A small training is killed again and again at random moments: each is a process of its own, killed with SIGKILL at a
+moment drawn evenly from the time that a whole training takes; then another process resumes it. The weights' file is
+compared with an unbroken training's byte for byte, the metrics number by number. Writes results/kills.json, and exits
+with 1 where one differs.
 
-Each training is a process of its own, killed with SIGKILL at a moment drawn evenly from the time that a whole training
-takes; then another process resumes it. The weights' file is compared with an unbroken training's byte for byte, the
-metrics number by number. The processes are forked from one that has already imported everything (seconds of each would
-go to that); a training makes a step every few milliseconds and a snapshot every second step, so that many of the kills
-fall within a snapshot's writing.
+The processes are forked from one that has already imported everything (seconds of each would go to that); a training
+makes a step every few milliseconds and a snapshot every second step, so that many of the kills fall within a snapshot's
+writing.
 """
 
-import argparse
 import json
 import os
 import shutil
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 
+from measuring import Measurement, OutOption, say
+from payattention.cli.program import run_script
 from payattention.data import ImageSet
+from payattention.errors import PayAttentionError
 from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
-from payattention.system.files import write_json
-from payattention.system.provenance import Stopwatch
 from payattention.training.recipe import Recipe
 
 MODEL, WIDTH, SAVE_EVERY = "vgg_att2_concat_pc", 1 / 16, 2
@@ -78,9 +79,8 @@ def forked(work: Callable[[Path, ImageSet], None], out: Path, data: ImageSet) ->
         work(out, data)
         status = 0
     except BaseException as error:
-        print(f"{work.__name__}: {error!r}", file=sys.stderr)
+        say(f"{work.__name__}: {error!r}")
     finally:
-        sys.stderr.flush()
         os._exit(status)
 
 
@@ -89,7 +89,7 @@ def whole(work: Callable[[Path, ImageSet], None], out: Path, data: ImageSet) -> 
     start = time.perf_counter()
     _, status = os.waitpid(forked(work, out, data), 0)
     if status:
-        raise SystemExit(f"{work.__name__} failed in {out}")
+        raise PayAttentionError(f"{work.__name__} failed in {out}")
     return time.perf_counter() - start
 
 
@@ -123,15 +123,17 @@ def outcome(out: Path) -> tuple[bytes, list[tuple[float, ...]]]:
     return (out / "model.safetensors").read_bytes(), metrics
 
 
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--kills", type=int, default=100)
-    arguments.add_argument("--seed", type=int, default=0)
-    arguments.add_argument("--out", type=Path, default=Path("results/kills.json"))
-    chosen = arguments.parse_args()
-
+def main(
+    kills: Annotated[int, typer.Option(min=1, help="How many trainings are killed.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of the moments at which they are.")] = 0,
+    out: OutOption = None,
+) -> None:
     torch.set_num_threads(1)  # and no thread is started here: a fork would lose it
-    watch, random, data = Stopwatch(), np.random.default_rng(chosen.seed), noise()
+    measurement, random, data = (
+        Measurement("kills", out, torch.device("cpu"), seed),
+        np.random.default_rng(seed),
+        noise(),
+    )
     places: Counter[str] = Counter()
     equal = 0
     with TemporaryDirectory() as temporary:
@@ -139,32 +141,22 @@ def main() -> None:
         whole(begin, folder / "first", data)  # the first one warms the machine's caches
         seconds = whole(begin, folder / "unbroken", data)
         expected = outcome(folder / "unbroken")
-        while places.total() < chosen.kills:
-            out = folder / f"{places.total()}"
-            place = killed(out, data, float(random.uniform(0, seconds)))
+        while places.total() < kills:
+            run = folder / f"{places.total()}"
+            place = killed(run, data, float(random.uniform(0, seconds)))
             if place is not None:
                 places[place] += 1
-                whole(begin_or_resume, out, data)
-                equal += outcome(out) == expected
-                print(f"{places.total()}/{chosen.kills} killed {place}: {equal} bit-equal", file=sys.stderr)
-            shutil.rmtree(out, ignore_errors=True)
+                whole(begin_or_resume, run, data)
+                equal += outcome(run) == expected
+                say(f"{places.total()}/{kills} killed {place}: {equal} bit-equal")
+            shutil.rmtree(run, ignore_errors=True)
 
-    command = f"python benchmarks/kills.py --kills {chosen.kills} --seed {chosen.seed}"
-    result = {
-        "kills": places.total(),
-        "bit_equal": equal,
-        "killed": dict(places.most_common()),
-        "model": MODEL,
-        "width": WIDTH,
-        "recipe": RECIPE.to_dict(),
-        "save_every": SAVE_EVERY,
-        "seconds_of_a_training": round(seconds, 2),
-        "provenance": asdict(watch.provenance(torch.device("cpu"), chosen.seed)) | {"command": command},
-    }
-    write_json(chosen.out, result)
-    print(json.dumps({name: result[name] for name in ("kills", "bit_equal", "killed")}))
-    sys.exit(0 if equal == places.total() else 1)
+    found = {"kills": places.total(), "bit_equal": equal, "killed": dict(places.most_common())}
+    settings = {"model": MODEL, "width": WIDTH, "recipe": RECIPE.to_dict(), "save_every": SAVE_EVERY}
+    measurement.write({**found, **settings, "seconds_of_a_training": round(seconds, 2)})
+    print(json.dumps(found))
+    raise typer.Exit(0 if equal == places.total() else 1)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

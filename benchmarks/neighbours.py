@@ -1,7 +1,7 @@
-"""Measures how much slower work becomes beside other work, and writes results/neighbours.json.
+"""Measures how much slower work becomes beside other work, for docs/machine.md.
 
-`python benchmarks/neighbours.py`, on a machine that does nothing else, takes about ten minutes. Each kind of work runs
-on the quiet machine, then beside one, two and four processes that do nothing but compute:
+Writes results/neighbours.json, in about ten minutes on a machine that does nothing else. Each kind of work runs on the
+quiet machine, then beside processes that do nothing but compute:
 
 - maps: `payattention maps` on 12 photographs, by EfficientNet-Lite0 at 224 px, without the program's start;
 - backbone: that frozen backbone's pass over 300 pictures at 160 px, as `payattention train --freeze` makes it;
@@ -12,10 +12,8 @@ Each is measured as it was before the program chose ("before": the OpenMP runtim
 comes after the other), as it chooses now, and on one thread.
 """
 
-import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,58 +21,28 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-RESULT = Path(__file__).parent.parent / "results" / "neighbours.json"
-KINDS = ("maps", "backbone", "head", "step")
-NEIGHBOURS = (0, 1, 2, 4)
+import typer
+
+from measuring import Measurement, OutOption, RoundsOption, say
+from payattention.cli.program import run_script
+from payattention.errors import PayAttentionError, UsageError, unknown
+
 WAYS: dict[str, dict[str, str]] = {
     "before": {"PAYATTENTION_BENCHMARK_WAY": "before"},
     "now": {"GOMP_SPINCOUNT": "1000"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
-BACKBONE, PICTURES, ROUNDS = "tf_efficientnet_lite0", 12, 3
+BACKBONE, PICTURES = "tf_efficientnet_lite0", 12
 PATIENCE = 2  # neighbours beside which "before" is measured once; beside more it takes minutes
 
 
-def main() -> None:
-    options = _options()
-    if options.kind:
-        print(json.dumps(_seconds(options.kind, options.rounds)))
-        return
-    from payattention.system.files import write_json
-    from payattention.system.machine import chosen_device
-    from payattention.system.provenance import Stopwatch
-
-    watch = Stopwatch()
-    seconds: dict[str, dict[str, dict[str, list[float]]]] = {kind: {way: {} for way in WAYS} for kind in options.kinds}
-    for count in options.neighbours:
-        with neighbours(count):
-            for kind in options.kinds:
-                for way, environment in WAYS.items():
-                    if way == "before" and count > PATIENCE:
-                        continue
-                    rounds = 1 if way == "before" and count == PATIENCE else options.rounds
-                    taken = _measured(kind, environment, rounds)
-                    seconds[kind][way][str(count)] = taken
-                    print(f"{count} neighbours, {kind}, {way}: {taken}", file=sys.stderr)
-    provenance = {**asdict(watch.provenance(chosen_device())), "command": "python benchmarks/neighbours.py"}
-    write_json(options.out, {"work": _summary(seconds), "provenance": provenance})
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kinds", type=lambda text: text.split(","), default=list(KINDS))
-    parser.add_argument("--neighbours", type=lambda text: [int(n) for n in text.split(",")], default=list(NEIGHBOURS))
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--kind", help="measure one kind in this process, and print its seconds")
-    parser.add_argument("--out", type=Path, default=RESULT)
-    return parser.parse_args()
-
-
 @contextmanager
-def neighbours(count: int) -> Iterator[None]:
+def computing_beside(count: int) -> Iterator[None]:
     """Processes that compute and nothing else."""
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     time.sleep(0.5)
@@ -90,21 +58,25 @@ def _measured(kind: str, environment: dict[str, str], rounds: int) -> list[float
     """Seconds of each round, in a process of its own: how threads wait is settled when PyTorch is loaded."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     command = [sys.executable, __file__, "--kind", kind, "--rounds", str(rounds)]
-    done = subprocess.run(command, env=clean | environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env=clean | environment, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise PayAttentionError(f"{kind} could not be measured; its own message stands above")
     found: list[float] = json.loads(done.stdout)
     return found
 
 
 def _summary(seconds: dict[str, dict[str, dict[str, list[float]]]]) -> dict[str, Any]:
     """Minimum, median and maximum; and the medians as multiples of the quiet machine's."""
+    from payattention.speed.timing import Spread
+
     result: dict[str, Any] = {}
     for kind, ways in seconds.items():
         result[kind] = {}
         for way, by_count in ways.items():
-            median = {count: statistics.median(taken) for count, taken in by_count.items()}
-            spread = {n: {"min": min(t), "median": median[n], "max": max(t)} for n, t in by_count.items()}
-            times = {n: round(m / median["0"], 2) for n, m in median.items()} if "0" in median else {}
-            result[kind][way] = {"seconds": spread, "times_slower": times}
+            spread = {count: Spread.of(taken) for count, taken in by_count.items()}
+            quiet = spread.get("0")
+            times = {n: round(found.median / quiet.median, 2) for n, found in spread.items()} if quiet else {}
+            result[kind][way] = {"seconds": {n: asdict(s) for n, s in spread.items()}, "times_slower": times}
     return result
 
 
@@ -113,16 +85,12 @@ def _seconds(kind: str, rounds: int) -> list[float]:
         _one_after_the_other()
     import torch
 
+    from payattention.speed.timing import alternated, seconds_of
+
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        action = {"maps": _maps, "backbone": _backbone, "head": _head, "step": _step}[kind](Path(folder))
-        action()
-        times = []
-        for _ in range(rounds):
-            start = time.perf_counter()
-            action()
-            times.append(round(time.perf_counter() - start, 3))
-    return times
+        action = KINDS[kind](Path(folder))
+        return alternated({kind: partial(seconds_of, action, torch.device("cpu"))}, rounds)[kind]
 
 
 def _one_after_the_other() -> None:
@@ -150,6 +118,7 @@ def _maps(folder: Path) -> Callable[[], object]:
     from skimage import data
 
     from payattention.explaining.folder import gallery
+    from payattention.pictures.named import Named
 
     photographs = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
     files = {}
@@ -161,7 +130,7 @@ def _maps(folder: Path) -> Callable[[], object]:
 
     def action() -> None:
         run[0] += 1
-        gallery(model, files, folder / f"out-{run[0]}")
+        gallery(model, Named(files, {}), folder / f"out-{run[0]}")
 
     return action
 
@@ -217,5 +186,50 @@ def _step(folder: Path) -> Callable[[], object]:
     return lambda: [step() for _ in range(4)]
 
 
+KINDS: dict[str, Callable[[Path], Callable[[], object]]] = {
+    "maps": _maps,
+    "backbone": _backbone,
+    "head": _head,
+    "step": _step,
+}
+
+
+def main(
+    kinds: Annotated[str, typer.Option(metavar="A,B,...", help="Kinds of work.")] = ",".join(KINDS),
+    neighbours: Annotated[
+        str, typer.Option(metavar="N,M,...", help="How many other processes compute, 0 for the quiet machine.")
+    ] = "0,1,2,4",
+    rounds: RoundsOption = 3,
+    out: OutOption = None,
+    kind: Annotated[str | None, typer.Option(help="Measure one kind here, and print its seconds.", hidden=True)] = None,
+) -> None:
+    chosen = kinds.split(",") if kind is None else [kind]
+    for name in chosen:
+        if name not in KINDS:
+            raise unknown("kind of work", name, KINDS)
+    if kind is not None:
+        print(json.dumps(_seconds(kind, rounds)))
+        return
+    counts = neighbours.split(",")
+    if not all(count.isdigit() for count in counts):
+        raise UsageError(f"--neighbours {neighbours}: write whole numbers with commas between, as 0,1,2,4")
+    measurement = Measurement("neighbours", out)
+    measurement.write({"work": _summary(_beside(list(map(int, counts)), chosen, rounds))})
+
+
+def _beside(counts: list[int], kinds: list[str], rounds: int) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """Seconds of each round, by kind of work, way and number of neighbours."""
+    seconds: dict[str, dict[str, dict[str, list[float]]]] = {kind: {way: {} for way in WAYS} for kind in kinds}
+    for count in counts:
+        with computing_beside(count):
+            for kind, (way, environment) in product(kinds, WAYS.items()):
+                if way == "before" and count > PATIENCE:
+                    continue
+                taken = _measured(kind, environment, 1 if way == "before" and count == PATIENCE else rounds)
+                seconds[kind][way][str(count)] = taken
+                say(f"{count} neighbours, {kind}, {way}: {taken}")
+    return seconds
+
+
 if __name__ == "__main__":
-    main()
+    run_script(main)

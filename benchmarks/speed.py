@@ -1,8 +1,6 @@
-"""Measures our speed against the public PyTorch implementation's, in turn, and writes results/speed.json.
+"""Measures our speed against the public PyTorch implementation's, in turn, for docs/speed.md.
 
-`python benchmarks/speed.py`, on a machine that does nothing else. About six minutes on two CPU cores. Options:
---trained RUN --data NAME also measures what int8 and Winograd cost a trained network in error, and --rounds how often
-the actions alternate.
+Writes results/speed.json, in about six minutes on two CPU cores of a machine that does nothing else.
 
 Training is `vgg_att3_concat_pc` at full width, batch 64: their network in their loop, in a process of its own
 (`benchmarks/peer.py`); ours by `payattention.training.fit`, as the command line runs it. Inference is their network as
@@ -10,27 +8,28 @@ it stands, ours as it stands, folded, by Winograd, in int8. What a machine lacks
 reason.
 """
 
-import argparse
 import io
-import os
-import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
+import typer
 from rich.console import Console
 
+from measuring import Measurement, OutOption, RoundsOption, say
+from payattention.cli.options import LimitOption
+from payattention.cli.program import run_script
 from payattention.data import ImageSet, limited, load_data
 from payattention.data.tensors import images_of, slices_of
+from payattention.errors import UsageError
 from payattention.evaluation.query import total_variation
 from payattention.models import Classifier, Look, create_model, fold, prune, winograd
 from payattention.speed import Spread, alternated, benchmark, quantised, ratios
@@ -38,16 +37,13 @@ from payattention.speed.arithmetic import matrix_peak
 from payattention.speed.benchmark import inference as inference_of
 from payattention.speed.int8 import CALIBRATION
 from payattention.speed.timing import Action, seconds_of
-from payattention.system.files import write_json
-from payattention.system.machine import abilities, choosing, chosen_device
+from payattention.system.machine import abilities, choosing
 from payattention.system.memory import keep_freed
-from payattention.system.provenance import Stopwatch
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import load_recipe
 from payattention.weights.checkpoint import load
 from peer import LOG_EVERY, PeerProcess
 
-RESULT = Path(__file__).parent.parent / "results" / "speed.json"
 MODEL, CLASSES, BATCH = "vgg_att3_concat_pc", 100, 64
 CPU = torch.device("cpu")
 SGD = import_module("torch.optim.sgd")
@@ -55,42 +51,21 @@ LIKE_THEIRS: dict[str, Any] = {"flips": "random", "shift": 4, "border": "zero", 
 """What makes our recipe `paper`, SGD at full size, train as their loop does."""
 
 
-def main() -> None:
-    options = _options()
-    keep_freed()  # as the command line does; theirs is measured in a process of its own
-    watch = Stopwatch()
-    parts: dict[str, Callable[[], Any]] = {
-        "training": lambda: training(options),
-        "inference": lambda: inference(options),
-        "outside_the_network": lambda: outside_the_network(options),
-        "error": lambda: error_of(options),
-        "gpu": gpu,
-    }
-    settings = {"model": MODEL, "classes": CLASSES, "width": options.width, "batch_size": options.batch}
-    results: dict[str, Any] = {"matrix_peak_gflops": round(matrix_peak(CPU, torch.float32) / 1e9, 1)}
-    results |= dict.fromkeys(parts, "not measured: stopped before")
-    for name, measure in parts.items():
-        results[name] = measure()
-        print(name, results[name], file=sys.stderr)
-        provenance = {**asdict(watch.provenance(chosen_device())), "command": shlex.join(["python", *sys.argv])}
-        load = {"load_average_at_the_end": os.getloadavg()[0]}
-        write_json(options.out, {**settings, **results, **load, "provenance": provenance})
+@dataclass(frozen=True)
+class Setting:
+    """How large and how often: the benchmark's own size, or a smoke test's."""
 
+    rounds: int
+    steps: int
+    small: bool
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
-    parser.add_argument("--steps", type=int, default=2, help="training steps in each alternation (default 2)")
-    parser.add_argument("--trained", type=Path, help="run folder of a trained network, for what int8 costs in error")
-    parser.add_argument("--data", default="parquet:cifar10", help="its data set (default parquet:cifar10)")
-    parser.add_argument("--limit", type=int, help="test images at most (default all)")
-    parser.add_argument("--small", action="store_true", help="a smoke test: 1/8 width, batches of 8; no result")
-    parser.add_argument("--out", type=Path, default=RESULT)
-    options = parser.parse_args()
-    options.width, options.batch = (0.125, 8) if options.small else (1.0, BATCH)
-    if options.small and options.out == RESULT:
-        options.out = Path(tempfile.gettempdir()) / "speed.json"
-    return options
+    @property
+    def width(self) -> float:
+        return 0.125 if self.small else 1.0
+
+    @property
+    def batch(self) -> int:
+        return 8 if self.small else BATCH
 
 
 def noise(count: int, classes: int = CLASSES) -> ImageSet:
@@ -100,39 +75,39 @@ def noise(count: int, classes: int = CLASSES) -> ImageSet:
     return ImageSet("noise", "train", images, np.arange(count) % classes, tuple(map(str, range(classes))))
 
 
-def training(options: argparse.Namespace) -> dict[str, Any]:
+def training(setting: Setting) -> dict[str, Any]:
     """Their loop and ours; a tenth of their logging pass, which comes every tenth step, counts for each step."""
-    results = {}
+    results: dict[str, Any] = {}
     for name, target in (("float32", 1.15), ("bf16", 2.5)):
         if name == "bf16" and "BF16" not in abilities():
             results[name] = "not measured: this processor has no bf16 arithmetic"
             continue
-        results[name] = _training(options, name) | {"target": target}
+        results[name] = _training(setting, name) | {"target": target}
     return results
 
 
-def _training(options: argparse.Namespace, precision: str) -> dict[str, Any]:
-    data = noise(options.batch * options.steps)
-    with _theirs(options) as theirs:
+def _training(setting: Setting, precision: str) -> dict[str, Any]:
+    data = noise(setting.batch * setting.steps)
+    with _theirs(setting) as theirs:
         times = alternated(
             {
-                "theirs": lambda: theirs.seconds("train", options.steps),
+                "theirs": lambda: theirs.seconds("train", setting.steps),
                 "their log": lambda: theirs.seconds("log"),
-                "ours": lambda: fit_seconds(_ours(options, data), data, options.batch, precision, False),
-                "ours, Winograd": lambda: fit_seconds(_ours(options, data), data, options.batch, precision, True),
+                "ours": lambda: fit_seconds(_ours(setting, data), data, setting.batch, precision, False),
+                "ours, Winograd": lambda: fit_seconds(_ours(setting, data), data, setting.batch, precision, True),
             },
-            options.rounds,
+            setting.rounds,
         )
-    per_step = {name: [t / options.steps for t in taken] for name, taken in times.items() if name != "their log"}
+    per_step = {name: [t / setting.steps for t in taken] for name, taken in times.items() if name != "their log"}
     per_step["theirs"] = [
         step + log / LOG_EVERY for step, log in zip(per_step["theirs"], times["their log"], strict=True)
     ]
-    return _compared(per_step, "theirs", options.batch)
+    return _compared(per_step, "theirs", setting.batch)
 
 
-def inference(options: argparse.Namespace) -> dict[str, Any]:
-    images = torch.rand(options.batch, 3, 32, 32)
-    model = create_model(MODEL, CLASSES, options.width).eval()
+def inference(setting: Setting) -> dict[str, Any]:
+    images = torch.rand(setting.batch, 3, 32, 32)
+    model = create_model(MODEL, CLASSES, setting.width).eval()
     folded = fold(prune(model))
     channels_last = images.contiguous(memory_format=torch.channels_last)
     twin = quantised(model, images)
@@ -145,21 +120,21 @@ def inference(options: argparse.Namespace) -> dict[str, Any]:
     if "BF16" in abilities():
         networks["ours, folded, bf16"] = inference_of(folded, channels_last, "bf16")
     ours = {n: partial(seconds_of, action, CPU) for n, action in networks.items()}
-    with _theirs(options) as theirs:
-        times = alternated({"theirs": lambda: theirs.seconds("infer"), **ours}, options.rounds)
+    with _theirs(setting) as theirs:
+        times = alternated({"theirs": lambda: theirs.seconds("infer"), **ours}, setting.rounds)
     targets = {"ours, folded": 1.1, "ours, folded, bf16": 2.3, "ours, int8": 3.5}
     missing = (
         {} if "ours, folded, bf16" in networks else {"bf16": "not measured: this processor has no bf16 arithmetic"}
     )
-    return _compared(times, "theirs", options.batch) | {"targets": targets} | missing
+    return _compared(times, "theirs", setting.batch) | {"targets": targets} | missing
 
 
-def outside_the_network(options: argparse.Namespace) -> dict[str, Any]:
+def outside_the_network(setting: Setting) -> dict[str, Any]:
     """The share of training that is not forward pass, backward pass or update: data, augmentation, the loop, logs.
 
     Both are measured in the same run, so that what else the machine does falls on both.
     """
-    width, size, steps = (options.width, options.batch, 2) if options.small else (0.25, 128, 3)
+    width, size, steps = (setting.width, setting.batch, 2) if setting.small else (0.25, 128, 3)
     data, spent = noise(size * steps), [0.0]
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -193,13 +168,13 @@ def outside_the_network(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def error_of(options: argparse.Namespace) -> dict[str, Any] | str:
+def error_of(trained: Path | None, data: str, limit: int | None) -> dict[str, Any] | str:
     """What int8 and Winograd cost a trained network: test error, and how far its maps move."""
-    if options.trained is None:
+    if trained is None:
         return "not measured: needs a trained network, --trained RUN"
-    model = load(options.trained)
-    test, train = load_data(options.data, "test"), load_data(options.data, "train")
-    test = test if options.limit is None else limited(test, options.limit)
+    model = load(trained)
+    test, train = load_data(data, "test"), load_data(data, "train")
+    test = test if limit is None else limited(test, limit)
     calibration = limited(train, CALIBRATION)
     faces: dict[str, Callable[[torch.Tensor], Look]] = {
         "float32": model.attend,
@@ -212,7 +187,7 @@ def error_of(options: argparse.Namespace) -> dict[str, Any] | str:
     return {
         "model": model.name,
         "width": model.config.width,
-        "data": options.data,
+        "data": data,
         "images": len(test),
         "error": {name: round(100 * float(missed.mean()), 3) for name, missed in wrong.items()},
         "distance_of_maps": {
@@ -268,13 +243,13 @@ def fit_seconds(model: Classifier, data: ImageSet, batch_size: int, precision: s
         return fit(model, data, recipe, out=Path(folder), winograd=by_winograd)[0]["seconds"]
 
 
-def _ours(options: argparse.Namespace, data: ImageSet) -> Classifier:
-    return new_model(MODEL, data, load_recipe("paper", LIKE_THEIRS), width=options.width)
+def _ours(setting: Setting, data: ImageSet) -> Classifier:
+    return new_model(MODEL, data, load_recipe("paper", LIKE_THEIRS), width=setting.width)
 
 
-def _theirs(options: argparse.Namespace) -> PeerProcess:
-    data = noise(32 * options.batch)
-    return PeerProcess(data.images, data.labels, options.batch)
+def _theirs(setting: Setting) -> PeerProcess:
+    data = noise(32 * setting.batch)
+    return PeerProcess(data.images, data.labels, setting.batch)
 
 
 def _compared(times: dict[str, list[float]], base: str, batch: int) -> dict[str, Any]:
@@ -285,5 +260,49 @@ def _compared(times: dict[str, list[float]], base: str, batch: int) -> dict[str,
     }
 
 
+def main(
+    rounds: RoundsOption = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps in each turn.")] = 2,
+    trained: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Also measure what int8 and Winograd cost this trained network in error.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[str, typer.Option(help="Its data set.")] = "parquet:cifar10",
+    limit: LimitOption = None,
+    small: Annotated[
+        bool, typer.Option("--small", help="A smoke test: 1/8 width, batches of 8; its numbers mean nothing.")
+    ] = False,
+    out: OutOption = None,
+) -> None:
+    if small and out is None:
+        raise UsageError("--small measures nothing worth keeping: name another file, --out FILE")
+    setting = Setting(rounds, steps, small)
+    keep_freed()  # as the command line does; theirs is measured in a process of its own
+    parts: dict[str, Callable[[], Any]] = {
+        "training": lambda: training(setting),
+        "inference": lambda: inference(setting),
+        "outside_the_network": lambda: outside_the_network(setting),
+        "error": lambda: error_of(trained, data, limit),
+        "gpu": gpu,
+    }
+    measurement = Measurement("speed", out)
+    results: dict[str, Any] = {
+        "model": MODEL,
+        "classes": CLASSES,
+        "width": setting.width,
+        "batch_size": setting.batch,
+        "matrix_peak_gflops": round(matrix_peak(CPU, torch.float32) / 1e9, 1),
+        **dict.fromkeys(parts, "not measured: stopped before"),
+    }
+    for name, measure in parts.items():
+        results[name] = measure()
+        say(name, results[name])
+        measurement.write(results)
+
+
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -1,4 +1,4 @@
-"""Which convolutions does Winograd's algorithm train faster? `python benchmarks/winograd.py`, minutes on an idle CPU.
+"""Measures which convolutions Winograd's algorithm trains faster, for docs/speed.md; minutes on an idle CPU.
 
 Times both passes of single convolutions, direct and by Winograd's algorithm, in turn, on one thread, and writes
 results/winograd.json. The rule that `payattention train` decides by (`faster_in_training`) has three constants; they
@@ -8,28 +8,25 @@ takes the faster way, and what its mistakes cost.
 
 import math
 import statistics
-import sys
-import time
 from collections.abc import Callable
-from dataclasses import asdict
+from functools import partial
 from itertools import product
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 from scipy.optimize import least_squares
 from torch import Tensor, nn
 
+from measuring import Measurement, OutOption, RoundsOption, say
+from payattention.cli.program import run_script
+from payattention.errors import UsageError
 from payattention.models.rewrites.winograd import TILE, WinogradConv2d, faster_in_training
-from payattention.system.files import write_json
-from payattention.system.provenance import Stopwatch
+from payattention.speed.timing import alternated, ratios, seconds_of
 
-RESULT = Path(__file__).parent.parent / "results" / "winograd.json"
+CPU = torch.device("cpu")
 CHANNELS, SIDES, COUNTS = (64, 128, 256, 512), (4, 8, 16, 32), (4, 16, 64)
-MOST = 20e9
-"""Multiplications of a direct pass; larger ones take longest and are decided."""
-REPEATS = 3
 
 
 class Always(WinogradConv2d):
@@ -39,27 +36,25 @@ class Always(WinogradConv2d):
         return True
 
 
-def seconds(conv: nn.Conv2d, images: Tensor) -> float:
-    """Of one forward and backward pass."""
-    start = time.perf_counter()
-    conv(images).sum().backward()
-    return time.perf_counter() - start
-
-
-def measured(in_channels: int, out_channels: int, side: int, count: int) -> dict[str, Any]:
+def measured(in_channels: int, out_channels: int, side: int, count: int, rounds: int) -> dict[str, Any]:
     """Both ways in turn; the median of their ratios."""
     direct = nn.Conv2d(in_channels, out_channels, 3, padding=1).to(memory_format=torch.channels_last)
-    fast = Always.of(direct)
     images = torch.rand(count, in_channels, side, side).to(memory_format=torch.channels_last).requires_grad_()
-    seconds(direct, images), seconds(fast, images)  # the first time is spent on memory
-    pairs = [(seconds(direct, images), seconds(fast, images)) for _ in range(REPEATS)]
+    convs = {"direct": direct, "fast": Always.of(direct)}
+    times = alternated(
+        {way: partial(seconds_of, partial(both_passes, conv, images), CPU) for way, conv in convs.items()}, rounds
+    )
     return {
         "shape": [count, in_channels, side, side],
         "out_channels": out_channels,
-        "direct_ms": round(1e3 * statistics.median(direct for direct, _ in pairs), 3),
-        "times_as_fast": round(statistics.median(direct / fast for direct, fast in pairs), 3),
+        "direct_ms": round(1e3 * statistics.median(times["direct"]), 3),
+        "times_as_fast": ratios(times["direct"], times["fast"]).median,
         "taken": faster_in_training((count, in_channels, side, side), out_channels),
     }
+
+
+def both_passes(conv: nn.Conv2d, images: Tensor) -> None:
+    conv(images).sum().backward()
 
 
 def fitted(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -85,14 +80,26 @@ def judged(rows: list[dict[str, Any]], takes: Callable[[dict[str, Any]], bool]) 
     return round(math.exp(statistics.fmean(lost)), 4)
 
 
-def main() -> None:
+def main(
+    most: Annotated[
+        float,
+        typer.Option(help="10^9 multiplications of a direct pass at most; larger ones take longest and are decided."),
+    ] = 20.0,
+    rounds: RoundsOption = 3,
+    out: OutOption = None,
+) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    watch, rows = Stopwatch(), []
+    measurement, rows = Measurement("winograd", out, CPU, seed=0), []
     for in_channels, out_channels, side, count in product(CHANNELS, CHANNELS, SIDES, COUNTS):
-        if 9 * count * side**2 * in_channels * out_channels <= MOST and out_channels in (in_channels, 2 * in_channels):
-            rows.append(measured(in_channels, out_channels, side, count))
-            print(rows[-1], file=sys.stderr)
+        if 9 * count * side**2 * in_channels * out_channels <= 1e9 * most and out_channels in (
+            in_channels,
+            2 * in_channels,
+        ):
+            rows.append(measured(in_channels, out_channels, side, count, rounds))
+            say(rows[-1])
+    if not rows:
+        raise UsageError(f"--most {most:g}: no convolution is that small")
     result = {
         "rows": rows,
         "fitted": fitted(rows),
@@ -102,10 +109,9 @@ def main() -> None:
             "always Winograd": judged(rows, lambda _: True),
         },
     }
-    provenance = {**asdict(watch.provenance(torch.device("cpu"), 0)), "command": "python benchmarks/winograd.py"}
-    write_json(RESULT, {**result, "provenance": provenance})
-    print({**result, "rows": len(rows)}, file=sys.stderr)
+    measurement.write(result)
+    say({**result, "rows": len(rows)})
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

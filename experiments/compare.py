@@ -1,4 +1,4 @@
-"""Trained maps against post-hoc ones, and soft against hard attention: `python experiments/compare.py RUN`.
+"""Measures trained maps against post-hoc ones, and soft against hard attention, for docs/maps.md.
 
 A network with soft attention is trained on the embedded data, and one with hard attention goes on from its weights:
 
@@ -10,41 +10,37 @@ The first is measured as `payattention compare` does it, into results/compare.js
 its own maps and the trivial ones, into results/hard.json.
 """
 
-import json
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 import payattention as pa
+from payattention.cli.options import LimitOption
+from payattention.cli.output import progress_console
+from payattention.cli.program import run_script
+from payattention.data import limited
 from payattention.evaluation import Comparison, compare
 from payattention.figures.compare import map_sheet
 from payattention.system.files import write_json, write_picture
+from trained import RESULTS, ROOT, ResultsOption, RunFolder, training_of
 
-ROOT = Path(__file__).parent.parent
 
-
-def main(run: str) -> None:
-    data, console = pa.load_data("cluttered_digits", "test"), Console(stderr=True)
-    model = pa.load(run)
+def main(run: RunFolder, limit: LimitOption = None, results: ResultsOption = RESULTS) -> None:
+    trained, model, data = training_of(run), pa.load(run), pa.load_data("cluttered_digits", "test")
+    data = data if limit is None else limited(data, limit)
+    console = progress_console()
     if model.config.options.get("normaliser") == "hard":
-        write_json(ROOT / "results" / "hard.json", result(run, compare(model, data, methods=[], console=console)))
+        write_json(results / "hard.json", result(trained, compare(model, data, methods=[], console=console)))
         return
     compared = compare(model, data, console=console)
-    write_json(ROOT / "results" / "compare.json", result(run, compared))
-    write_picture(ROOT / "docs" / "compare.png", map_sheet(model, data, compared, pictures=4))
+    write_json(results / "compare.json", result(trained, compared))
+    pictures = ROOT / "docs" if results == RESULTS else results
+    write_picture(pictures / "compare.png", map_sheet(model, data, compared, pictures=4))
 
 
-def result(run: str, compared: Comparison) -> dict[str, Any]:
-    trained = json.loads(Path(run, "result.json").read_text(encoding="utf-8"))
+def result(trained: dict[str, Any], compared: Comparison) -> dict[str, Any]:
     training = {key: trained[key] for key in ("model", "recipe", "seed", "init_from")}
-    provenance = {**asdict(compared.provenance), "command": "python experiments/compare.py RUN"}
-    return {"error": trained["test"]["error"], "training": training, **asdict(compared), "provenance": provenance}
+    return {"error": trained["test"]["error"], "training": training, **asdict(compared)}
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python experiments/compare.py RUN")
-    main(sys.argv[1])
+    run_script(main)

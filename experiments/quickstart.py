@@ -1,10 +1,10 @@
-"""Runs the README's quickstart as a user does and writes results/quickstart.json: `python experiments/quickstart.py`.
+"""Measures the README's quickstart as a user runs it, for README.md and docs/machine.md.
 
-The trained model stays in `runs/quickstart` for the other measurements, and what was there before goes. With `--seeds`
-it runs three seeds, on the processor as it is and masked to AVX2, and writes results/quickstart-seeds.json, too.
+Writes results/quickstart.json. The trained model stays in `runs/quickstart` for the other measurements, and what was
+there before goes. With --seeds it runs three seeds, on the processor as it is and masked to AVX2, and writes
+results/quickstart-seeds.json, too.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -13,35 +13,27 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from payattention.cli.program import run_script
+from payattention.errors import PayAttentionError
 from payattention.system.files import write_json
+from trained import RESULTS, RUNS, ResultsOption
 
-ROOT = Path(__file__).parent.parent
-RESULTS, RUNS = ROOT / "results", ROOT / "runs"
 SEEDS = (0, 1, 2)
 MASKED = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", action="store_true", help="three seeds, natively and masked to AVX2")
-    if not parser.parse_args().seeds:
-        write_json(RESULTS / "quickstart.json", _run(RUNS / "quickstart", seed=0))
-        return
-    processors = {name: _of_seeds(masks) for name, masks in (("native", {}), ("masked to AVX2", MASKED))}
-    write_json(RESULTS / "quickstart.json", processors["native"]["runs"][0])
-    write_json(RESULTS / "quickstart-seeds.json", {"processors": processors})
-
-
-def _of_seeds(masks: dict[str, str]) -> dict[str, Any]:
-    folders = [RUNS / ("quickstart" if seed == 0 and not masks else "quickstart-seeds") for seed in SEEDS]
-    runs = [_run(folder, seed, masks) for folder, seed in zip(folders, SEEDS, strict=True)]
+def _of_seeds(masks: dict[str, str], runs: Path) -> dict[str, Any]:
+    folders = [runs / ("quickstart" if seed == 0 and not masks else "quickstart-seeds") for seed in SEEDS]
+    done = [_run(folder, seed, masks) for folder, seed in zip(folders, SEEDS, strict=True)]
     return {
         "environment": masks,
-        "device": runs[0]["pointing"]["provenance"]["device"],
-        "mean_error": round(statistics.mean(run["error"] for run in runs), 3),
-        "runs": runs,
+        "device": done[0]["pointing"]["provenance"]["device"],
+        "mean_error": round(statistics.mean(run["error"] for run in done), 3),
+        "runs": done,
     }
 
 
@@ -54,14 +46,29 @@ def _run(folder: Path, seed: int, masks: dict[str, str] | None = None) -> dict[s
         env=os.environ | (masks or {}),
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
+        check=False,
     )
     seconds = time.perf_counter() - start
+    if done.returncode:
+        raise PayAttentionError(f"{' '.join(words)} failed; its own message stands above")
     summary: dict[str, Any] = json.loads(done.stdout)
     del summary["run"], summary["sheet"]
     summary["pointing"]["provenance"]["command"] = " ".join(words)
     return {**summary, "seconds_of_the_whole_command": round(seconds, 1)}
 
 
+def main(
+    seeds: Annotated[bool, typer.Option("--seeds", help="Three seeds, natively and masked to AVX2.")] = False,
+    runs: Annotated[Path, typer.Option(help="Folder for the trained models.", show_default="runs")] = RUNS,
+    results: ResultsOption = RESULTS,
+) -> None:
+    if not seeds:
+        write_json(results / "quickstart.json", _run(runs / "quickstart", seed=0))
+        return
+    processors = {name: _of_seeds(masks, runs) for name, masks in (("native", {}), ("masked to AVX2", MASKED))}
+    write_json(results / "quickstart.json", processors["native"]["runs"][0])
+    write_json(results / "quickstart-seeds.json", {"processors": processors})
+
+
 if __name__ == "__main__":
-    main()
+    run_script(main)

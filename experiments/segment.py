@@ -1,17 +1,14 @@
-"""Do a CIFAR-10 network's maps find cats and dogs? `python experiments/segment.py runs/cifar10 [--limit N]`.
+"""Measures whether a CIFAR-10 network's maps find cats and dogs, for docs/segmentation.md.
 
 Measures a trained network's maps against the masks of the Oxford pets, which it has never seen, at the size of its
 training (the paper's 32 pixels) and at twice that; writes results/segment.json. Thresholds are chosen on 200 pictures
 of the train split. Beside that: what the combined map and a Gaussian about the centre find together, their product, so
 that one sees whether the map knows anything that the photographer's habit does not. It takes a few minutes.
+
+    python experiments/segment.py runs/cifar10
 """
 
-import argparse
-import json
-import shlex
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,35 +16,18 @@ import torch
 
 from payattention import Classifier, load
 from payattention.attention.maps import stretched
+from payattention.cli.options import LimitOption
 from payattention.cli.output import progress_console
+from payattention.cli.program import run_script
 from payattention.data import MaskedPictures, masked_pictures
 from payattention.evaluation import segment
 from payattention.evaluation.comparison.trivial import centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
 from payattention.evaluation.segment import Segmented
-from payattention.runs.folder import RESULT
 from payattention.system.files import write_json
-from payattention.system.invocation import command_line
+from trained import RESULTS, ResultsOption, RunFolder, training_of
 
-OUT = Path(__file__).parent.parent / "results" / "segment.json"
 DATA, TUNE, FACTORS = "oxford_pets", 200, (1, 2)
-
-
-def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("run", type=Path, help="run folder of a trained model")
-    arguments.add_argument("--limit", type=int, help="at most so many pictures of the test split")
-    given = arguments.parse_args()
-    command_line.set(shlex.join(["python", "experiments/segment.py", *sys.argv[1:]]))
-
-    model, trained = load(given.run), json.loads((given.run / RESULT).read_text(encoding="utf-8"))
-    test, train = masked_pictures(DATA, "test"), masked_pictures(DATA, "train").limited(TUNE)
-    if given.limit:
-        test = test.limited(given.limit)
-    sizes = [factor * model.image_size for factor in FACTORS]
-    results = [measured(model, test, train, size) for size in sizes]
-    facts = {"model": trained["model"], "trained_on": trained["data"]["name"], "error": trained["test"]["error"]}
-    write_json(OUT, {**facts, "sizes": results})
 
 
 def measured(model: Classifier, test: MaskedPictures, train: MaskedPictures, size: int) -> dict[str, Any]:
@@ -63,5 +43,15 @@ def measured(model: Classifier, test: MaskedPictures, train: MaskedPictures, siz
     return {**asdict(result), "times_gaussian": {"jaccard": overlap, "precision": precision}}
 
 
+def main(run: RunFolder, limit: LimitOption = None, results: ResultsOption = RESULTS) -> None:
+    trained, model = training_of(run), load(run)
+    test, train = masked_pictures(DATA, "test"), masked_pictures(DATA, "train").limited(TUNE)
+    if limit is not None:
+        test = test.limited(limit)
+    sizes = [measured(model, test, train, factor * model.image_size) for factor in FACTORS]
+    facts = {"model": trained["model"], "trained_on": trained["data"]["name"], "error": trained["test"]["error"]}
+    write_json(results / "segment.json", {**facts, "sizes": sizes})
+
+
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -1,4 +1,4 @@
-"""The pages on attacks, transfer and figures: their Python runs, their commands exist, their links lead somewhere."""
+"""The pages on attacks, transfer and figures: their Python runs, their commands exist."""
 
 import re
 from pathlib import Path
@@ -15,12 +15,6 @@ PAGES = ("attacks.md", "transfer.md", "figures.md")
 
 def text(page: str) -> str:
     return (DOCS / page).read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_its_links_and_pictures_are_there(page: str) -> None:
-    for target in re.findall(r"\]\(((?!http)[^)]+)\)", text(page)):
-        assert (DOCS / target).exists(), target
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -35,9 +35,3 @@ def test_every_option_and_its_values_are_described() -> None:
     assert described >= options
     for names in (COMPATIBILITIES, NORMALISERS, PROJECTIONS, HEADS):
         assert all(f"`{name}`" in text for name in names)
-
-
-def test_pages_link_to_pages_that_exist() -> None:
-    for page in ("models.md", "the-query.md"):
-        for target in re.findall(r"\]\(([\w./-]+\.md)", (DOCS / page).read_text(encoding="utf-8")):
-            assert (DOCS / target).is_file(), f"{page} links to {target}"

@@ -14,15 +14,6 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_its_numbers_and_the_pages_are_those_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "tools" / "pages")
-    from fill import PAGES, filled
-
-    assert ROOT / "README.md" in PAGES
-    for page in PAGES:
-        assert filled(page) == page.read_text(encoding="utf-8"), page
-
-
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Classifier) -> None:
     monkeypatch.chdir(tmp_path)
     pa.save(model, "runs/quickstart")
@@ -33,11 +24,6 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model:
     assert scope["logits"].shape == (8, 10)
     assert scope["look"].maps["layer10"].shape == (8, 16, 16)
     assert (tmp_path / "out" / "cat.sheet.png").is_file()
-
-
-def test_its_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(((?!http)[^)]+)\)", TEXT):
-        assert (ROOT / target).exists(), target
 
 
 def test_its_commands_can_be_called_so() -> None:

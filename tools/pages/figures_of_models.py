@@ -1,41 +1,39 @@
-"""Makes the pages' pictures: `python tools/pages/figures_of_models.py CIFAR_RUN QUICKSTART_RUN`.
+"""Makes four pictures of docs/figures.md, like the paper's figures 3, 5, 7 and 8.
 
-Like the paper's figures 3, 5, 7 and 8, with photographs that scikit-image ships and images of the embedded data.
+With photographs that scikit-image ships and images of the embedded data; it writes docs/figures/attack.png,
+activations.png, maps.png and masks.png.
 """
 
-import sys
 from pathlib import Path
+from typing import Annotated
 
-from PIL import Image
-from skimage import data
+import typer
 
 import payattention as pa
+from payattention.cli.program import run_script
 from payattention.evaluation.attacks import FGSM
 from payattention.figures.attack import attack_figure
 from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
+from photographs import DOCS, CifarRun, QuickstartRun, digits, photographs
 
-FIGURES = Path(__file__).parents[2] / "docs" / "figures"
 
-
-def main(cifar_run: str, quickstart_run: str) -> None:
-    cifar, quickstart = pa.load(cifar_run), pa.load(quickstart_run)
-    photographs = {name: _rgb(load()) for name, load in {"cat": data.cat, "rocket": data.rocket}.items()}
-    digits = pa.load_data("cluttered_digits", "test")
-    images = {f"a {digits.classes[digits.labels[k]]}": Image.fromarray(digits.images[k]) for k in range(2)}
-    both = {"CIFAR-10": cifar, "digits": quickstart}
+def main(
+    cifar_run: CifarRun,
+    quickstart_run: QuickstartRun,
+    out: Annotated[Path, typer.Option(help="Folder to write to.", show_default="docs/figures")] = DOCS / "figures",
+) -> None:
+    cifar, quickstart = {"CIFAR-10": pa.load(cifar_run)}, {"digits": pa.load(quickstart_run)}
+    seen = photographs("cat", "rocket")
     sheets = {
-        "attack": attack_figure({"CIFAR-10": cifar}, photographs, FGSM(), size=40),
-        "activations": activations_figure({"CIFAR-10": cifar}, photographs, size=40),
-        "maps": maps_figure(both, {**photographs, **images}, size=40),
-        "masks": masks_figure({"CIFAR-10": cifar}, photographs, size=40),
+        "attack": attack_figure(cifar, seen, FGSM(), size=40),
+        "activations": activations_figure(cifar, seen, size=40),
+        "maps": maps_figure({**cifar, **quickstart}, {**seen, **digits("a")}, size=40),
+        "masks": masks_figure(cifar, seen, size=40),
     }
+    out.mkdir(parents=True, exist_ok=True)
     for name, sheet in sheets.items():
-        sheet.save(FIGURES / f"{name}.png", optimize=True)
-
-
-def _rgb(pixels) -> Image.Image:  # type: ignore[no-untyped-def]
-    return Image.fromarray(pixels).convert("RGB")
+        sheet.save(out / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

@@ -1,12 +1,20 @@
-"""Fills the pages' numbers from results/: `python tools/pages/fill.py`. A test holds them together."""
+"""Fills the numbers of README.md, weights/README.md and the pages in docs/ from results/ and weights/.
+
+Each stands in its page between `<!-- NAME -->` and `<!-- /NAME -->`, and is not to be written by hand: a test holds
+pages and results together.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pets
+from backbones import backbones
 from maps import compare, hard
 from markdown_table import markdown_table
+from payattention.cli.program import run_script
+from payattention.errors import DataError
+from probe import probe
 from segmentation import segment
 
 ROOT = Path(__file__).parents[2]
@@ -228,9 +236,11 @@ DOCS = ROOT / "docs"
 PAGES = {
     ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10},
     DOCS / "attacks.md": {"attacks": attacks},
+    DOCS / "backbones.md": {"backbones": backbones},
     DOCS / "data.md": {"data": data},
     DOCS / "maps.md": {"compare": compare, "hard": hard},
     DOCS / "pets.md": {"pets_segmented": pets.segmented, "pets_compared": pets.compared},
+    DOCS / "probe.md": {"probe": probe},
     DOCS / "resuming.md": {"kills": kills},
     DOCS / "segmentation.md": {"segment": segment},
     DOCS / "machine.md": {"neighbours": neighbours, "quickstart_seeds": quickstart_seeds},
@@ -246,6 +256,8 @@ def filled(page: Path) -> str:
     text = page.read_text(encoding="utf-8")
     for name, numbers in PAGES[page].items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if start not in text or end not in text:
+            raise DataError(f"{page.relative_to(ROOT)}: no place for {name}, {start} ... {end}")
         before, _, rest = text.partition(start)
         text = f"{before}{start}\n{numbers()}\n{end}{rest.partition(end)[2]}"
     return text
@@ -256,6 +268,10 @@ def _result(name: str) -> dict[str, Any]:
     return result
 
 
-if __name__ == "__main__":
+def main() -> None:
     for page in PAGES:
         page.write_text(filled(page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run_script(main)

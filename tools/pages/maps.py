@@ -14,8 +14,9 @@ def compare() -> str:
     result = _result("compare")
     origin = result["provenance"]
     return (
-        f"`{origin['command']}` on {origin['device']}, in {origin['seconds']:.0f} s: {result['count']:,} test images, "
-        f"deletion and insertion on {result['costly']:,} of them; the network's test error is {result['error']:.1f} %."
+        f"`python experiments/compare.py RUN` on {origin['device']}, in {origin['seconds']:.0f} s: "
+        f"{result['count']:,} test images, deletion and insertion on {result['costly']:,} of them; the network's test "
+        f"error is {result['error']:.1f} %."
         f"\n\n{comparison_table(result['rows'])}\n\n**{result['verdict']}**"
     )
 

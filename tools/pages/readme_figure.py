@@ -1,27 +1,28 @@
-"""Makes the README's picture: `python tools/pages/readme_figure.py CIFAR_RUN QUICKSTART_RUN`.
+"""Makes the picture of README.md, docs/maps.png: photographs and digits, and where two networks look.
 
 Photographs that scikit-image ships, seen at 40 pixels by a network trained on CIFAR-10, above images of the embedded
 data, seen by the network of `make quickstart`. The labels are what the networks say, right or wrong.
 """
 
-import sys
 from pathlib import Path
+from typing import Annotated
 
-from PIL import Image
-from skimage import data
+import typer
 
 import payattention as pa
+from payattention.cli.program import run_script
 from payattention.pictures.drawing import contact_sheet
+from photographs import DOCS, CifarRun, QuickstartRun, digits, photographs
 
-PHOTOGRAPHS = {"cat": data.cat, "rocket": data.rocket, "horse": data.horse}
 
-
-def main(cifar_run: str, quickstart_run: str) -> None:
-    photographs = {name: _rgb(load()) for name, load in PHOTOGRAPHS.items()}
-    digits = pa.load_data("cluttered_digits", "test")
-    images = {f"digit {digits.classes[digits.labels[k]]}": Image.fromarray(digits.images[k]) for k in range(2)}
+def main(
+    cifar_run: CifarRun,
+    quickstart_run: QuickstartRun,
+    out: Annotated[Path, typer.Option(help="Folder to write to.", show_default="docs")] = DOCS,
+) -> None:
     rows, labels, columns = [], [], []
-    for run, pictures, size in ((cifar_run, photographs, 40), (quickstart_run, images, 32)):
+    seen = photographs("cat", "rocket", "horse")
+    for run, pictures, size in ((cifar_run, seen, 40), (quickstart_run, digits("digit"), 32)):
         model = pa.load(run)
         for name, picture in pictures.items():
             explanation = pa.explain(model, picture, size=size)
@@ -29,14 +30,9 @@ def main(cifar_run: str, quickstart_run: str) -> None:
             columns = list(panels)
             rows.append(list(panels.values()))
             labels.append(f"{name}: seen as {explanation.label} ({explanation.probability:.0%})")
-    contact_sheet(rows, columns, labels).save(Path(__file__).parents[2] / "docs" / "maps.png", optimize=True)
-
-
-def _rgb(pixels) -> Image.Image:  # type: ignore[no-untyped-def]
-    if pixels.dtype == bool:
-        pixels = (255 * pixels).astype("uint8")
-    return Image.fromarray(pixels).convert("RGB")
+    out.mkdir(parents=True, exist_ok=True)
+    contact_sheet(rows, columns, labels).save(out / "maps.png", optimize=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    run_script(main)

@@ -1,6 +1,5 @@
-"""The program: verbs, and how their errors reach the user."""
+"""The command `payattention` and its verbs."""
 
-import os
 import sys
 import warnings
 from typing import Annotated, NoReturn
@@ -23,21 +22,11 @@ from payattention.cli import (
     train,
     transfer,
 )
+from payattention.cli.program import new_program, run_program
 from payattention.cli.version import show_version
-from payattention.errors import PayAttentionError
 from payattention.system.cores import wait_briefly
-from payattention.system.invocation import record
-from payattention.system.processes import here
 
-app = typer.Typer(
-    name="payattention",
-    help="Image classifiers that show where they look.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
-)
+app = new_program(name="payattention", help="Image classifiers that show where they look.", no_args_is_help=True)
 
 
 @app.callback()
@@ -70,11 +59,6 @@ for _verb in (
 ):
     app.command()(getattr(_verb, _verb.__name__.rpartition(".")[2]))
 
-# typer carries its own copy of click in newer releases: this is the base of its errors in either
-_CallError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
-
-_INTERRUPTED = 130
-
 
 def main() -> NoReturn:
     """Runs the program: exit status 0, 1 (failed), 2 (called wrongly) or 130 (Ctrl-C), and one line for an error."""
@@ -92,32 +76,4 @@ def _as_note(
 
 def run(arguments: list[str]) -> int:
     """Runs one command line and gives its exit status."""
-    record(arguments)
-    try:
-        status = app(arguments, prog_name="payattention", standalone_mode=False)
-        sys.stdout.flush()
-    except PayAttentionError as error:
-        return _fail(str(error), error.exit_code)
-    except _CallError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            print(error.format_message(), file=sys.stderr)
-            return 2
-        return _fail(error.format_message(), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("stopped", _INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output went away: `payattention models | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it exits
-        return 1
-    except OSError as error:  # a full disk, a place that cannot be written to
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
-    if status == _INTERRUPTED:  # what newer typers make of Ctrl-C
-        return _fail("stopped", _INTERRUPTED)
-    return status if isinstance(status, int) else 0
-
-
-def _fail(message: str, status: int) -> int:
-    own = here()
-    if own.first or status == 1:  # what one process was called wrongly with, all were
-        place = "" if own.first else f" (process {own.rank} of {own.count})"
-        print(f"payattention{place}: {' '.join(message.split())}", file=sys.stderr)
-    return status
+    return run_program(app, "payattention", arguments)

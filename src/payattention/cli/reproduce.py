@@ -169,7 +169,7 @@ def _print_tally(tally: "Tally", left_out: list[str], as_json: bool) -> None:
 
 def _print_queue(queue: "list[Planned]", place: "Workplace", as_json: bool) -> None:
     from payattention.cli.output import print_json, print_table
-    from payattention.reproduce.plan import duration
+    from payattention.reproduce.queue import duration
 
     able = [planned for planned in queue if planned.obstacle is None]
     hours = sum(planned.hours for planned in able)

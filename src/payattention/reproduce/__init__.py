@@ -1,7 +1,7 @@
 """The paper's experiments as commands: its tables as data, a runner that fills them, a report that shows them."""
 
 from payattention.reproduce.jobs import Departures
-from payattention.reproduce.plan import Planned, chosen_cells, plan, take_stock
+from payattention.reproduce.queue import Planned, chosen_cells, plan, take_stock
 from payattention.reproduce.report import write_report
 from payattention.reproduce.runner import Tally, run
 from payattention.reproduce.tables import Cell, Table, all_cells, load_tables

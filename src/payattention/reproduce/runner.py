@@ -23,7 +23,7 @@ from typing import Any
 from payattention.data.places import VARIABLE
 from payattention.reproduce.claim import claim, close_slice, slice_lengths, timed_slice
 from payattention.reproduce.jobs import Job, Training, command, resumption
-from payattention.reproduce.plan import Planned, duration
+from payattention.reproduce.queue import Planned, duration
 from payattention.reproduce.workplace import Workplace
 from payattention.runs.folder import RESULT
 from payattention.system.files import write_json

@@ -72,12 +72,18 @@ def are_to_be_set() -> bool:
     return not os.environ.get(_THREADS) and default_threads() < _allowed()
 
 
-def busy(threads: int) -> str | None:
-    """A line where other work is at the cores that these threads want; None on a quiet machine, and for one thread."""
-    if threads < 2 or not hasattr(os, "getloadavg"):
+def overload() -> str | None:
+    """How much work is at the cores, where it is more than a command leaves behind; None on a quiet machine."""
+    if not hasattr(os, "getloadavg"):
         return None
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    return f"load {load:.0f} on {cores} cores: --threads 1 may be faster" if load > _BUSY * cores else None
+    return f"load {load:.0f} on {cores} cores" if load > _BUSY * cores else None
+
+
+def busy(threads: int) -> str | None:
+    """A line where other work is at the cores that these threads want; None on a quiet machine, and for one thread."""
+    load = overload() if threads > 1 else None
+    return f"{load}: --threads 1 may be faster" if load else None
 
 
 def wait_briefly() -> None:

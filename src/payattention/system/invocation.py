@@ -9,12 +9,7 @@ command_line: ContextVar[str | None] = ContextVar("command_line", default=None)
 """The command that is running, as a shell would take it; None when the library is used from Python."""
 
 
-def record(arguments: list[str]) -> None:
-    """Notes the running command."""
-    command_line.set(shlex.join(["payattention", *arguments]))
-
-
 def program() -> str:
     """What the user typed to start the program, for hints that can be pasted: it may not be on the PATH."""
-    started = Path(sys.argv[0])
-    return "python -m payattention" if started.name == "__main__.py" else shlex.quote(sys.argv[0])
+    by_file = Path(sys.argv[0]).suffix == ".py"  # `python -m payattention`, or a script that measures
+    return "python -m payattention" if by_file else shlex.quote(sys.argv[0])

@@ -1,0 +1,56 @@
+"""What every experiment does alike: what it takes, where it writes, and what a run folder says of its training."""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from payattention.data.places import data_root
+from payattention.errors import CheckpointError, DataError
+from payattention.runs.folder import RESULT
+
+ROOT = Path(__file__).parent.parent
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run folder of a trained network, with result.json.", show_default=False)
+]
+ResultsOption = Annotated[Path, typer.Option(help="Folder to write to.", show_default="results")]
+RESULTS, RUNS = ROOT / "results", ROOT / "runs"
+
+
+def training_of(run: Path) -> dict[str, Any]:
+    """The result.json of a run.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if not (run / RESULT).is_file():
+        raise CheckpointError(f"{run}: no run folder of a finished training (no {RESULT})")
+    result: dict[str, Any] = json.loads((run / RESULT).read_text(encoding="utf-8"))
+    return result
+
+
+def archive(name: str) -> Path:
+    """An archive in the data root.
+
+    Raises:
+        DataError: It is not there.
+    """
+    file = data_root() / name
+    if not file.is_file():
+        raise DataError(f"{file}: not there; set PAYATTENTION_DATA to the folder that holds {name}")
+    return file
+
+
+@contextmanager
+def caltech101() -> Iterator[Path]:
+    """A data root for a while, in which Caltech-101 lies, 30 pictures of each class, from its archive."""
+    packed = archive("caltech101-30perclass.zip")
+    with TemporaryDirectory() as root:
+        with zipfile.ZipFile(packed) as zipped:
+            zipped.extractall(Path(root, "caltech101"))
+        yield Path(root)
