@@ -5,6 +5,7 @@ The network is pruned, folded and exported; ONNX Runtime's static quantisation t
 convolution, the scores, the softmax and the head stay in float32: they cost little and decide much.
 """
 
+import copy
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,9 +101,23 @@ def _slim(model: Classifier) -> Classifier:
         return model
 
 
+class _Maximum(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.amax((2, 3), keepdim=True)
+
+
+def _with_plain_maxima(network: nn.Module) -> nn.Module:
+    """A copy whose maxima over all positions are written as such: the exporter of PyTorch 2.9 has no adaptive ones."""
+    network = copy.deepcopy(network)
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.AdaptiveMaxPool2d) and module.output_size in (1, (1, 1)):
+            network.set_submodule(name, _Maximum())
+    return network
+
+
 def _export(model: Classifier, images: Tensor, file: Path) -> None:
     torch.onnx.export(
-        _Outputs(model).cpu().eval(),
+        _with_plain_maxima(_Outputs(model)).cpu().eval(),
         (images.detach().cpu().float().contiguous(),),
         file,
         input_names=[_INPUT],

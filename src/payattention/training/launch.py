@@ -1,8 +1,10 @@
 """Devices, processes and precision of a training, by Lightning Fabric."""
 
 import logging
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -29,7 +31,7 @@ def launched(
         processes: Those that train together, as they were started.
         unused_parameters: Whether the network may have weights without a gradient, which several processes must know.
     """
-    with _unannounced():
+    with _unannounced(), _answers_kept_apart() if processes.count > 1 else nullcontext():
         fabric = Fabric(
             accelerator=device.type,
             devices=processes.on_each_node,
@@ -76,3 +78,16 @@ def _unannounced() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def _answers_kept_apart() -> Iterator[None]:
+    """PyTorch 2.9's gloo tells who it found on standard output, which is for answers: here it is standard error."""
+    sys.stdout.flush()
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(answers, 1)
+        os.close(answers)
