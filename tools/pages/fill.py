@@ -132,6 +132,10 @@ def speed() -> str:
     return _speed("speed")
 
 
+def speed_vnni() -> str:
+    return _speed("speed-vnni")
+
+
 def speed_avx2() -> str:
     return _speed("speed-avx2")
 
@@ -244,7 +248,7 @@ PAGES = {
     DOCS / "resuming.md": {"kills": kills},
     DOCS / "segmentation.md": {"segment": segment},
     DOCS / "machine.md": {"neighbours": neighbours, "quickstart_seeds": quickstart_seeds},
-    DOCS / "speed.md": {"speed": speed, "speed_avx2": speed_avx2, "winograd": winograd},
+    DOCS / "speed.md": {"speed_vnni": speed_vnni, "speed": speed, "speed_avx2": speed_avx2, "winograd": winograd},
     DOCS / "the-query.md": {"query": query},
     DOCS / "transfer.md": {"transfer": transfer},
     ROOT / "weights" / "README.md": {"weights": weights},

@@ -1,9 +1,8 @@
 """The memory that tensors come from: what is freed is kept for the next one, not given back to the system.
 
 GNU's allocator asks the system for each large block anew and returns it when it is freed. The system clears a page
-before it hands it over, so that a network which makes and drops hundreds of megabytes a step spends up to half of its
-time on pages that it had a moment ago: training at full width is 1.6 times as fast where they are kept
-(`benchmarks/speed.py`), for a few per cent more memory.
+before it hands it over, so that a network which makes and drops hundreds of megabytes a step spends a large part of its
+time on pages that it had a moment ago.
 """
 
 import ctypes
