@@ -184,7 +184,7 @@ def test_what_cannot_be_asked_for() -> None:
     for model, options, told in (
         (pa.create_model("vgg", 2, 0.0625), {}, "vgg has no attention maps"),
         (pa.create_model("vgg_att_pc", 2, 0.0625), {"size": 3}, "size is 3 pixels"),
-        (Brightness(20), {"true_class": True}, "only vgg_gap has one of the true class"),
+        (Brightness(20), {"true_class": True}, "only vgg_gap and fast_gap have one of the true class"),
         (gap, {"true_class": True}, "the model has no class 'dark'"),
     ):
         with pytest.raises(UsageError, match=told):

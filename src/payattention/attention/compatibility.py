@@ -144,6 +144,21 @@ class GridGate(Compatibility):
         return gate
 
 
+class Uniform(Compatibility):
+    """The same score everywhere: under softmax, the mean over positions. A control: what is it worth to look?"""
+
+    reads_query = False
+    separable = True
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+
+    def forward(
+        self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"] | None = None
+    ) -> Float[Tensor, "n h w"]:
+        return torch.zeros_like(local[:, 0])
+
+
 FromDim = Callable[[int], Compatibility]
 """Makes a compatibility function for local features and queries of so many channels."""
 
@@ -154,6 +169,7 @@ COMPATIBILITIES: dict[str, FromDim] = {
     "concat": Concat,
     "additive": Additive,
     "grid_gate": GridGate,
+    "uniform": Uniform,
 }
 
 

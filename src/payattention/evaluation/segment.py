@@ -232,7 +232,9 @@ def check_can_segment(
     if not true_class:
         return
     if not isinstance(model, ClassMapped):
-        raise UsageError(f"{model.name} has one map whatever the class: only vgg_gap has one of the true class")
+        raise UsageError(
+            f"{model.name} has one map whatever the class: only vgg_gap and fast_gap have one of the true class"
+        )
     for name in classes:
         if same_class(name, model.classes) is None:
             raise UsageError(f"the model has no class {name!r}, so no map of it; take that of the predicted class")

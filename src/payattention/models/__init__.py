@@ -1,6 +1,7 @@
 """The networks. Importing this package registers them all."""
 
 from payattention.models import attentive_vgg as _attentive_vgg  # noqa: F401  (registers)
+from payattention.models import fast as _fast  # noqa: F401
 from payattention.models import gap as _gap  # noqa: F401
 from payattention.models import pan as _pan  # noqa: F401
 from payattention.models import resnet as _resnet  # noqa: F401

@@ -1,12 +1,14 @@
-"""VGG-GAP: convolutions, global average pooling, one linear layer (Zhou et al., 2016), and its class activation map.
+"""Convolutions, global average pooling, one linear layer (Zhou et al., 2016), and the class activation map.
 
-The paper compares its maps with this network's. The authors' definition file is lost; their evaluation notebooks show
-the attention trunk's conv1 ... conv13, averaged over the grid that layer 13 has there (8x8 at 32x32 input).
+The paper compares its maps with those of such a network, VGG-GAP. The authors' definition file is lost; their
+evaluation notebooks show the attention trunk's conv1 ... conv13, averaged over the grid that layer 13 has there (8x8 at
+32x32 input).
 """
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from payattention.models.attentive import Trunk
 from payattention.models.class_map import ClassMapped
 from payattention.models.classifier import Look
 from payattention.models.initialisation import initialise
@@ -14,37 +16,23 @@ from payattention.models.registry import register
 from payattention.models.vgg import LATE_POOLS, NO_ATTENTION, VGGTrunk, of_layout
 
 
-class GapVGG(ClassMapped):
-    """Classifies the mean of layer 13.
+class GlobalAveragePooling(ClassMapped):
+    """Classifies the mean of a trunk's only level.
 
     Args:
+        trunk: What is averaged; the layers behind its level are removed.
         num_classes: Number of classes.
-        width: Scales every channel count.
-        layout: "cifar", or "cub" for 80x80 pictures.
-        dropout: Factor on every dropout rate.
-        init: "default" or "torch7".
     """
 
-    levels = ("layer13",)
-
-    def __init__(
-        self,
-        num_classes: int,
-        width: float = 1.0,
-        *,
-        layout: str = "cifar",
-        dropout: float = 1.0,
-        init: str = "default",
-    ) -> None:
+    def __init__(self, trunk: Trunk, num_classes: int) -> None:
         super().__init__()
-        self.trunk = VGGTrunk(of_layout(LATE_POOLS, layout), (13,), width=width, dropout=dropout)
-        self.trunk.drop_query()
-        self.min_size = self.trunk.min_size
-        self.classifier = nn.Linear(self.trunk.local_dims["layer13"], num_classes)
-        initialise(self, init)
+        ((self.level, dim),) = trunk.local_dims.items()
+        trunk.drop_query()
+        self.trunk, self.levels, self.min_size = trunk, (self.level,), trunk.min_size
+        self.classifier = nn.Linear(dim, num_classes)
 
     def averaged(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d i j"]:
-        return self.trunk(self.prepared(images)).local["layer13"]
+        return self.trunk(self.prepared(images)).local[self.level]
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         local = self.averaged(images)
@@ -53,9 +41,9 @@ class GapVGG(ClassMapped):
         scores = self.activation(local, logits.argmax(1))
         return Look(
             logits=logits,
-            maps={"layer13": scores.relu()},
-            scores={"layer13": scores},
-            descriptors={"layer13": mean},
+            maps={self.level: scores.relu()},
+            scores={self.level: scores},
+            descriptors={self.level: mean},
         )
 
     def local_layers(self) -> dict[str, nn.Module]:
@@ -65,9 +53,32 @@ class GapVGG(ClassMapped):
         return self.averaged(images).mean((2, 3))
 
 
+def gap_vgg(
+    num_classes: int,
+    width: float = 1.0,
+    *,
+    layout: str = "cifar",
+    dropout: float = 1.0,
+    init: str = "default",
+) -> GlobalAveragePooling:
+    """VGG-GAP: the mean of layer 13.
+
+    Args:
+        num_classes: Number of classes.
+        width: Scales every channel count.
+        layout: "cifar", or "cub" for 80x80 pictures.
+        dropout: Factor on every dropout rate.
+        init: A name of `payattention.models.initialisation.INITIALISATIONS`.
+    """
+    trunk = VGGTrunk(of_layout(LATE_POOLS, layout), (13,), width=width, dropout=dropout)
+    model = GlobalAveragePooling(trunk, num_classes)
+    initialise(model, init)
+    return model
+
+
 register(
     "vgg_gap",
-    GapVGG,
+    gap_vgg,
     "global average pooling; its map is the class activation map of the predicted class",
     lacks=NO_ATTENTION,
 )

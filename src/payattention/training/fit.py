@@ -18,6 +18,7 @@ from payattention.models.attentive import AttentiveClassifier
 from payattention.models.preprocessing import Preprocessing, check_sizes
 from payattention.models.rewrites.winograd import by_winograd, suitable_in_training
 from payattention.models.timm_backbones.trunk import TimmTrunk
+from payattention.models.whitening import fit_whitening
 from payattention.system.machine import chosen_device, memory_format, training_precision
 from payattention.system.processes import here
 from payattention.training.batches import DeviceSet, batches_of
@@ -50,8 +51,10 @@ def new_model(
     if is_frozen(model):
         recipe.check_frozen()
     model.classes, model.image_size, model.crop_mode = data.classes, data.image_size, data.crop_mode
+    pictures = torch.from_numpy(data.images).permute(0, 3, 1, 2)
     if isinstance(model.preprocessing, Preprocessing):
-        model.preprocessing.fit(torch.from_numpy(data.images).permute(0, 3, 1, 2))
+        model.preprocessing.fit(pictures)
+    fit_whitening(model, model.preprocessing, pictures)
     return model
 
 

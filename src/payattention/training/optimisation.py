@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from payattention.errors import UsageError, unknown
 from payattention.models.attentive import Trunk
+from payattention.models.fast import FastTrunk
 from payattention.models.resnet import ResNetTrunk
 from payattention.models.timm_backbones.trunk import TimmTrunk
 from payattention.models.vgg import BASELINE_POOLS, VGGTrunk
@@ -96,7 +97,9 @@ def _block_groups(trunk: Trunk, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def _blocks(trunk: Trunk) -> list[list[nn.Module]]:
-    """From first to last, VGG's convolutions between the baseline's pools, or a ResNet's stem and stages."""
+    """From first to last, VGG's convolutions between the baseline's pools, or a stem and stages or blocks."""
+    if isinstance(trunk, FastTrunk):
+        return [[trunk.stem], *([block] for block in trunk.blocks.values())]
     if isinstance(trunk, ResNetTrunk):
         return [[trunk.conv1], *([stage] for stage in trunk.stages.values())]
     assert isinstance(trunk, VGGTrunk)
