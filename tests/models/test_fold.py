@@ -14,8 +14,9 @@ from payattention.models.rewrites.fold import foldable
 from settling import settled
 
 SMALL = 0.0625
-LEFT = dict.fromkeys(pa.list_models("resnet164*"), 54)
-"""Batch norms that follow no convolution but a sum: first in each pre-activation block but one, and after the last."""
+LEFT = dict.fromkeys(pa.list_models("resnet164*"), 54) | dict.fromkeys(pa.list_models("fast*"), 3)
+"""Batch norms that follow no convolution but a sum: first in each pre-activation block but one, and after the last. In
+the fast networks, the first of each block follows a pool."""
 
 
 def norms(model: nn.Module) -> int:

@@ -55,6 +55,10 @@ def grid_gate(c: Any, local: list[float], query: list[float]) -> float:
     return dot(c.u.weight.flatten().tolist(), [max(0.0, a + b) for a, b in hidden]) + c.u.bias.item()
 
 
+def uniform(c: Any, local: list[float], query: list[float]) -> float:
+    return 0.0
+
+
 SCORES: dict[str, Callable[[Any, list[float], list[float]], float]] = {
     "pc": pc,
     "dp": dp,
@@ -62,6 +66,7 @@ SCORES: dict[str, Callable[[Any, list[float], list[float]], float]] = {
     "concat": concat,
     "additive": additive,
     "grid_gate": grid_gate,
+    "uniform": uniform,
 }
 
 
@@ -408,6 +413,9 @@ def test_a_compatibility_of_your_own() -> None:
         ("vgg_att2_concat_pc", {"queries": "each"}, "unknown kind of queries 'each'; there are: own, shared"),
         ("vgg_att3_concat_pc", {"queries": "own", "projection": "up"}, "leave one of the two out"),
         ("resnet164_att3_concat_pc", {"queries": "own"}, "its one global branch asks at every level"),
+        ("fast_att2_concat_pc", {"depth": 1}, "depth is 1: a block has 2 to 8 convolutions"),
+        ("fast_att2_concat_pc", {"taps": "after"}, "its pools stand within the blocks"),
+        ("fast", {"dropout": 0.5}, "it has no dropout"),
         ("saoyan_vgg", {"taps": "after"}, "it has no attention"),
         ("saoyan_vgg_att3", {"image_size": 48}, "image_size is 48: this network is made for a multiple of 32 pixels"),
         ("vgg_pan", {"gate": "softmx"}, "unknown normaliser 'softmx'; did you mean 'softmax'"),

@@ -58,9 +58,9 @@ def test_forward_and_attend(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_softmax_maps_sum_to_one(name: str) -> None:
-    """All but the class activation map and PAN's gate are softmax maps by default."""
+    """All but class activation maps and PAN's gate are softmax maps by default."""
     look = ready(name).attend(torch.rand(3, 3, 32, 48))
-    others = {"vgg_gap": ["layer13"], "vgg_pan": ["layer10"]}.get(name, [])
+    others = {"vgg_gap": ["layer13"], "fast_gap": ["block3"], "vgg_pan": ["layer10"]}.get(name, [])
     for level, map_ in look.maps.items():
         if level not in others:
             torch.testing.assert_close(map_.sum((1, 2)), torch.ones(3))
@@ -184,7 +184,9 @@ def captured(backend: str, names: list[str]) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["vgg_att3*", "vgg_att2*", "vgg_att_*", "vgg_[!a]*", "vgg", "saoyan*", "resnet*"])
+@pytest.mark.parametrize(
+    "family", ["vgg_att3*", "vgg_att2*", "vgg_att_*", "vgg_[!a]*", "vgg", "saoyan*", "resnet*", "fast*"]
+)
 def test_every_network_is_one_graph(family: str) -> None:
     names = pa.list_models(family)
     assert captured("eager", names) == names
