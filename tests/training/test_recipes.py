@@ -16,7 +16,7 @@ from torch import nn
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.errors import UsageError
-from payattention.models import check_model
+from payattention.models import check_model, create_model
 from payattention.training.fit import new_model
 from payattention.training.model_options import model_options
 from payattention.training.optimisation import create_optimizer, create_schedule
@@ -134,6 +134,26 @@ def test_the_papers_other_numbers() -> None:
         assert recipe.dampening == (0.9 if name == "torch7" else 0.0)
         assert recipe.nesterov == (name == "paper-resnet")
         assert recipe.shift == (4 if name == "paper-resnet" else 0)
+
+
+@pytest.mark.parametrize("layer_decay", [1.0, 0.5])
+def test_biases_of_norms_have_a_rate_of_their_own(layer_decay: float) -> None:
+    """A step by hand: their gradient counts eightfold, their decay once; all else is as without."""
+    plain = load_recipe("paper", {"momentum": 0.0, "weight_decay": 0.1, "layer_decay": layer_decay})
+    models = [create_model("fast_att2_concat_pc", 3, 0.0625) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    before = {name: p.detach().clone() for name, p in models[0].named_parameters()}
+    for model, factor in zip(models, (1.0, 8.0), strict=True):
+        for p in model.parameters():
+            p.grad = torch.ones_like(p)
+        create_optimizer(model, load_recipe("paper", {**plain.to_dict(), "bias_factor": factor})).step()
+    biases = {f"{name}.bias" for name, m in models[0].named_modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)}
+    assert len(biases) == 9
+    for (name, one), other in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
+        step = before[name] - one.detach()
+        rate = float(step.flatten()[0] / (1 + 0.1 * before[name].flatten()[0]))
+        expected = rate * 8 * (1 + 0.1 / 8 * before[name]) if name in biases else step
+        torch.testing.assert_close(before[name] - other.detach(), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_momentum_starts_anew_where_the_rate_drops() -> None:

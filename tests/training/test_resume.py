@@ -90,6 +90,7 @@ RECIPES = {
     "sgd": recipe(),
     "muon": recipe(optimizer="muon"),
     "averaged": recipe(averaging=0.5),
+    "fast": load_recipe("fast", {"epochs": 3, "batch_size": 8, "cutout": 8, "averaging": 0.5, "bias_factor": 16}),
     "adamw": recipe(optimizer="adamw", nesterov=False, lr=1e-3, sampling="balanced", flips="random", schedule="steps"),
 }
 
@@ -98,11 +99,12 @@ RECIPES = {
 def test_a_run_that_is_killed_at_any_step_goes_on_to_the_same_weights(
     name: str, image_set: ImageSet, tmp_path: Path
 ) -> None:
-    begin(tmp_path / "whole", image_set, RECIPES[name])
+    model, options = ("fast_att2_concat_dp", {"whiten": True}) if name == "fast" else (MODEL, {})
+    begin(tmp_path / "whole", image_set, RECIPES[name], model=model, **options)
     for step in (3, 4, 5, 8, 11):  # within an epoch, at its first step, within the last one
         out = tmp_path / str(step)
         with at_step(step, kill), pytest.raises(Killed):
-            begin(out, image_set, RECIPES[name])
+            begin(out, image_set, RECIPES[name], model=model, **options)
         resume(out, image_set, image_set)
         assert outcome(out) == outcome(tmp_path / "whole"), step
         assert {p.name for p in out.iterdir()} == {

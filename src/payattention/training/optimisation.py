@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -29,7 +30,7 @@ def create_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
     if recipe.optimizer not in optimizers:
         raise unknown("optimizer", recipe.optimizer, optimizers)
     groups = _groups(model.parameters(), recipe) if recipe.layer_decay == 1 else _layered(model, recipe)
-    return optimizers[recipe.optimizer](groups, recipe)
+    return optimizers[recipe.optimizer](_with_bias_rate(groups, model, recipe), recipe)
 
 
 def _sgd(groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
@@ -63,6 +64,20 @@ def _groups(parameters: Iterable[nn.Parameter], recipe: Recipe) -> list[dict[str
         {"params": matrices, "weight_decay": recipe.weight_decay},
         {"params": vectors, "weight_decay": recipe.weight_decay if recipe.decay_all else 0.0},
     ]
+
+
+def _with_bias_rate(groups: list[dict[str, Any]], model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Takes the batch norms' biases out of their groups, to a multiple of its rate; a step's decay stays the same."""
+    if recipe.bias_factor == 1:
+        return groups
+    biases = {id(module.bias) for module in model.modules() if isinstance(module, _BatchNorm)}
+    split = []
+    for group in groups:
+        rate, decay = group.get("lr", recipe.lr) * recipe.bias_factor, group["weight_decay"] / recipe.bias_factor
+        apart = [p for p in group["params"] if id(p) in biases]
+        split.append({**group, "params": [p for p in group["params"] if id(p) not in biases]})
+        split.append({**group, "params": apart, "lr": rate, "weight_decay": decay})
+    return split
 
 
 def _layered(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
