@@ -27,7 +27,7 @@ GATES = [name for name, normaliser in NORMALISERS.items() if normaliser.soft]
 
 
 def is_blind(compatibility: str, normaliser: str) -> bool:
-    return compatibility == "local" or (normaliser != "sigmoid" and compatibility in ("pc", "concat"))
+    return compatibility in ("local", "uniform") or (normaliser != "sigmoid" and compatibility in ("pc", "concat"))
 
 
 def same(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from payattention.attention import Compatibility
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.models import Classifier, create_model
@@ -169,7 +170,9 @@ def check_compiled(compiled: bool) -> None:
 
 
 def _has_unused(model: Classifier) -> bool:
-    """A timm network may have parts that no tap needs."""
+    """A timm network may have parts that no tap needs; what makes g has no use where no level reads it."""
+    if any(isinstance(module, Compatibility) and not module.reads_query for module in model.modules()):
+        return True
     return isinstance(model, AttentiveClassifier) and isinstance(model.trunk, TimmTrunk)
 
 
