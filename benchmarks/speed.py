@@ -37,8 +37,8 @@ from payattention.speed.arithmetic import matrix_peak
 from payattention.speed.benchmark import inference as inference_of
 from payattention.speed.int8 import CALIBRATION
 from payattention.speed.timing import Action, seconds_of
+from payattention.system.allocator import keep_freed
 from payattention.system.machine import abilities, choosing
-from payattention.system.memory import keep_freed
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import load_recipe
 from payattention.weights.checkpoint import load

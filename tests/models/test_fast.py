@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import payattention as pa
 from payattention.data import ImageSet
-from payattention.models.whitening import EPS, PatchWhitening
+from payattention.models.patch_whitening import EPS, PatchWhitening
 from payattention.training.fit import new_model
 from payattention.training.optimisation import create_optimizer
 from payattention.training.recipe import load_recipe

@@ -20,9 +20,9 @@ from payattention.models.attentive import AttentionKeywords, AttentionOptions, A
 from payattention.models.classifier import Classifier, Look
 from payattention.models.gap import GlobalAveragePooling
 from payattention.models.initialisation import initialise
+from payattention.models.patch_whitening import PatchWhitening
 from payattention.models.registry import register, register_attentive
 from payattention.models.vgg import NO_ATTENTION, scaled
-from payattention.models.whitening import PatchWhitening
 
 _STEM = 24
 _BLOCKS = {1: 64, 2: 256, 3: 256}  # channels
@@ -69,7 +69,7 @@ class FastTrunk(Trunk):
         levels: Numbers of the blocks to tap, ascending.
         width: Scales every channel count.
         depth: 3x3 convolutions in a block: 2, or more with a shortcut past all but the first (airbench96: 3).
-        whiten: Whether the first layer whitens patches and is not trained (`payattention.models.whitening`).
+        whiten: Whether the first layer whitens patches and is not trained (`payattention.models.patch_whitening`).
         ceil_mode: Whether pools keep what an odd side leaves over. Else, as in airbench, grids are 15x15, 7x7 and 3x3,
             a fifth cheaper, and the maps see less and less of the right and lower border.
         dropout: Factor on every dropout rate.

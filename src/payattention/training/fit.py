@@ -16,10 +16,10 @@ from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.models import Classifier, create_model
 from payattention.models.attentive import AttentiveClassifier
+from payattention.models.patch_whitening import fit_whitening
 from payattention.models.preprocessing import Preprocessing, check_sizes
 from payattention.models.rewrites.winograd import by_winograd, suitable_in_training
 from payattention.models.timm_backbones.trunk import TimmTrunk
-from payattention.models.whitening import fit_whitening
 from payattention.system.machine import chosen_device, memory_format, training_precision
 from payattention.system.processes import here
 from payattention.training.batches import DeviceSet, batches_of

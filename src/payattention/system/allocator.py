@@ -12,7 +12,8 @@ import sys
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # of mallopt(3)
 _NEVER = 2**31 - 1
 _GROWTH = 64 * 2**20  # bytes that the heap grows by
-_CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "LD_PRELOAD")
+CHOSEN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "LD_PRELOAD")
+"""Where one of these is set, the allocator is somebody's choice."""
 
 
 def keep_freed() -> bool:
@@ -21,7 +22,7 @@ def keep_freed() -> bool:
     Only GNU's allocator is told (Linux with glibc), and only where nobody chose otherwise by the environment. Meant for
     a program of its own, as the command line is: it holds for all that the process does.
     """
-    if not sys.platform.startswith("linux") or any(os.environ.get(name) for name in _CHOSEN):
+    if not sys.platform.startswith("linux") or any(os.environ.get(name) for name in CHOSEN):
         return False
     try:
         tell = ctypes.CDLL(None).mallopt
