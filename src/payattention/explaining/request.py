@@ -27,8 +27,6 @@ ALL = "all"
 ByClass = dict[str, Explanation]
 """Explanations of one picture by the class that their maps were asked for; the only key is "" where there was none."""
 
-_OF_NO_CLASS = ("activation",)  # post-hoc methods that give every class the same map
-
 
 @dataclass(frozen=True)
 class Request:
@@ -152,12 +150,10 @@ class Request:
         )
 
     def _check_maps_are_of_classes(self) -> None:
-        if self.method == ATTENTION and not isinstance(self.model, ClassMapped):
-            what = f"the attention of {self.model.name}"
-        elif self.method in _OF_NO_CLASS:
-            what = self.method
-        else:
+        attends = self.method == ATTENTION
+        if isinstance(self.model, ClassMapped) if attends else posthoc(self.method).of_class:
             return
+        what = f"the attention of {self.model.name}" if attends else self.method
         raise UsageError(
             f"target {self.target!r}: {what} is one map whatever the class; name a method, such as method='grad_cam'"
         )

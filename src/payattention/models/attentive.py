@@ -38,6 +38,10 @@ class Trunk(nn.Module):
         """The modules whose outputs are the local features (n, d, h, w), from low to high; empty if not known."""
         return {}
 
+    def layer_groups(self) -> list[list[nn.Module]]:
+        """Its layers from first to last, in the groups that may learn at rates of their own; empty if it has none."""
+        return []
+
     def drop_query(self) -> None:
         """Removes, in place, what only makes g. A trunk that cannot tell stops giving g, and keeps the rest."""
         self.query_dim = 0

@@ -123,6 +123,9 @@ class FastTrunk(Trunk):
     def local_layers(self) -> dict[str, nn.Module]:
         return {name: self.blocks[name] for name in self.local_dims}
 
+    def layer_groups(self) -> list[list[nn.Module]]:
+        return [[self.stem], *([block] for block in self.blocks.values())]
+
     def drop_query(self) -> None:
         self.to_query, self.query_dim = None, 0
 
@@ -173,34 +176,20 @@ def attentive_fast(
     return model
 
 
-class PlainFast(Classifier):
-    """One linear layer on the maximum over the last block's positions: airbench's network, with a learnt scale.
+class GlobalMaximumPooling(Classifier):
+    """Classifies the maximum of a trunk's only level, by one linear layer.
 
     Args:
+        trunk: What is pooled; the layers behind its level are removed.
         num_classes: Number of classes.
-        width: As for `FastTrunk`, and so the next three.
-        depth: See there.
-        whiten: See there.
-        ceil_mode: See there.
-        init: A name of `payattention.models.initialisation.INITIALISATIONS`.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        width: float = 1.0,
-        *,
-        depth: int = 2,
-        whiten: bool = False,
-        ceil_mode: bool = True,
-        init: str = "default",
-    ) -> None:
+    def __init__(self, trunk: FastTrunk, num_classes: int) -> None:
         super().__init__()
-        self.trunk = FastTrunk((3,), width=width, depth=depth, whiten=whiten, ceil_mode=ceil_mode)
-        self.trunk.drop_query()
-        self.min_size = self.trunk.min_size
-        self.classifier = nn.Linear(self.trunk.local_dims["block3"], num_classes)
-        initialise(self, init)
+        ((self.level, dim),) = trunk.local_dims.items()
+        trunk.drop_query()
+        self.trunk, self.min_size = trunk, trunk.min_size
+        self.classifier = nn.Linear(dim, num_classes)
 
     def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
         return Look(logits=self.classifier(self.features(images)))
@@ -209,10 +198,11 @@ class PlainFast(Classifier):
         return self.trunk.local_layers()
 
     def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
-        return self.trunk(self.prepared(images)).local["block3"].amax((2, 3))
+        return self.trunk(self.prepared(images)).local[self.level].amax((2, 3))
 
 
-def gap_fast(
+def pooled_fast(
+    pooling: type[GlobalMaximumPooling] | type[GlobalAveragePooling],
     num_classes: int,
     width: float = 1.0,
     *,
@@ -220,11 +210,19 @@ def gap_fast(
     whiten: bool = False,
     ceil_mode: bool = True,
     init: str = "default",
-) -> GlobalAveragePooling:
-    """The fast trunk, averaged over positions; the options are `PlainFast`'s."""
-    model = GlobalAveragePooling(
-        FastTrunk((3,), width=width, depth=depth, whiten=whiten, ceil_mode=ceil_mode), num_classes
-    )
+) -> Classifier:
+    """The fast trunk without attention: the maximum of its last block (airbench's network) or the mean is classified.
+
+    Args:
+        pooling: Which of the two.
+        num_classes: Number of classes.
+        width: As for `FastTrunk`, and so the next three.
+        depth: See there.
+        whiten: See there.
+        ceil_mode: See there.
+        init: A name of `payattention.models.initialisation.INITIALISATIONS`.
+    """
+    model = pooling(FastTrunk((3,), width=width, depth=depth, whiten=whiten, ceil_mode=ceil_mode), num_classes)
     initialise(model, init)
     return model
 
@@ -236,9 +234,17 @@ def _register_family() -> None:
         "queries": "its one global branch asks at every level",
     }
     plain = NO_ATTENTION | lacks | {"dropout": "it has no dropout"}
-    register("fast", PlainFast, "ours: a small trunk after airbench, without attention: global maximum pooling", plain)
     register(
-        "fast_gap", gap_fast, "control: the same trunk with global average pooling and class activation maps", plain
+        "fast",
+        partial(pooled_fast, GlobalMaximumPooling),
+        "ours: a small trunk after airbench, without attention: global maximum pooling",
+        plain,
+    )
+    register(
+        "fast_gap",
+        partial(pooled_fast, GlobalAveragePooling),
+        "control: the same trunk with global average pooling and class activation maps",
+        plain,
     )
     register_attentive("fast", {"att": (3,), "att2": (2, 3), "att3": (1, 2, 3)}, attentive_fast, "block", lacks)
     register(

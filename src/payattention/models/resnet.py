@@ -95,6 +95,9 @@ class ResNetTrunk(Trunk):
     def local_layers(self) -> dict[str, nn.Module]:
         return {name: self.stages[name] for name in self.local_dims}
 
+    def layer_groups(self) -> list[list[nn.Module]]:
+        return [[self.conv1], *([stage] for stage in self.stages.values())]
+
     def drop_query(self) -> None:
         self.to_query, self.query_dim = None, 0
 

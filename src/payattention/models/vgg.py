@@ -149,6 +149,15 @@ class VGGTrunk(Trunk):
     def local_layers(self) -> dict[str, nn.Module]:
         return {level: self.layers[self.spans[level][-1]] for level in self.local_dims}
 
+    def layer_groups(self) -> list[list[nn.Module]]:
+        """The convolutions between the baseline's pools, wherever this trunk's pools are."""
+        groups: dict[int, list[nn.Module]] = {}
+        for name, layer in self.layers.items():
+            if name.startswith("conv"):
+                number = int(name.removeprefix("conv"))
+                groups.setdefault(sum(pool < number for pool in BASELINE_POOLS["cifar"]), []).append(layer)
+        return list(groups.values())
+
     def drop_query(self) -> None:
         """Removes, in place, the layers behind the last tap; `min_size` falls with their pools."""
         for name in self.spans["query"]:

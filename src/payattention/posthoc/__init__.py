@@ -20,12 +20,21 @@ from payattention.posthoc.perturbation import score_cam
 
 
 class Method(NamedTuple):
-    """A method: its function, its title in tables, what it asks for, and whether it takes many forward passes."""
+    """A method.
+
+    Attributes:
+        maps: Its function.
+        title: What tables call it.
+        requirements: What it asks for.
+        costly: Whether it takes many forward passes.
+        of_class: Whether its maps are of the class that is asked for, not the same for every class.
+    """
 
     maps: Callable[[Classifier, Tensor, Tensor | None], Mapping[str, Tensor]]
     title: str
     requirements: tuple[Requirement, ...]
     costly: bool = False
+    of_class: bool = True
 
     def missing(self, model: Classifier) -> str | None:
         """Why it cannot run here on that model, in a line; None if it can."""
@@ -33,7 +42,7 @@ class Method(NamedTuple):
 
 
 METHODS: dict[str, Method] = {
-    "activation": Method(activation, "activation", (layers,)),
+    "activation": Method(activation, "activation", (layers,), of_class=False),
     "cam": Method(cam, "CAM", (class_maps,)),
     "grad_cam": Method(grad_cam, "Grad-CAM", (layers,)),
     "grad_cam_plus_plus": Method(grad_cam_plus_plus, "Grad-CAM++", (layers,)),

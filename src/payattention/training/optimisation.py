@@ -12,10 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from payattention.errors import UsageError, unknown
 from payattention.models.attentive import Trunk
-from payattention.models.fast import FastTrunk
-from payattention.models.resnet import ResNetTrunk
 from payattention.models.timm_backbones.trunk import TimmTrunk
-from payattention.models.vgg import BASELINE_POOLS, VGGTrunk
 from payattention.training.muon import Muon
 from payattention.training.recipe import Recipe
 
@@ -83,9 +80,9 @@ def _with_bias_rate(groups: list[dict[str, Any]], model: nn.Module, recipe: Reci
 def _layered(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """The trunk's layers in groups, each at its own rate, the last and what is not the trunk's at the full one."""
     trunk = next((m for m in model.modules() if isinstance(m, Trunk)), None)
-    if trunk is None:
-        raise UsageError("layer_decay is for a network with a trunk; leave it at 1")
-    groups = _timm_groups(trunk.backbone, recipe) if isinstance(trunk, TimmTrunk) else _block_groups(trunk, recipe)
+    if trunk is None or not (isinstance(trunk, TimmTrunk) or trunk.layer_groups()):
+        raise UsageError("layer_decay is for a network with a trunk of several groups of layers; leave it at 1")
+    groups = _timm_groups(trunk.backbone, recipe) if isinstance(trunk, TimmTrunk) else _trunk_groups(trunk, recipe)
     placed = {id(p) for group in groups for p in group["params"]}
     return groups + _groups((p for p in model.parameters() if id(p) not in placed), recipe)
 
@@ -102,28 +99,13 @@ def _timm_groups(backbone: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     return [{**group, "lr": recipe.lr * group["lr_scale"]} for group in groups]
 
 
-def _block_groups(trunk: Trunk, recipe: Recipe) -> list[dict[str, Any]]:
+def _trunk_groups(trunk: Trunk, recipe: Recipe) -> list[dict[str, Any]]:
     groups = []
-    for distance, block in enumerate(reversed(_blocks(trunk))):
-        parameters = (p for layer in block for p in layer.parameters())
+    for distance, layers in enumerate(reversed(trunk.layer_groups())):
+        parameters = (p for layer in layers for p in layer.parameters())
         rate = recipe.lr * recipe.layer_decay**distance
         groups += [{**group, "lr": rate} for group in _groups(parameters, recipe)]
     return groups
-
-
-def _blocks(trunk: Trunk) -> list[list[nn.Module]]:
-    """From first to last, VGG's convolutions between the baseline's pools, or a stem and stages or blocks."""
-    if isinstance(trunk, FastTrunk):
-        return [[trunk.stem], *([block] for block in trunk.blocks.values())]
-    if isinstance(trunk, ResNetTrunk):
-        return [[trunk.conv1], *([stage] for stage in trunk.stages.values())]
-    assert isinstance(trunk, VGGTrunk)
-    blocks: dict[int, list[nn.Module]] = {}
-    for name, layer in trunk.layers.items():
-        if name.startswith("conv"):
-            number = int(name.removeprefix("conv"))
-            blocks.setdefault(sum(pool < number for pool in BASELINE_POOLS["cifar"]), []).append(layer)
-    return list(blocks.values())
 
 
 def rate_of(optimizer: Optimizer) -> float:
