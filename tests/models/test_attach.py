@@ -1,5 +1,7 @@
 """Attention on timm backbones: the whole list, what timm itself gives, and the mistakes one can make."""
 
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import payattention as pa
 from payattention.cli.app import run
 from payattention.errors import CheckpointError, UsageError
 from payattention.models import check_model, native_size
+from payattention.models.timm_backbones import backbone
 
 # family: a few of its small members
 BACKBONES = {
@@ -186,6 +189,29 @@ class TestMistakes:
     def test_unknown_backbone(self) -> None:
         with pytest.raises(UsageError, match="did you mean 'resnet18'"):
             pa.create_model("timm:resnet_18")
+
+    def test_an_unknown_name_is_refused_by_timms_source_alone(self) -> None:
+        """Without the seconds that its import takes."""
+        code = (
+            "import sys\n"
+            "from payattention.models.registry import entry\n"
+            "import payattention.models\n"
+            "for name in ('timm:resnet81', 'vgg_att9'):\n"
+            "    try: entry(name)\n"
+            "    except Exception as error: print(error)\n"
+            "assert 'timm' not in sys.modules"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        of_timm, ours = done.stdout.splitlines()
+        assert of_timm.startswith("unknown timm backbone 'resnet81'; did you mean 'resnet18'")
+        assert ours.startswith("unknown model 'vgg_att9'; did you mean 'vgg_att_pc'")
+
+    def test_the_names_in_timms_source_are_its_list(self) -> None:
+        assert sorted(backbone._REGISTERED.findall(backbone._source())) == sorted(timm.list_models())
+
+    def test_a_name_that_timm_has_changed(self) -> None:
+        with pytest.warns(UserWarning, match="deprecated"):
+            assert pa.create_model("timm:vit_tiny_patch16_224_in21k", 2).levels
 
     def test_a_forgotten_prefix(self) -> None:
         with pytest.raises(UsageError, match="did you mean 'timm:resnet18'"):
