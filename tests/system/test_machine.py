@@ -16,14 +16,19 @@ from PIL import Image
 import payattention as pa
 from payattention.cli.app import run
 from payattention.data import ImageSet
-from payattention.evaluation import classify
+from payattention.data.masked import MaskedPictures
+from payattention.data.samples import Sample
+from payattention.evaluation import classify, segment
+from payattention.explaining.folder import gallery
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.pictures.named import picture_files
 from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.system import cores
 from payattention.system.cores import are_to_be_set, busy, cpu_quota, default_threads, usable_cores
 from payattention.system.machine import (
+    Precision,
     abilities,
     autocast,
     chosen_device,
@@ -366,6 +371,30 @@ class TestWorkers:
             assert torch.get_num_threads() == 2
             names = set(computed_in_order(lambda _: threading.current_thread().name, range(50), CPU))
         assert threading.current_thread().name not in names
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    @pytest.mark.parametrize("precision", ["float32", "bf16"])
+    @pytest.mark.parametrize("verb", ["segment", "evaluate", "maps"])
+    @pytest.mark.filterwarnings("ignore:bf16 is slower")
+    def test_workers_compute_in_the_precision_that_was_chosen(
+        self, verb: str, precision: Precision, threads: int, image_set: ImageSet, tmp_path: Path
+    ) -> None:
+        model, seen = pa.create_model("vgg_att2_concat_pc", 2, SMALL), set()
+        next(m for m in model.modules() if isinstance(m, torch.nn.Conv2d)).register_forward_hook(
+            lambda module, _, output: seen.add(output.dtype)
+        )
+        picture = np.full((32, 32, 3), 90, np.uint8)
+        Image.fromarray(picture).save(tmp_path / "a.png")
+        masked = MaskedPictures("m", "test", ("a", "b"), [Sample(picture, "a", 0, np.eye(32, dtype=np.bool_))])
+        with pa.computing(device="cpu", precision=precision, threads=threads):
+            match verb:
+                case "segment":
+                    segment(model, masked)
+                case "evaluate":
+                    classify(model, image_set)
+                case "maps":
+                    gallery(model, picture_files([tmp_path / "a.png"]), tmp_path / "out")
+        assert seen == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
     def test_a_set_is_measured_alike_by_any_number_of_threads(self, image_set: ImageSet) -> None:
         """Bit by bit: each batch is one thread's work."""

@@ -12,7 +12,6 @@ from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError
 from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
-from payattention.system.machine import autocast, measuring_precision
 from payattention.system.progress import Meter, length, tracked
 from payattention.system.workers import computed_in_order
 
@@ -52,8 +51,7 @@ def computed(
 
     @torch.inference_mode()
     def run(chosen: slice) -> tuple[slice, T]:
-        with autocast(device, measuring_precision()):
-            return chosen, function(chosen, images_of(data, chosen, device))
+        return chosen, function(chosen, images_of(data, chosen, device))
 
     with evaluating(model, device), Meter(what, len(data), console) as meter:
         for chosen, found in computed_in_order(run, slices_of(data, device), device):

@@ -40,7 +40,7 @@ from payattention.explaining.inputs import as_input, check_can_explain
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.models.modes import evaluating
-from payattention.system.machine import autocast, chosen_device, measuring_precision
+from payattention.system.machine import chosen_device
 from payattention.system.progress import Meter
 from payattention.system.provenance import Provenance, Stopwatch
 from payattention.system.workers import computed_in_order
@@ -254,8 +254,7 @@ class _Look:
         """The combined map and, where there are several, each level's; on their own grids."""
         device = next(self.model.parameters()).device
         images = as_input(picture, self.size).to(device)
-        with autocast(device, measuring_precision()):  # a worker's thread does not inherit it
-            maps = self._of_true_class(images, class_name) if self.true_class else self.model.attend(images).maps
+        maps = self._of_true_class(images, class_name) if self.true_class else self.model.attend(images).maps
         levels = {name: maps[name] for name in self.model.levels}
         return {COMBINED: self.model.combined(levels), **(levels if len(levels) > 1 else {})}
 

@@ -51,7 +51,8 @@ def in_order(
 def computed_in_order(function: Callable[[T], R], items: Iterable[T], device: "torch.device") -> Generator[R]:
     """`in_order` for what a network computes: on a CPU each worker has one of PyTorch's threads; a GPU has one worker.
 
-    There is a worker more than threads, so that one whose core is taken leaves no other core idle.
+    There is a worker more than threads, so that one whose core is taken leaves no other core idle. All compute in the
+    precision that the caller does (autocast, which is a thread's own).
     """
     import torch
 
@@ -59,7 +60,13 @@ def computed_in_order(function: Callable[[T], R], items: Iterable[T], device: "t
     if device.type != "cpu" or threads == 1:
         yield from map(function, items)
         return
+    reduced, dtype = torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)
+
+    def computed(item: T) -> R:
+        with torch.autocast(device.type, dtype, enabled=reduced):
+            return function(item)
+
     try:
-        yield from in_order(function, items, threads + 1, begin=lambda: torch.set_num_threads(1))
+        yield from in_order(computed, items, threads + 1, begin=lambda: torch.set_num_threads(1))
     finally:
         torch.set_num_threads(threads)  # a part of PyTorch's setting is the process's, not the thread's
