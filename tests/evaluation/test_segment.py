@@ -25,6 +25,7 @@ from payattention.evaluation.metrics.overlap import STEPS, best_threshold, jacca
 from payattention.evaluation.segment import Segmented
 from payattention.figures.segment import segment_gallery
 from payattention.models import Classifier
+from payattention.system import extras
 from seeing import Brightness
 from settling import settled
 
@@ -210,7 +211,7 @@ def test_the_class_map_of_the_true_class() -> None:
 
 
 def test_refinement_is_asked_for_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refinement, "find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match=r"needs the package pydensecrf2: pip install 'payattention\[crf\]'"):
         segment(Brightness(20), of(), refine=True)
 

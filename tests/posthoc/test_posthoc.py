@@ -10,8 +10,9 @@ import payattention as pa
 from payattention import posthoc
 from payattention.errors import UsageError
 from payattention.models import Classifier, Look
-from payattention.posthoc import METHODS, hooks
+from payattention.posthoc import METHODS
 from payattention.posthoc.hooks import local_features
+from payattention.system import extras
 from settling import settled
 
 SMALL = 0.0625
@@ -222,8 +223,8 @@ def test_costly_methods_leave_a_model_as_it_was(model: Classifier, images: Tenso
 def test_a_missing_extra_is_named(
     name: str, package: str, model: Classifier, images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hooks, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=rf"needs {package}: pip install 'payattention\[posthoc\]'"):
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=rf"needs the package {package}: pip install 'payattention\[posthoc\]'"):
         METHODS[name].maps(model, images)
 
 

@@ -5,13 +5,11 @@ paper names it as what could refine its masks (section 6), and gives no settings
 border moves, and a small object does not vanish; reaches in space are in proportion to the picture.
 """
 
-from importlib.util import find_spec
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from payattention.errors import UsageError
+from payattention.system.extras import check_there
 
 _ROUNDS = 5
 _SURE = 0.9  # the probability that a pixel is what the mask says
@@ -21,8 +19,7 @@ _NEAR, _ALIKE, _APPEARANCE_WEIGHT = 0.05, 5, 10  # reach in parts of the longer 
 
 def check_installed() -> None:
     """Raises UsageError where pydensecrf2 is missing."""
-    if find_spec("pydensecrf") is None:
-        raise UsageError("dense-CRF refinement needs the package pydensecrf2: pip install 'payattention[crf]'")
+    check_there("dense-CRF refinement", "pydensecrf")
 
 
 def refined(picture: Image.Image, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

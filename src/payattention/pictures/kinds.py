@@ -1,8 +1,9 @@
 """Which files are pictures, by name and by content; and which are known, though they are not read."""
 
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
+
+from payattention.system.extras import missing
 
 LONG_READ = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 """Suffixes of the pictures that every version has read."""
@@ -51,9 +52,11 @@ def not_read(content: bytes) -> str:
     return f"not a picture ({', '.join(FORMATS)})"
 
 
-def lacks_heif(content: bytes) -> bool:
-    """Whether a content is HEIC, and the package that reads it is not there."""
-    return "HEIF" not in formats() and content[4:8] == b"ftyp" and bool(_HEIC & _brands(content))
+def lacks_heif(content: bytes) -> str | None:
+    """Which package is missing to read a content that is HEIC, in a line; None where it is not HEIC, or can be read."""
+    if "HEIF" in formats() or content[4:8] != b"ftyp" or not _HEIC & _brands(content):
+        return None
+    return missing("a HEIC picture", "pillow_heif")
 
 
 def _brands(content: bytes) -> set[bytes]:
@@ -69,7 +72,7 @@ def formats() -> tuple[str, ...]:
 
     optional = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}
     own = tuple(name for name in FORMATS if name not in optional or features.check(optional[name]))
-    if find_spec("pillow_heif") is None:
+    if missing("HEIC", "pillow_heif"):
         return own
     from pillow_heif import register_heif_opener
 

@@ -98,8 +98,8 @@ def decode_picture(source: Path | bytes, name: str = "", near: int | None = None
     content = _bytes_of(source) if isinstance(source, Path) else source
     if not content:
         raise DataError(f"{name}: the file is empty")
-    if lacks_heif(content):
-        raise DataError(f"{name}: a HEIC picture needs the package pillow-heif: pip install 'payattention[heif]'")
+    if lacking := lacks_heif(content):
+        raise DataError(f"{name}: {lacking}")
     try:
         return _decoded(content, name, near)
     except UnidentifiedImageError:

@@ -5,7 +5,6 @@ What a method asks of a model and of the machine stands here, too: each requirem
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +14,7 @@ from payattention.errors import UsageError
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.models.modes import evaluating
+from payattention.system.extras import missing
 
 Requirement = Callable[[Classifier], str | None]
 """What is missing, or None."""
@@ -36,25 +36,19 @@ def class_maps(model: Classifier) -> str | None:
 
 def torchcam(_: Classifier) -> str | None:
     """The package of that name."""
-    return _package("torchcam", "Score-CAM")
+    return missing("Score-CAM", "torchcam")
 
 
 def captum(_: Classifier) -> str | None:
     """The package of that name."""
-    return _package("captum", "integrated gradients")
+    return missing("integrated gradients", "captum")
 
 
 def need(model: Classifier, *requirements: Requirement) -> None:
     """Raises UsageError with the first thing that is missing."""
     for requirement in requirements:
-        if (missing := requirement(model)) is not None:
-            raise UsageError(missing)
-
-
-def _package(name: str, what: str) -> str | None:
-    if find_spec(name) is not None:
-        return None
-    return f"{what} needs {name}: pip install 'payattention[posthoc]'"
+        if (line := requirement(model)) is not None:
+            raise UsageError(line)
 
 
 @contextmanager

@@ -96,8 +96,8 @@ def benchmark(
         compiled: Whether to run through `torch.compile`.
 
     Raises:
-        UsageError: An impossible combination, or a batch that does not fit into memory.
-        PayAttentionError: Something that int8 or compilation needs is missing.
+        UsageError: An impossible combination, a batch that does not fit into memory, or a package missing for int8.
+        PayAttentionError: Something that compilation needs is missing.
     """
     watch, device = Stopwatch(), chosen_device()
     precision = training_precision() if precision == "auto" else precision

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from payattention.errors import PayAttentionError, UsageError
+from payattention.errors import UsageError
 from payattention.models import Classifier, Look, fold, prune
+from payattention.system.extras import check_there
 from payattention.system.files import replacing
 
 if TYPE_CHECKING:
@@ -38,10 +39,9 @@ def quantised(model: Classifier, images: Tensor) -> "Int8Model":
             taken; `CALIBRATION` of them are plenty. The twin takes images of their size.
 
     Raises:
-        PayAttentionError: ONNX Runtime is not installed.
-        UsageError: No images.
+        UsageError: A package of the extra `export` is missing, or no images.
     """
-    _check_installed()
+    check_there("int8", "onnx", "onnxruntime", "onnxscript")
     if not len(images):
         raise UsageError("int8 needs images to take the activations' ranges from; got none")
     with tempfile.TemporaryDirectory() as folder:
@@ -181,14 +181,3 @@ def multiplies_in_int8() -> bool:
     except OSError:
         return False
     return bool(words & {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"})
-
-
-def _check_installed() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise PayAttentionError(
-            f"int8 needs {error.name}, which is not installed: pip install 'payattention[export]'"
-        ) from None

