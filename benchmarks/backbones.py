@@ -20,9 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import payattention as pa
 from measuring import Measurement, OutOption, RoundsOption, say
 from payattention.cli.program import run_script
-from payattention.errors import unknown
 from payattention.models.timm_backbones.backbone import build_backbone
 from payattention.speed.timing import Spread, alternated, seconds_of
+from payattention.system.names import check_known
 
 CPU = torch.device("cpu")
 BACKBONES = """
@@ -95,9 +95,7 @@ def main(
     out: OutOption = None,
 ) -> None:
     chosen = BACKBONES if backbones is None else backbones.split(",")
-    for name in chosen:
-        if name not in BACKBONES:
-            raise unknown("backbone", name, BACKBONES)
+    check_known("backbone", BACKBONES, *chosen)
     measurement, found = Measurement("backbones", out, CPU, seed=0), []
     for name in chosen:
         torch.manual_seed(0)

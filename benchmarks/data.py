@@ -21,7 +21,8 @@ import typer
 from measuring import Measurement, OutOption, say
 from payattention.cli.program import run_script
 from payattention.data.places import CACHE_VARIABLE
-from payattention.errors import PayAttentionError, unknown
+from payattention.errors import PayAttentionError
+from payattention.system.names import check_known
 
 DIFFERENT, SIZE = 500, 224
 LOADER_PHOTOS = 2_000  # enough for a rate
@@ -165,8 +166,7 @@ def main(
     folder: Annotated[Path, typer.Option(help="Where the photographs of that part lie.", hidden=True)] = Path(),
 ) -> None:
     if part is not None:
-        if part not in PARTS:
-            raise unknown("part", part, PARTS)
+        check_known("part", PARTS, part)
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
         print(json.dumps(PARTS[part](folder)))

@@ -30,7 +30,8 @@ import typer
 
 from measuring import Measurement, OutOption, RoundsOption, say
 from payattention.cli.program import run_script
-from payattention.errors import PayAttentionError, UsageError, unknown
+from payattention.errors import PayAttentionError, UsageError
+from payattention.system.names import check_known
 
 WAYS: dict[str, dict[str, str]] = {
     "before": {"PAYATTENTION_BENCHMARK_WAY": "before"},
@@ -204,9 +205,7 @@ def main(
     kind: Annotated[str | None, typer.Option(help="Measure one kind here, and print its seconds.", hidden=True)] = None,
 ) -> None:
     chosen = kinds.split(",") if kind is None else [kind]
-    for name in chosen:
-        if name not in KINDS:
-            raise unknown("kind of work", name, KINDS)
+    check_known("kind of work", KINDS, *chosen)
     if kind is not None:
         print(json.dumps(_seconds(kind, rounds)))
         return

@@ -32,10 +32,11 @@ from PIL import Image
 
 import payattention as pa
 from payattention.cli.program import run_script
-from payattention.errors import PayAttentionError, UsageError, unknown
+from payattention.errors import PayAttentionError, UsageError
 from payattention.evaluation.comparison.trivial import centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks
 from payattention.system.files import write_json
+from payattention.system.names import check_known
 from payattention.system.provenance import Stopwatch
 from trained import RESULTS, RUNS, ResultsOption, archive, caltech101
 
@@ -153,8 +154,7 @@ def main(
     runs: Annotated[Path, typer.Option(help="Folder for the trained models.", show_default="runs")] = RUNS,
     results: ResultsOption = RESULTS,
 ) -> None:
-    if only is not None and only not in VARIANTS:
-        raise unknown("attention", only, VARIANTS)
+    check_known("attention", VARIANTS, *filter(None, [only]))
     file = results / ("caltech_probe.json" if seed == 0 else f"caltech_probe-seed{seed}.json")
     before: dict[str, Any] = {}
     if only is not None:

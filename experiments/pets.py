@@ -24,10 +24,10 @@ from payattention.cli.options import LimitOption
 from payattention.cli.output import progress_console
 from payattention.cli.program import run_script
 from payattention.data import limited, masked_pictures
-from payattention.errors import unknown
 from payattention.evaluation import compare, segment
 from payattention.posthoc import METHODS
 from payattention.system.files import write_json
+from payattention.system.names import check_known
 from trained import RESULTS, ResultsOption, training_of
 
 DATA, TUNE, COSTLY = "oxford_pets", 200, 10
@@ -58,9 +58,7 @@ def main(
     limit: LimitOption = None,
     results: ResultsOption = RESULTS,
 ) -> None:
-    for name in without or ():
-        if name not in METHODS:
-            raise unknown("method", name, METHODS)
+    check_known("method", METHODS, *(without or ()))
     for run in runs:
         training_of(run)  # before the first is measured, for minutes
     methods = [name for name in METHODS if name not in without] if without else None

@@ -34,10 +34,15 @@ def without_query(model: str) -> UsageError:
     return UsageError(f"{model} has no query: only attention models have one")
 
 
-def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
+def unknown(kind: str, name: str, valid: Iterable[str], otherwise: str | None = None) -> UsageError:
     """The error for a name that does not exist, with the nearest ones that do."""
+    return UsageError(f"unknown {kind} {name!r}; {meant(name, valid, otherwise)}")
+
+
+def meant(name: str, valid: Iterable[str], otherwise: str | None = None) -> str:
+    """Which names may have been meant; where none is near, all that there are, or what is said `otherwise`."""
     choices = sorted(valid)
     near = get_close_matches(name, choices, n=3, cutoff=0.5)
     if near:
-        return UsageError(f"unknown {kind} {name!r}; did you mean {' or '.join(map(repr, near))}?")
-    return UsageError(f"unknown {kind} {name!r}; there are: {', '.join(choices)}")
+        return f"did you mean {' or '.join(map(repr, near))}?"
+    return f"there are: {', '.join(choices)}" if otherwise is None else otherwise

@@ -7,7 +7,7 @@ The sum is the true gradient. The authors' scripts take the mean at every branch
 import torch
 from torch import Tensor, nn
 
-from payattention.errors import unknown
+from payattention.system.names import check_known
 
 BRANCH_GRADS = ("sum", "mean")
 
@@ -19,8 +19,7 @@ def branch_point(branch_grad: str, branches: int) -> nn.Module:
         branch_grad: "sum" or "mean".
         branches: Their number.
     """
-    if branch_grad not in BRANCH_GRADS:
-        raise unknown("branch gradient", branch_grad, BRANCH_GRADS)
+    check_known("branch gradient", BRANCH_GRADS, branch_grad)
     return BranchPoint(branches) if branch_grad == "mean" and branches > 1 else nn.Identity()
 
 

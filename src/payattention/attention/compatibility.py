@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.errors import unknown
+from payattention.system.names import Registry
 
 
 class Compatibility(nn.Module):
@@ -162,24 +162,23 @@ class Uniform(Compatibility):
 FromDim = Callable[[int], Compatibility]
 """Makes a compatibility function for local features and queries of so many channels."""
 
-COMPATIBILITIES: dict[str, FromDim] = {
-    "pc": Parametrised,
-    "dp": DotProduct,
-    "local": Local,
-    "concat": Concat,
-    "additive": Additive,
-    "grid_gate": GridGate,
-    "uniform": Uniform,
-}
+COMPATIBILITIES: Registry[FromDim] = Registry(
+    "compatibility function",
+    {
+        "pc": Parametrised,
+        "dp": DotProduct,
+        "local": Local,
+        "concat": Concat,
+        "additive": Additive,
+        "grid_gate": GridGate,
+        "uniform": Uniform,
+    },
+)
 
 
 def create_compatibility(name: str | FromDim, dim: int) -> Compatibility:
     """The compatibility function of that name, or your own, for local features and queries of `dim` channels."""
-    if callable(name):
-        return name(dim)
-    if name not in COMPATIBILITIES:
-        raise unknown("compatibility function", name, COMPATIBILITIES)
-    return COMPATIBILITIES[name](dim)
+    return name(dim) if callable(name) else COMPATIBILITIES[name](dim)
 
 
 def _local_with(weight: Float[Tensor, "1 d 1 1"]) -> Local:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from payattention.errors import unknown
+from payattention.system.names import Registry
 
 _drawn: ContextVar[list[Tensor] | None] = ContextVar("drawn", default=None)
 
@@ -113,11 +113,9 @@ def _at(position: Int[Tensor, "n"], local: Float[Tensor, "n d h w"]) -> Float[Te
     return local.flatten(2).gather(2, position[:, None, None].expand(-1, local.shape[1], 1)).squeeze(2)
 
 
-NORMALISERS: dict[str, type[Normaliser]] = {"softmax": Softmax, "sigmoid": Sigmoid, "hard": Hard}
+NORMALISERS: Registry[type[Normaliser]] = Registry("normaliser", {"softmax": Softmax, "sigmoid": Sigmoid, "hard": Hard})
 
 
 def create_normaliser(name: str) -> Normaliser:
     """The normaliser called `name`."""
-    if name not in NORMALISERS:
-        raise unknown("normaliser", name, NORMALISERS)
     return NORMALISERS[name]()

@@ -10,7 +10,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.errors import unknown
+from payattention.system.names import Registry
 
 
 class QueryDown(nn.Module):
@@ -119,18 +119,19 @@ class OwnQueries(nn.Module):
 
 Projection = QueryDown | LocalUp | OwnQueries
 
-PROJECTIONS: dict[str, type[QueryDown] | type[LocalUp]] = {
-    "down": QueryDown,
-    "down_linear": QueryDownLinear,
-    "up": LocalUp,
-    "up_norm": LocalUpNormalised,
-}
+PROJECTIONS: Registry[type[QueryDown] | type[LocalUp]] = Registry(
+    "projection",
+    {
+        "down": QueryDown,
+        "down_linear": QueryDownLinear,
+        "up": LocalUp,
+        "up_norm": LocalUpNormalised,
+    },
+)
 
 
 def create_projection(name: str, local_dims: Mapping[str, int], query_dim: int, dropout: float) -> Projection:
     """The projection called `name`; its `dims` are the levels' dimensions after it."""
-    if name not in PROJECTIONS:
-        raise unknown("projection", name, PROJECTIONS)
     return PROJECTIONS[name](local_dims, query_dim, dropout)
 
 

@@ -65,13 +65,13 @@ def figure(
     of another picture, and the change.
     """
     from payattention.cli.output import print_json
-    from payattention.errors import UsageError, unknown
+    from payattention.errors import UsageError
     from payattention.pictures.named import picture_files, unreadable
     from payattention.pictures.reading import read_picture
     from payattention.system.files import write_picture
+    from payattention.system.names import check_known
 
-    if kind not in KINDS:
-        raise unknown("kind of figure", kind, KINDS)
+    check_known("kind of figure", KINDS, kind)
     if (kind == "query") != (query is not None):
         raise UsageError("the figure query, and no other, takes a picture that asks: --query IMAGE")
     sizes = numbers(eps, "--eps")

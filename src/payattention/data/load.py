@@ -18,8 +18,9 @@ from payattention.data.readers.cluttered_digits import CLASSES, cluttered_digits
 from payattention.data.readers.folder import folder
 from payattention.data.readers.parquet import parquet, shards_of
 from payattention.data.samples import Listing
-from payattention.errors import DataError, UsageError, unknown
+from payattention.errors import DataError, UsageError
 from payattention.pictures.reading import CROP_MODES, mask_to_size, shown, to_size
+from payattention.system.names import check_known
 
 SPLITS = ("train", "test")
 NAMES = (*CATALOGUE, "folder:PATH", "parquet:PATH")
@@ -49,21 +50,18 @@ def check_name(name: str) -> None:
     if colon and kind in _FOUND:
         if not path:
             raise UsageError(f"{name!r} has no path: write {kind}:PATH")
-    elif name not in CATALOGUE:
-        raise unknown("data set", name, NAMES)
+    else:
+        check_known("data set", NAMES, name)
 
 
 def check_split(name: str, split: str) -> None:
     """Raises UsageError unless a data set has a split of that name."""
-    splits = tuple(CATALOGUE[name].counts) if name in CATALOGUE else SPLITS
-    if split not in splits:
-        raise unknown("split", split, splits)
+    check_known("split", CATALOGUE[name].counts if name in CATALOGUE else SPLITS, split)
 
 
 def check_crop_mode(crop_mode: str) -> None:
     """Raises UsageError unless pictures can be made squares in that way."""
-    if crop_mode not in CROP_MODES:
-        raise unknown("crop mode", crop_mode, CROP_MODES)
+    check_known("crop mode", CROP_MODES, crop_mode)
 
 
 def load_data(

@@ -15,9 +15,10 @@ from payattention.data.load import check_name, check_split, listing_of, source_o
 from payattention.data.parts import in_turn
 from payattention.data.readers.cluttered_digits import cluttered_digits
 from payattention.data.samples import Sample
-from payattention.errors import DataError, UsageError, unknown
+from payattention.errors import DataError, UsageError
 from payattention.pictures.named import Inside, looked_through, pictures_in
 from payattention.pictures.reading import quiet, shown
+from payattention.system.names import check_known
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,7 @@ class MaskedPictures:
         Raises:
             UsageError: An unknown class, or one without pictures.
         """
-        for name in names:
-            if name not in self.classes:
-                raise unknown(f"class of {self.name}", name, self.classes)
+        check_known(f"class of {self.name}", self.classes, *names)
         samples = [sample for sample in self.samples if self.classes[sample.label] in names]
         if not samples:
             raise UsageError(f"{self.name} has no picture of {', '.join(names)} in its {self.split} split")

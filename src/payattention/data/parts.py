@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from payattention.data.imageset import ImageSet
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
+from payattention.system.names import check_known
 
 _SEED = 20180430  # the parts are the same whatever the seed of a run
 
@@ -80,9 +81,7 @@ def chosen_classes(classes: Sequence[str], names: Sequence[str], of: str) -> tup
     Raises:
         UsageError: An unknown name, or fewer than two.
     """
-    for name in names:
-        if name not in classes:
-            raise unknown(f"class of {of}", name, classes)
+    check_known(f"class of {of}", classes, *names)
     kept = tuple(name for name in classes if name in names)
     if len(kept) < 2:
         raise UsageError(f"{len(kept)} class of {of} is chosen: a classifier needs at least 2")

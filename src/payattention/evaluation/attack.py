@@ -16,13 +16,13 @@ from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
-from payattention.errors import unknown
 from payattention.evaluation.attacks import PAPER_EPS, Attack, check_eps
 from payattention.evaluation.classify import check_classes
 from payattention.evaluation.looks import check_logits
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.system.machine import chosen_device
+from payattention.system.names import check_known
 from payattention.system.progress import length, tracked
 from payattention.system.provenance import Provenance, Stopwatch
 
@@ -125,8 +125,7 @@ def attack(
 
 def check_away_from(away_from: str) -> None:
     """Raises UsageError for an unknown choice of the class to lead away from."""
-    if away_from not in AWAY_FROM:
-        raise unknown("class to lead away from", away_from, AWAY_FROM)
+    check_known("class to lead away from", AWAY_FROM, away_from)
 
 
 @torch.no_grad()

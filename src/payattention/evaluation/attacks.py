@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
+from payattention.system.names import Registry
 
 PAPER_EPS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -107,10 +108,7 @@ def named_attacks(names: Sequence[str], pgd: PGD) -> dict[str, Attack]:
     Raises:
         UsageError: An unknown name.
     """
-    known: dict[str, Attack] = {"noise": Noise(), "fgsm": FGSM(), "pgd": pgd}
-    for name in names:
-        if name not in known:
-            raise unknown("attack", name, known)
+    known: Registry[Attack] = Registry("attack", {"noise": Noise(), "fgsm": FGSM(), "pgd": pgd})
     return {name: known[name] for name in names}
 
 

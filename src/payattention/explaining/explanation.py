@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from payattention.attention.maps import drawable, is_flat, otsu_mask, stretched, upsampled
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
 from payattention.pictures.drawing import COLOUR_MAP, STYLES, contact_sheet, fitted
 from payattention.system.files import short_stem, write_array, write_json, write_picture
+from payattention.system.names import check_known
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,8 +118,6 @@ class Explanation:
         Raises:
             UsageError: An unknown level or style, or an opacity outside 0 ... 1.
         """
-        if style not in STYLES:
-            raise unknown("style", style, STYLES)
         if not 0 <= opacity <= 1:
             raise UsageError(f"the opacity is {opacity}: it must be in 0 ... 1")
         return STYLES[style](self.picture, self._heat(level), opacity)
@@ -209,8 +208,7 @@ class Explanation:
 
     def _heat(self, level: str) -> NDArray[np.float32]:
         """The map (H, W) in 0 ... 1 as it is drawn."""
-        if level not in self._all:
-            raise unknown("level", level, self._all)
+        check_known("level", self._all, level)
         values, own = torch.from_numpy(self._all[level])[None], (self.picture.height, self.picture.width)
         fixed = self.scale == "fixed"
         heat: NDArray[np.float32] = (upsampled(values, own).clamp(0, 1) if fixed else drawable(values, own))[0].numpy()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from payattention.attention.maps import joint
 from payattention.data.tensors import at_once
-from payattention.errors import DataError, UsageError, unknown
+from payattention.errors import DataError, UsageError
 from payattention.explaining.explanation import ATTENTION, TOP, Explanation
 from payattention.explaining.inputs import as_input, seen_size
 from payattention.models import Classifier
@@ -22,6 +22,7 @@ from payattention.models.modes import evaluating
 from payattention.pictures.drawing import check_scale
 from payattention.posthoc import method as posthoc
 from payattention.system.machine import device_of
+from payattention.system.names import check_known
 
 ALL = "all"
 ByClass = dict[str, Explanation]
@@ -164,7 +165,7 @@ class Request:
                 return
             if not self.model.classes:
                 raise UsageError(f"target {self.target!r}: the model knows its classes by number only")
-            raise unknown("class", self.target, self.model.classes)
+            check_known("class", self.model.classes, self.target)
         if isinstance(self.target, bool) or not hasattr(self.target, "__index__"):
             raise UsageError(f"target {self.target!r}: it is a class, by name or number, or 'all'")
 

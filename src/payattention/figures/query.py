@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from payattention.attention.maps import upsampled
-from payattention.errors import DataError, unknown
+from payattention.errors import DataError
 from payattention.evaluation.query import Answer, ask, check_can_ask, is_blind
 from payattention.explaining.folder import unique_names
 from payattention.models import Classifier
@@ -21,6 +21,7 @@ from payattention.pictures.drawing import CHANGE_MAP, contact_sheet, overlay
 from payattention.pictures.named import Named, unreadable
 from payattention.pictures.reading import read_picture
 from payattention.system.files import write_array, write_json, write_picture
+from payattention.system.names import check_known
 from payattention.system.progress import tracked
 from payattention.system.provenance import Stopwatch
 
@@ -167,8 +168,7 @@ def shown_level(models: Sequence[Classifier], level: str | None = None) -> str:
     """
     level = level or models[0].levels[-2:][0]
     for model in models:
-        if level not in model.levels:
-            raise unknown(f"level of {model.name}", level, model.levels)
+        check_known(f"level of {model.name}", model.levels, level)
     return level
 
 

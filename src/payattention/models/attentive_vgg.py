@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Unpack
 
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
 from payattention.models.attentive import AttentionKeywords, AttentionOptions, AttentiveClassifier
 from payattention.models.initialisation import initialise
 from payattention.models.own_queries import OwnQueriesTrunk
 from payattention.models.registry import register, register_attentive
-from payattention.models.vgg import BASELINE_POOLS, LATE_POOLS, Pools, VGGTrunk, of_layout
+from payattention.models.vgg import BASELINE_POOLS, LATE_POOLS, Pools, VGGTrunk
+from payattention.system.names import Registry
 
-QUERIES: dict[str, type[VGGTrunk]] = {"shared": VGGTrunk, "own": OwnQueriesTrunk}
+QUERIES: Registry[type[VGGTrunk]] = Registry("kind of queries", {"shared": VGGTrunk, "own": OwnQueriesTrunk})
 
 
 def attentive_vgg(
@@ -40,16 +41,14 @@ def attentive_vgg(
         init: A name of `payattention.models.initialisation.INITIALISATIONS`.
         **attention: `AttentionOptions`.
     """
-    options = AttentionOptions(**attention)
-    if queries not in QUERIES:
-        raise unknown("kind of queries", queries, QUERIES)
+    options, make = AttentionOptions(**attention), QUERIES[queries]
     if queries == "own" and options.projection != "down":
         raise UsageError(
             f"projection is {options.projection!r}, but with queries='own' each level has a query of its own dimension "
             "and nothing is projected: leave one of the two out"
         )
-    trunk = QUERIES[queries](
-        of_layout(pools, layout),
+    trunk = make(
+        pools[layout],
         levels,
         taps=taps,
         width=width,

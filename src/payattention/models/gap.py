@@ -13,7 +13,7 @@ from payattention.models.class_map import ClassMapped
 from payattention.models.classifier import Look
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
-from payattention.models.vgg import LATE_POOLS, NO_ATTENTION, VGGTrunk, of_layout
+from payattention.models.vgg import LATE_POOLS, NO_ATTENTION, VGGTrunk
 
 
 class GlobalAveragePooling(ClassMapped):
@@ -70,7 +70,7 @@ def gap_vgg(
         dropout: Factor on every dropout rate.
         init: A name of `payattention.models.initialisation.INITIALISATIONS`.
     """
-    trunk = VGGTrunk(of_layout(LATE_POOLS, layout), (13,), width=width, dropout=dropout)
+    trunk = VGGTrunk(LATE_POOLS[layout], (13,), width=width, dropout=dropout)
     model = GlobalAveragePooling(trunk, num_classes)
     initialise(model, init)
     return model

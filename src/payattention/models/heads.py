@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.errors import unknown
+from payattention.system.names import Registry
 
 
 class Head(nn.Module):
@@ -83,13 +83,11 @@ class LogitSumHead(_OneClassifierPerLevel):
         return self.level_logits(descriptors).sum(dim=0)
 
 
-HEADS: dict[str, type[Head]] = {"concat": ConcatHead, "indep": IndepHead, "logit_sum": LogitSumHead}
+HEADS: Registry[type[Head]] = Registry("head", {"concat": ConcatHead, "indep": IndepHead, "logit_sum": LogitSumHead})
 
 
 def create_head(
     name: str, dims: Mapping[str, int], num_classes: int, normalise: bool = True, dropout: float = 0.5
 ) -> Head:
     """The head called `name` for descriptors of the dimensions `dims`, by level."""
-    if name not in HEADS:
-        raise unknown("head", name, HEADS)
     return HEADS[name](list(dims.values()), num_classes, normalise, dropout)

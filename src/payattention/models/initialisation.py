@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import nn
 
 from payattention.attention import Compatibility
-from payattention.errors import unknown
+from payattention.system.names import Registry
 
 
 def _default(model: nn.Module) -> None:
@@ -50,15 +50,16 @@ def _xavier_uniform(model: nn.Module) -> None:
             nn.init.uniform_(module.weight)
 
 
-INITIALISATIONS: dict[str, Callable[[nn.Module], None]] = {
-    "default": _default,
-    "torch7": _torch7,
-    "xavier_uniform": _xavier_uniform,
-}
+INITIALISATIONS: Registry[Callable[[nn.Module], None]] = Registry(
+    "init",
+    {
+        "default": _default,
+        "torch7": _torch7,
+        "xavier_uniform": _xavier_uniform,
+    },
+)
 
 
 def initialise(model: nn.Module, name: str) -> None:
     """Fills a fresh model's weights in place."""
-    if name not in INITIALISATIONS:
-        raise unknown("init", name, INITIALISATIONS)
     INITIALISATIONS[name](model)

@@ -13,17 +13,18 @@ from torch import Tensor, nn
 from payattention.attention import AttentionLevel
 from payattention.attention.compatibility import create_compatibility
 from payattention.attention.normaliser import create_normaliser
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
 from payattention.models.attentive import AttentionKeywords, AttentionOptions
 from payattention.models.classifier import Classifier, Look
 from payattention.models.heads import create_head
 from payattention.models.initialisation import initialise
 from payattention.models.own_queries import LevelQuery
 from payattention.models.registry import register
-from payattention.models.vgg import LATE_POOLS, VGGTrunk, of_layout
+from payattention.models.vgg import LATE_POOLS, VGGTrunk
+from payattention.system.names import Registry
 
 UPPER = "layer13"
-GATES = {"layer10": 10, "layer7": 7}
+GATES = Registry("gate level", {"layer10": 10, "layer7": 7})
 """The levels that can be gated, and the number of their layer."""
 
 
@@ -60,11 +61,9 @@ class ProgressiveVGG(Classifier):
     ) -> None:
         super().__init__()
         chosen = AttentionOptions(**attention)
-        if gate_level not in GATES:
-            raise unknown("gate level", gate_level, GATES)
         self.lower, self.levels = gate_level, (gate_level, UPPER)
         taps = (GATES[gate_level], 13)
-        pools = of_layout(LATE_POOLS, layout)
+        pools = LATE_POOLS[layout]
         self.trunk = VGGTrunk(pools, taps, width=width, dropout=chosen.dropout, branch_grad=chosen.branch_grad)
         dims = self.trunk.local_dims
         lower_dim = dims[gate_level]

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
+from payattention.system.names import Registry
 
 
 class Preprocessing(nn.Module):
@@ -182,12 +183,15 @@ def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
 
 _CHUNK = 1024  # images at a time: a float64 copy of the whole set may not fit
 
-PREPROCESSINGS: dict[str, Callable[[], Preprocessing]] = {
-    "mean_std": MeanStd,
-    "yuv_lcn": YuvLcn,
-    "gcn_zca": GcnZca,
-    "none": Unchanged,
-}
+PREPROCESSINGS: Registry[Callable[[], Preprocessing]] = Registry(
+    "preprocessing",
+    {
+        "mean_std": MeanStd,
+        "yuv_lcn": YuvLcn,
+        "gcn_zca": GcnZca,
+        "none": Unchanged,
+    },
+)
 """The modules by name."""
 
 
@@ -197,8 +201,6 @@ def create_preprocessing(name: object) -> Preprocessing:
     Raises:
         UsageError: An unknown name.
     """
-    if name not in PREPROCESSINGS:
-        raise unknown("preprocessing", str(name), PREPROCESSINGS)
     return PREPROCESSINGS[str(name)]()
 
 

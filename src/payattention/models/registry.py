@@ -9,10 +9,11 @@ from functools import partial
 
 import torch
 
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
 from payattention.models.attentive import ATTENTION_DEFAULTS
 from payattention.models.classifier import Classifier, ModelConfig
 from payattention.models.preprocessing import create_preprocessing
+from payattention.system.names import Registry, check_known
 
 MIN_WIDTH, MAX_WIDTH = 1 / 16, 8.0
 
@@ -49,7 +50,7 @@ class Entry:
         return {**own, "preprocessing": "mean_std"}
 
 
-_ENTRIES: dict[str, Entry] = {}
+_ENTRIES: Registry[Entry] = Registry("model")
 _FAMILIES: dict[str, Callable[[str], Entry]] = {}
 
 
@@ -98,10 +99,8 @@ def entry(name: str) -> Entry:
     for prefix, find in _FAMILIES.items():
         if name.startswith(prefix):
             return find(name)
-    if name not in _ENTRIES:
-        if complete := _with_prefix(name):
-            raise UsageError(f"unknown model {name!r}; did you mean {complete!r}?")
-        raise unknown("model", name, _ENTRIES)
+    if name not in _ENTRIES and (complete := _with_prefix(name)):
+        raise UsageError(f"unknown model {name!r}; did you mean {complete!r}?")
     return _ENTRIES[name]
 
 
@@ -175,8 +174,7 @@ def _check(name: str, width: float, options: Mapping[str, object]) -> None:
     for option, value in options.items():
         if option in found.lacks:
             raise UsageError(f"{name} has no option {option!r}: {found.lacks[option]}")
-        if option not in known:
-            raise unknown(f"option of {name}", option, known)
+        check_known(f"option of {name}", known, option)
         check_value(option, value, known[option])
 
 

@@ -16,11 +16,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.attention import branch_point
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
 from payattention.models.attentive import Features, Trunk
 from payattention.models.classifier import Classifier, Look
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register
+from payattention.system.names import Registry, check_known
 
 # conv1 ... conv15: channels, dropout after the ReLU
 _CONVS = (
@@ -32,14 +33,20 @@ _QUERY_CHANNELS = 512
 # Pools after these convolutions: window and stride. The last pool is adaptive (`None`), so that any input size ends
 # in one vector; at the input size named it is the authors' pool exactly.
 Pools = Mapping[int, int | None]
-BASELINE_POOLS: dict[str, Pools] = {
-    "cifar": {2: 2, 4: 2, 7: 2, 10: 2, 13: None},  # 32x32
-    "cub": {2: 2, 4: 2, 7: 2, 10: 2, 12: 2, 13: None},  # 80x80: 3x3 at conv13
-}
-LATE_POOLS: dict[str, Pools] = {
-    "cifar": {7: 2, 10: 2, 13: 2, 14: 2, 15: None},  # 32x32
-    "cub": {7: 5, 10: 2, 13: 2, 14: 2, 15: None},  # 80x80: 16x16 at layer 10, as at 32x32
-}
+BASELINE_POOLS: Registry[Pools] = Registry(
+    "layout",
+    {
+        "cifar": {2: 2, 4: 2, 7: 2, 10: 2, 13: None},  # 32x32
+        "cub": {2: 2, 4: 2, 7: 2, 10: 2, 12: 2, 13: None},  # 80x80: 3x3 at conv13
+    },
+)
+LATE_POOLS: Registry[Pools] = Registry(
+    "layout",
+    {
+        "cifar": {7: 2, 10: 2, 13: 2, 14: 2, 15: None},  # 32x32
+        "cub": {7: 5, 10: 2, 13: 2, 14: 2, 15: None},  # 80x80: 16x16 at layer 10, as at 32x32
+    },
+)
 
 
 NO_ATTENTION = dict.fromkeys(
@@ -172,8 +179,7 @@ class VGGTrunk(Trunk):
 
 def _tapped(number: int, pools: Pools, taps: str) -> str:
     """The name of the layer whose output is a level's local features."""
-    if taps not in ("before", "after"):
-        raise unknown("place of the taps", taps, ("before", "after"))
+    check_known("place of the taps", ("before", "after"), taps)
     if taps == "before":
         return f"conv{number}"
     if pools[number] is None:
@@ -207,7 +213,7 @@ class PlainVGG(Classifier):
         init: str = "default",
     ) -> None:
         super().__init__()
-        self.trunk = VGGTrunk(of_layout(pools, layout), width=width, dropout=dropout)
+        self.trunk = VGGTrunk(pools[layout], width=width, dropout=dropout)
         self.min_size = self.trunk.min_size
         self.classifier = nn.Sequential(
             nn.BatchNorm1d(self.trunk.query_dim),
@@ -225,13 +231,6 @@ class PlainVGG(Classifier):
 
     def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
         return self.classifier[:-1](self.trunk(self.prepared(images)).query)
-
-
-def of_layout(pools: Mapping[str, Pools], layout: str) -> Pools:
-    """The pools of a layout: "cifar" (32x32) or "cub" (80x80)."""
-    if layout not in pools:
-        raise unknown("layout", layout, pools)
-    return pools[layout]
 
 
 register("vgg", partial(PlainVGG, BASELINE_POOLS), "VGG-16 without attention: the paper's baseline", NO_ATTENTION)

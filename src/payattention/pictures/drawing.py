@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from payattention.errors import unknown
+from payattention.system.names import Registry, check_known
 
 COLOUR_MAP = "inferno"
 """Perceptually uniform, and it prints: brighter is more."""
@@ -23,8 +23,7 @@ _Heat = NDArray[np.float32]  # (H, W), 0 ... 1
 
 def check_scale(scale: str) -> None:
     """Raises UsageError unless maps can become colours in that way."""
-    if scale not in SCALES:
-        raise unknown("scale", scale, SCALES)
+    check_known("scale", SCALES, scale)
 
 
 def coloured(heat: _Heat, colours: str = COLOUR_MAP) -> Image.Image:
@@ -63,11 +62,14 @@ def contoured(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image
     return Image.blend(picture, drawn, strength)
 
 
-STYLES: dict[str, Callable[[Image.Image, _Heat, float], Image.Image]] = {
-    "heat": overlay,
-    "dim": dimmed,
-    "contour": contoured,
-}
+STYLES: Registry[Callable[[Image.Image, _Heat, float], Image.Image]] = Registry(
+    "style",
+    {
+        "heat": overlay,
+        "dim": dimmed,
+        "contour": contoured,
+    },
+)
 """Ways to lay a map of a picture's size over it; the number is the strength, 0 ... 1."""
 
 

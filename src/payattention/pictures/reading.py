@@ -18,6 +18,7 @@ from payattention.errors import DataError
 from payattention.pictures.depth import has_16_bit_colours, is_deep, shallow, warn_if_dark
 from payattention.pictures.kinds import formats, lacks_heif, not_read, unread_kind
 from payattention.pictures.metadata import bare, how_to_turn, swaps_sides
+from payattention.system.names import Registry
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused as decompression bombs."""
@@ -192,7 +193,7 @@ def _squash(picture: Image.Image, size: int, resampling: Image.Resampling) -> Im
     return picture.resize((size, size), resampling)
 
 
-CROP_MODES = {"center": _center, "squash": _squash}
+CROP_MODES = Registry("crop mode", {"center": _center, "squash": _squash})
 """How a picture becomes a square, in timm's words: the shorter side is scaled to it and the centre is cut out, or the
 whole picture is squeezed into it."""
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from payattention.errors import unknown
 from payattention.models import Classifier
 from payattention.posthoc.cam import activation, cam, grad_cam, grad_cam_plus_plus
 from payattention.posthoc.gradients import integrated_gradients
 from payattention.posthoc.hooks import Requirement, captum, class_maps, layers, torchcam
 from payattention.posthoc.perturbation import score_cam
+from payattention.system.names import Registry
 
 
 class Method(NamedTuple):
@@ -41,14 +41,17 @@ class Method(NamedTuple):
         return next((line for line in (asks(model) for asks in self.requirements) if line is not None), None)
 
 
-METHODS: dict[str, Method] = {
-    "activation": Method(activation, "activation", (layers,), of_class=False),
-    "cam": Method(cam, "CAM", (class_maps,)),
-    "grad_cam": Method(grad_cam, "Grad-CAM", (layers,)),
-    "grad_cam_plus_plus": Method(grad_cam_plus_plus, "Grad-CAM++", (layers,)),
-    "score_cam": Method(score_cam, "Score-CAM", (layers, torchcam), costly=True),
-    "integrated_gradients": Method(integrated_gradients, "integrated gradients", (captum,), costly=True),
-}
+METHODS: Registry[Method] = Registry(
+    "post-hoc method",
+    {
+        "activation": Method(activation, "activation", (layers,), of_class=False),
+        "cam": Method(cam, "CAM", (class_maps,)),
+        "grad_cam": Method(grad_cam, "Grad-CAM", (layers,)),
+        "grad_cam_plus_plus": Method(grad_cam_plus_plus, "Grad-CAM++", (layers,)),
+        "score_cam": Method(score_cam, "Score-CAM", (layers, torchcam), costly=True),
+        "integrated_gradients": Method(integrated_gradients, "integrated gradients", (captum,), costly=True),
+    },
+)
 
 
 def method(name: str) -> Method:
@@ -57,8 +60,6 @@ def method(name: str) -> Method:
     Raises:
         UsageError: An unknown name.
     """
-    if name not in METHODS:
-        raise unknown("post-hoc method", name, METHODS)
     return METHODS[name]
 
 

@@ -11,7 +11,6 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
@@ -20,7 +19,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from payattention.data import CATALOGUE
-from payattention.errors import UsageError
+from payattention.errors import UsageError, meant
 from payattention.models import create_model
 from payattention.reproduce.jobs import Departures, Job, Measurement, Training, command, job_of, resumption
 from payattention.reproduce.results import write_stock
@@ -75,8 +74,7 @@ def chosen_cells(tables: Sequence[str], patterns: Sequence[str]) -> list[Cell]:
     runnable = {name: cell for name, cell in all_cells().items() if cell.runnable}
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in runnable):
-            near = get_close_matches(pattern, runnable, n=2)
-            hint = f"did you mean {' or '.join(near)}?" if near else "they are TABLE/ROW/COLUMN, as table1/vgg/cifar10"
+            hint = meant(pattern, runnable, "they are TABLE/ROW/COLUMN, as table1/vgg/cifar10")
             raise UsageError(f"no cell that can be run matches {pattern!r}; {hint}")
     cells = [
         cell

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from payattention.errors import unknown
+from payattention.system.names import check_known
 
 ORDER = (
     "table1", "table2", "figure6", "table3", "table9", "table9_quoted", "authors", "keras", "pytorch",
@@ -194,9 +194,7 @@ def all_cells() -> dict[str, Cell]:
 
 def check_tables(names: list[str]) -> None:
     """Raises UsageError for a name that is no table's."""
-    for name in names:
-        if name not in ORDER:
-            raise unknown("table", name, ORDER)
+    check_known("table", ORDER, *names)
 
 
 def _table(name: str) -> Table:

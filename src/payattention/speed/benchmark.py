@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from payattention.errors import PayAttentionError, UsageError, unknown
+from payattention.errors import PayAttentionError, UsageError
 from payattention.models import Classifier, fold, winograd
 from payattention.models.rewrites.fold import foldable
 from payattention.models.rewrites.winograd import suitable, suitable_in_training
@@ -20,6 +20,7 @@ from payattention.speed.int8 import CALIBRATION, multiplies_in_int8, quantised
 from payattention.speed.memory import check_fits, peak_mebibytes, too_large
 from payattention.speed.timing import Action, Spread, repeated
 from payattention.system.machine import autocast, chosen_device, memory_format, slower_in_bf16, training_precision
+from payattention.system.names import check_known
 from payattention.system.provenance import Provenance, Stopwatch
 
 PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
@@ -138,11 +139,8 @@ def benchmark(
 
 def check(precision: str, phases: Sequence[str], batch_size: int, compiled: bool) -> None:
     """Raises UsageError for a name or a combination that cannot be."""
-    if precision not in ("auto", *PRECISIONS):
-        raise unknown("precision", precision, ("auto", *PRECISIONS))
-    for phase in phases:
-        if phase not in PHASES:
-            raise unknown("phase", phase, PHASES)
+    check_known("precision", ("auto", *PRECISIONS), precision)
+    check_known("phase", PHASES, *phases)
     if precision == "int8" and "training" in phases:
         raise UsageError("int8 is for inference: no network is trained in it; measure the phase inference alone")
     if precision == "int8" and compiled:

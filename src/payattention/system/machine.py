@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
 from payattention.system.cores import default_threads
+from payattention.system.names import check_known
 
 if TYPE_CHECKING:
     import torch
@@ -89,10 +90,8 @@ def choosing(device: str, precision: str, threads: int | None) -> Iterator[None]
 
 def check_choice(device: str, precision: str, threads: int | None) -> None:
     """Raises UsageError for what no machine has; nothing is imported for it."""
-    if device not in DEVICES:
-        raise unknown("device", device, DEVICES)
-    if precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
+    check_known("device", DEVICES, device)
+    check_known("precision", PRECISIONS, precision)
     if threads is not None and threads < 1:
         raise UsageError(f"threads is {threads}: at least 1 has to do the work")
 

@@ -10,9 +10,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
 from payattention.models.attentive import Trunk
 from payattention.models.timm_backbones.trunk import TimmTrunk
+from payattention.system.names import Registry
 from payattention.training.muon import Muon
 from payattention.training.recipe import Recipe
 
@@ -23,9 +24,7 @@ def create_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
     Raises:
         UsageError: An unknown optimizer, or layer decay where there is no trunk.
     """
-    optimizers = {"sgd": _sgd, "adamw": _adamw, "muon": _muon}
-    if recipe.optimizer not in optimizers:
-        raise unknown("optimizer", recipe.optimizer, optimizers)
+    optimizers = Registry("optimizer", {"sgd": _sgd, "adamw": _adamw, "muon": _muon})
     groups = _groups(model.parameters(), recipe) if recipe.layer_decay == 1 else _layered(model, recipe)
     return optimizers[recipe.optimizer](_with_bias_rate(groups, model, recipe), recipe)
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from payattention.errors import CheckpointError, unknown, without_maps, without_query
+from payattention.errors import CheckpointError, without_maps, without_query
+from payattention.system.names import check_known
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 KEY = "payattention"
@@ -70,8 +71,8 @@ class Saved(BaseModel):
 
     def check_has_level(self, level: str | None) -> None:
         """Raises UsageError for a level that the network is known not to have."""
-        if level is not None and self.levels is not None and level not in self.levels:
-            raise unknown(f"level of {self.name}", level, self.levels)
+        if level is not None and self.levels is not None:
+            check_known(f"level of {self.name}", self.levels, level)
 
 
 @dataclass(frozen=True)

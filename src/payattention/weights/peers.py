@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from payattention.errors import CheckpointError, unknown
+from payattention.errors import CheckpointError
 from payattention.models import Classifier, check_model, create_model
 from payattention.models.preprocessing import MeanStd
+from payattention.system.names import Registry
 
 # the constants of that implementation's training script
 _LARGEST = 512  # side of pictures in pixels: what a file says of itself is not believed beyond that
@@ -40,8 +41,6 @@ def load_peer(
         UsageError: An unknown kind, place of the taps or normaliser.
         CheckpointError: No such file, no plain state dict, or one of another network; lists every key that is wrong.
     """
-    if kind not in PEERS:
-        raise unknown("kind of peer checkpoint", kind, PEERS)
     return PEERS[kind](Path(path), taps, normaliser).eval()
 
 
@@ -64,7 +63,7 @@ def _saoyan(path: Path, taps: str, normaliser: str) -> Classifier:
     return model
 
 
-PEERS: dict[str, Callable[[Path, str, str], Classifier]] = {"saoyan": _saoyan}
+PEERS: Registry[Callable[[Path, str, str], Classifier]] = Registry("kind of peer checkpoint", {"saoyan": _saoyan})
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from payattention.evaluation.metrics.mass import energy_inside, entropy
 from payattention.evaluation.metrics.overlap import jaccard, otsu_masks, pixel_average_precision
 from payattention.evaluation.metrics.perturbation import Areas, perturbation_areas
 from payattention.evaluation.metrics.pointing import pointing_hits
+from payattention.system.names import Registry
 
 
 class Metric(NamedTuple):
@@ -26,15 +27,18 @@ class Metric(NamedTuple):
         return self.title + {"higher": " ↑", "lower": " ↓", "": ""}[self.better]
 
 
-METRICS: dict[str, Metric] = {
-    "pointing": Metric("pointing", "higher", "Zhang et al., 2016"),
-    "energy": Metric("energy", "higher", "Wang et al., 2020"),
-    "jaccard": Metric("Jaccard", "higher", "Jetley et al., 2018, A.4"),
-    "average_precision": Metric("pixel AP", "higher", "Choe et al., 2020"),
-    "deletion": Metric("deletion", "lower", "Petsiuk et al., 2018"),
-    "insertion": Metric("insertion", "higher", "Petsiuk et al., 2018"),
-    "entropy": Metric("entropy", "", "Shannon, 1948"),
-}
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    {
+        "pointing": Metric("pointing", "higher", "Zhang et al., 2016"),
+        "energy": Metric("energy", "higher", "Wang et al., 2020"),
+        "jaccard": Metric("Jaccard", "higher", "Jetley et al., 2018, A.4"),
+        "average_precision": Metric("pixel AP", "higher", "Choe et al., 2020"),
+        "deletion": Metric("deletion", "lower", "Petsiuk et al., 2018"),
+        "insertion": Metric("insertion", "higher", "Petsiuk et al., 2018"),
+        "entropy": Metric("entropy", "", "Shannon, 1948"),
+    },
+)
 """The columns of `payattention compare`; docs/maps.md explains each."""
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import torch
 from torch import nn
 
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
 from payattention.models.attentive import AttentionKeywords, AttentionOptions, AttentiveClassifier
 from payattention.models.classifier import ModelConfig
 from payattention.models.preprocessing import GivenMeanStd
@@ -24,6 +24,7 @@ from payattention.models.timm_backbones.backbone import (
 )
 from payattention.models.timm_backbones.pretrained import create_pretrained
 from payattention.models.timm_backbones.trunk import TimmTrunk
+from payattention.system.names import check_known
 
 PREFIX = "timm:"
 
@@ -123,8 +124,7 @@ def _check_options(options: Mapping[str, object]) -> None:
     for option, value in options.items():
         if option in _LACKS:
             raise UsageError(f"attach has no option {option!r}: {_LACKS[option]}")
-        if option not in defaults:
-            raise unknown("option of attach", option, defaults)
+        check_known("option of attach", defaults, option)
         check_value(option, value, defaults[option])
 
 

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from payattention.errors import UsageError
+from payattention.errors import UsageError, unknown
 from payattention.models.timm_backbones.pretrained import create_pretrained
 
 MAX_LEVELS = 4
@@ -60,9 +59,7 @@ def check_backbone(name: str) -> None:
     """Raises UsageError unless timm knows an architecture of this name, or name and tag (`resnet18.a1_in1k`)."""
     architecture, _, tag = name.partition(".")
     if not _is_architecture(architecture):
-        near = get_close_matches(architecture, _REGISTERED.findall(_source()), n=3, cutoff=0.6)
-        there = f"did you mean {' or '.join(map(repr, near))}?" if near else "timm.list_models() names them all"
-        raise UsageError(f"unknown timm backbone {name!r}; {there}")
+        raise unknown("timm backbone", name, _REGISTERED.findall(_source()), "timm.list_models() names them all")
     import timm
 
     tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]

@@ -4,7 +4,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.errors import unknown
 from payattention.models.attentive import Features, Trunk
 from payattention.models.timm_backbones.backbone import (
     any_size,
@@ -14,6 +13,7 @@ from payattention.models.timm_backbones.backbone import (
     smallest_size,
     taps_of,
 )
+from payattention.system.names import check_known
 
 DEEPEST = {
     "stage": "the last stage's features, as timm lists them",
@@ -44,8 +44,7 @@ class TimmTrunk(Trunk):
 
     def __init__(self, backbone: nn.Module, levels: int = 2, freeze: bool = False, deepest: str = "stage") -> None:
         super().__init__()
-        if deepest not in DEEPEST:
-            raise unknown("deepest level", deepest, DEEPEST)
+        check_known("deepest level", DEEPEST, deepest)
         taps = taps_of(backbone, levels)
         self.final = deepest == "final"
         if self.final:
