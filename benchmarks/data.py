@@ -23,6 +23,7 @@ from payattention.cli.program import run_script
 from payattention.data.places import CACHE_VARIABLE
 from payattention.errors import PayAttentionError
 from payattention.system.names import check_known
+from payattention.system.reporting import per_cent
 
 DIFFERENT, SIZE = 500, 224
 LOADER_PHOTOS = 2_000  # enough for a rate
@@ -87,7 +88,7 @@ def feeding(_: Path) -> dict[str, Any]:
         "batch_size": BATCH,
         "feeding_ms": round(1000 * feeding_seconds / STEPS, 2),
         "step_ms": round(1000 * stepping_seconds / STEPS, 1),
-        "feeding_percent_of_step": round(100 * feeding_seconds / stepping_seconds, 2),
+        "feeding_percent_of_step": per_cent(feeding_seconds / stepping_seconds, 2),
     }
 
 

@@ -39,6 +39,7 @@ from payattention.speed.int8 import CALIBRATION
 from payattention.speed.timing import Action, seconds_of
 from payattention.system.allocator import keep_freed
 from payattention.system.machine import abilities, choosing
+from payattention.system.reporting import per_cent
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import load_recipe
 from payattention.weights.checkpoint import load
@@ -163,7 +164,7 @@ def outside_the_network(setting: Setting) -> dict[str, Any]:
         "batch_size": size,
         "steps": len(curve) * steps,
         "step_ms": round(1000 * whole / (len(curve) * steps), 1),
-        "percent_outside": round(100 * (whole - spent[0]) / whole, 2),
+        "percent_outside": per_cent((whole - spent[0]) / whole, 2),
         "target": 5.0,
     }
 
@@ -189,7 +190,7 @@ def error_of(trained: Path | None, data: str, limit: int | None) -> dict[str, An
         "width": model.config.width,
         "data": data,
         "images": len(test),
-        "error": {name: round(100 * float(missed.mean()), 3) for name, missed in wrong.items()},
+        "error": {name: per_cent(missed.mean()) for name, missed in wrong.items()},
         "distance_of_maps": {
             name: {
                 level: round(float(total_variation(moved, looks["float32"][1][level]).mean()), 6)

@@ -7,7 +7,6 @@ The runs are `runs/quickstart` on cluttered_digits, of `make quickstart`, and `r
 by the command in results/cifar10.json; the one measured lies in weights/.
 """
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -35,7 +34,7 @@ def main(
     trained = training_of(run)
     attacks: dict[str, Attack] = {"fgsm": FGSM(), "pgd": PGD()} if pgd else {"noise": Noise(), "fgsm": FGSM()}
     images = limited(pa.load_data(data, "test"), limit or (100 if pgd else 2000))
-    measured = asdict(attack(pa.load(run), images, attacks, seed=SEED))
+    measured = attack(pa.load(run), images, attacks, seed=SEED).as_json()
     facts = {"model": trained["model"], "trained_by": trained["provenance"]["command"]}
     write_json(results / f"attack-{run.name}{'-pgd' if pgd else ''}.json", {**facts, **measured})
 

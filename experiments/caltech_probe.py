@@ -38,6 +38,7 @@ from payattention.evaluation.metrics import jaccard, otsu_masks
 from payattention.system.files import write_json
 from payattention.system.names import check_known
 from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import per_cent
 from trained import RESULTS, RUNS, ResultsOption, archive, caltech101
 
 OPTIONS = [
@@ -93,7 +94,7 @@ def pets(archive: Path, part: str) -> list[tuple[Image.Image, _Mask]]:
 def mean_jaccard(mask_of: Callable[[Image.Image], _Mask], pictures: list[tuple[Image.Image, _Mask]]) -> float:
     """Mean Jaccard index over pictures, in per cent."""
     pairs = [(torch.from_numpy(mask_of(picture))[None], torch.from_numpy(truth)[None]) for picture, truth in pictures]
-    return round(100 * float(np.mean([jaccard(*pair).item() for pair in pairs])), 2)
+    return per_cent(np.mean([jaccard(*pair).item() for pair in pairs]), 2)
 
 
 def mask_by(model: pa.Classifier, picture: Image.Image) -> _Mask:

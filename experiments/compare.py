@@ -10,7 +10,6 @@ The first is measured as `payattention compare` does it, into results/compare.js
 its own maps and the trivial ones, into results/hard.json.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 import payattention as pa
@@ -39,7 +38,7 @@ def main(run: RunFolder, limit: LimitOption = None, results: ResultsOption = RES
 
 def result(trained: dict[str, Any], compared: Comparison) -> dict[str, Any]:
     training = {key: trained[key] for key in ("model", "recipe", "seed", "init_from")}
-    return {"error": trained["test"]["error"], "training": training, **asdict(compared)}
+    return {"error": trained["test"]["error"], "training": training, **compared.as_json()}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ for Score-CAM (`--without score_cam`).
 """
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,8 +44,8 @@ def of_run(run: Path, methods: list[str] | None, limit: int | None, console: Con
         "trained_on": trained["data"]["name"],
         "error": trained["test"]["error"],
         "source": squares.source,
-        "segmentation": asdict(segment(model, test, tune_on=train, console=console)),
-        "comparison": asdict(compare(model, squares, methods=methods, costly=COSTLY, console=console)),
+        "segmentation": segment(model, test, tune_on=train, console=console).as_json(),
+        "comparison": compare(model, squares, methods=methods, costly=COSTLY, console=console).as_json(),
     }
 
 

@@ -8,7 +8,6 @@ that one sees whether the map knows anything that the photographer's habit does 
     python experiments/segment.py runs/cifar10
 """
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from payattention.evaluation.comparison.trivial import centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
 from payattention.evaluation.segment import Segmented
 from payattention.system.files import write_json
+from payattention.system.reporting import per_cent
 from trained import RESULTS, ResultsOption, RunFolder, training_of
 
 DATA, TUNE, FACTORS = "oxford_pets", 200, (1, 2)
@@ -39,8 +39,8 @@ def measured(model: Classifier, test: MaskedPictures, train: MaskedPictures, siz
         together.append((jaccard(otsu_masks(both), truth).item(), pixel_average_precision(both, truth).item()))
 
     result = segment(model, test, size=size, tune_on=train, each=product, console=progress_console())
-    overlap, precision = (round(100 * mean, 2) for mean in np.nanmean(together, axis=0).tolist())
-    return {**asdict(result), "times_gaussian": {"jaccard": overlap, "precision": precision}}
+    overlap, precision = (per_cent(mean, 2) for mean in np.nanmean(together, axis=0).tolist())
+    return {**result.as_json(), "times_gaussian": {"jaccard": overlap, "precision": precision}}
 
 
 def main(run: RunFolder, limit: LimitOption = None, results: ResultsOption = RESULTS) -> None:

@@ -6,7 +6,7 @@ each class, as `caltech101-30perclass.zip` in PAYATTENTION_DATA; the other sets 
 `payattention transfer` wherever they are.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def untrained(config: ModelConfig) -> pa.Classifier:
 def main(run: RunFolder, limit: LimitOption = None, results: ResultsOption = RESULTS) -> None:
     how, trained, data = training_of(run), pa.load(run), images(limit)
     models = {"trained": trained, "untrained": untrained(trained.config)}
-    measured: dict[str, Any] = {key: asdict(transfer(model, data, seed=SEED)) for key, model in models.items()}
+    measured: dict[str, Any] = {key: transfer(model, data, seed=SEED).as_json() for key, model in models.items()}
     facts = {"model": how["model"], "trained_by": how["provenance"]["command"]}
     write_json(results / "transfer.json", {**facts, "sets": {"caltech101": measured}})
 

@@ -5,7 +5,6 @@ the weights as they lie there, loaded again and measured on the same pictures. T
 was then or in PAYATTENTION_DATA.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +30,7 @@ def main(
     model = pa.load(run)
     test = pa.load_data(trained["data"]["name"], "test", image_size=model.image_size, crop_mode=model.crop_mode)
     file = pa.save(model, out / f"{name}.safetensors", dtype=torch.float16)
-    measured = asdict(classify(pa.load(file), test, trained["seed"]))
+    measured = classify(pa.load(file), test, trained["seed"]).as_json()
     facts = {key: trained[key] for key in ("model", "data", "recipe", "seed", "test", "provenance")}
     write_json(out / f"{name}.json", {"trained": facts, "in_float16": measured})
 

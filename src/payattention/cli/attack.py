@@ -65,9 +65,7 @@ def attack(
 
     Writes attack.json, and attack.png: some images at every size, what the model sees in them, and where it looks.
     """
-    from dataclasses import asdict
-
-    from payattention.cli.output import print_json, print_table, progress_console
+    from payattention.cli.output import print_json, print_result, progress_console
     from payattention.cli.reading import Source, check_classes, check_data, loaded, read_for
     from payattention.system.files import write_json, write_picture
     from payattention.weights.header import saved
@@ -77,8 +75,7 @@ def attack(
     folder = new_folder(out, f"attack-{run.stem}")
     known = saved(run)
     source = Source.of(run, data, data_root)
-    name = source.name
-    check_data(name, split)
+    check_data(source.name, split)
     check_classes(known, source, split)
 
     from PIL import Image
@@ -102,11 +99,9 @@ def attack(
         }
         sheet = attack_figure({run.stem: model}, shown, list(chosen.values())[-1], sizes, size=images.image_size)
         write_picture(folder / "attack.png", sheet)
-    write_json(folder / "attack.json", asdict(result))
+    write_json(folder / "attack.json", result.as_json())
     if as_json:
-        print_json({"out": str(folder), **asdict(result)})
+        print_json({"out": str(folder), **result.as_json()})
         return
-    print(f"{name}, {split}: {result.count:,} images, error {result.clean_error} % without an attack")
-    rows = [(row.attack, f"{row.eps:g}", row.fooling_rate, row.error) for row in result.attacks]
-    print_table(("attack", "eps (of 255)", "fooled %", "error %"), rows)
+    print_result(result)
     print(f"written: {folder}")

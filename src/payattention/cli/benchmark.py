@@ -53,6 +53,8 @@ def benchmark(
     this machine reaches in a large matrix product, peak memory. Inference also with batch norms folded, and on a CPU in
     float32 both also by Winograd's algorithm, where it is faster.
     """
+    from dataclasses import asdict
+
     from payattention.speed.benchmark import PHASES, check
 
     options = assignments(set_, "--set")
@@ -75,7 +77,7 @@ def benchmark(
     for note in result.notes:
         print(f"note: {note}", file=sys.stderr)
     if as_json:
-        print_json(result)
+        print_json(asdict(result))
         return
     title = (
         f"{result.model}, width {result.width:g}, {result.parameters:,} parameters: batches of {result.batch_size} at "
@@ -85,12 +87,13 @@ def benchmark(
     rows = [
         (
             name, pace.images_per_second, pace.step_ms.min, pace.step_ms.median, pace.step_ms.max,
-            pace.gflop_per_image, pace.tflops, _or_dash(pace.percent_of_peak), _or_dash(pace.peak_mebibytes),
+            pace.gflop_per_image, pace.tflops, pace.percent_of_peak, pace.peak_mebibytes,
         )
         for name, pace in result.phases.items()
     ]  # fmt: skip
     print_table(columns, rows, title)
-    print(f"on {result.provenance.device}; peak of a matrix product: {_or_dash(result.matrix_peak_tflops)} TFLOP/s")
+    peak = "-" if result.matrix_peak_tflops is None else result.matrix_peak_tflops
+    print(f"on {result.provenance.device}; peak of a matrix product: {peak} TFLOP/s")
 
 
 def _network(model: str, classes: int | None, width: float, options: dict[str, object]) -> "Classifier":
@@ -104,7 +107,3 @@ def _network(model: str, classes: int | None, width: float, options: dict[str, o
     if classes or options or width != 1:
         raise UsageError(f"{model} is a trained network; leave --classes, --width and --set out")
     return load(model)
-
-
-def _or_dash(value: float | None) -> float | str:
-    return "-" if value is None else value

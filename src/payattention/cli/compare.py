@@ -1,6 +1,6 @@
 """`payattention compare`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,9 +16,6 @@ from payattention.cli.options import (
     StrictOption,
     new_folder,
 )
-
-if TYPE_CHECKING:
-    from payattention.evaluation.comparison.table import Comparison
 
 
 @computes
@@ -61,9 +58,7 @@ def compare(
 
     Writes compare.json and compare.png, a sheet of maps.
     """
-    from dataclasses import asdict
-
-    from payattention.cli.output import print_json, progress_console
+    from payattention.cli.output import print_json, print_result, progress_console
     from payattention.cli.reading import Source, check_data, check_has_masks, loaded, read_for
     from payattention.system.files import write_json, write_picture
     from payattention.weights.header import weights_file
@@ -85,34 +80,11 @@ def compare(
     from payattention.evaluation.comparison.table import compare as measure
     from payattention.figures.compare import map_sheet
 
-    compared = measure(model, images, methods=chosen, costly=costly, console=progress_console())
-    result = {**asdict(compared), "source": images.source}
-    write_json(folder / "compare.json", result)
-    write_picture(folder / "compare.png", map_sheet(model, images, compared))
+    result = measure(model, images, methods=chosen, costly=costly, console=progress_console())
+    write_json(folder / "compare.json", result.as_json())
+    write_picture(folder / "compare.png", map_sheet(model, images, result))
     if as_json:
-        print_json({"out": str(folder), **result})
+        print_json({"out": str(folder), **result.as_json()})
         return
-    _print(compared)
+    print_result(result)
     print(f"sheet of maps: {folder / 'compare.png'}")
-
-
-def _print(compared: "Comparison") -> None:
-    from payattention.cli.output import print_table
-    from payattention.evaluation.metrics import METRICS
-
-    columns = ("map", "kind", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture")
-    rows = [
-        (row.name, row.kind, row.pictures, *("-" if s is None else s for s in row.scores.values()), row.milliseconds)
-        for row in compared.rows
-    ]
-    title = f"{compared.model} on {compared.data}, {compared.split}: % (arrows point to the better)"
-    print_table(columns, rows, title)
-    print(f"Deletion and insertion are of {compared.costly:,} pictures.")
-    if compared.without_object:
-        print(
-            f"{compared.without_object:,} of {compared.count:,} pictures have no object, or no mask: pointing, energy "
-            "and pixel AP leave them out, and in Jaccard any mask found there counts 0."
-        )
-    for line in compared.left_out:
-        print(f"left out: {line}")
-    print(compared.verdict)

@@ -83,6 +83,7 @@ def _show(
     from payattention.data.load import check_split
     from payattention.data.overview import sample_sheet, statistics
     from payattention.system.files import write_picture
+    from payattention.system.reporting import per_cent
 
     check_name(name)
     check_split(name, split)
@@ -99,7 +100,7 @@ def _show(
         return
     title = f"{name}, {split}" + (f" ({images.source})" if images.source else "")
     columns = ("images", "classes", "size", "mean", "std", "object, % of pixels", "left out")
-    share = "-" if images.masks is None else f"{100 * numbers['object_share']:.1f}"
+    share = None if images.masks is None else per_cent(numbers["object_share"], 1)
     size = f"{numbers['width']}x{numbers['height']}"
     mean, std = (" ".join(f"{value:.4f}" for value in numbers[key]) for key in ("mean", "std"))
     print_table(columns, [(len(images), len(images.classes), size, mean, std, share, len(images.skipped))], title)

@@ -1,5 +1,6 @@
 """`payattention evaluate`."""
 
+from statistics import fmean
 from typing import Annotated
 
 import typer
@@ -35,34 +36,28 @@ def evaluate(
 
     The peaks are measured where the data set has object masks.
     """
-    from dataclasses import asdict
-
-    from payattention.cli.output import print_json, print_table, progress_console
+    from payattention.cli.output import print_json, print_result, progress_console
     from payattention.cli.reading import Source, check_classes, check_data, loaded, read_for
     from payattention.weights.header import saved
 
     known = saved(run)
     source = Source.of(run, data, data_root)
-    name = source.name
-    check_data(name, split)
+    check_data(source.name, split)
     check_classes(known, source, split, classes)
 
     from payattention.evaluation import classify, pointing
 
     model, console = loaded(run), progress_console()
     images = read_for(model, source, split, strict=strict, classes=classes, limit=limit)
-    result = {**asdict(classify(model, images, console=console)), "source": images.source}
-    if balance:
-        errors = result["class_errors"].values()
-        result["balanced_error"] = round(sum(errors) / len(errors), 3)
-    if images.masks is not None and model.levels:
-        result["pointing"] = asdict(pointing(model, images, console=console))
+    errors = classify(model, images, console=console)
+    points = pointing(model, images, console=console) if images.masks is not None and model.levels else None
+    balanced = round(fmean(errors.class_errors.values()), 3) if balance else None
     if as_json:
-        print_json(result)
+        more = {"balanced_error": balanced, "pointing": points and points.as_json()}
+        print_json(errors.as_json() | {key: value for key, value in more.items() if value is not None})
         return
-    print_table(("data", "split", "images", "error %"), [(name, split, result["count"], result["error"])])
+    print_result(errors)
     if balance:
-        print(f"mean of the classes' errors: {result['balanced_error']} %")
-    if "pointing" in result:
-        title = f"peak within {result['pointing']['tolerance']} px of the object, % of images"
-        print_table(("map", "hits %"), result["pointing"]["hits"].items(), title)
+        print(f"mean of the classes' errors: {balanced} %")
+    if points is not None:
+        print_result(points)

@@ -2,12 +2,15 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, is_dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from payattention.system.reporting import WIDTH, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from payattention.evaluation.result import Result
 
 
 def progress_console() -> "Console":
@@ -19,33 +22,25 @@ def progress_console() -> "Console":
     return Console(stderr=True, quiet=not here().first)
 
 
-def print_json(result: Any) -> None:
+def print_json(result: Mapping[str, Any]) -> None:
     """One JSON object on standard output."""
-    value = asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    json.dump(result, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """A table on standard output; columns whose cells are all numbers are right-aligned."""
-    from rich import box
+    """A table on standard output."""
+    _print(Table(columns, rows, title))
+
+
+def print_result(result: "Result") -> None:
+    """The tables and sentences of a measurement on standard output."""
+    for part in result.report():
+        _print(part) if isinstance(part, Table) else print(part)
+
+
+def _print(table: Table) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    cells = [[_cell(value) for value in row] for row in rows]
-    numeric = [all(_is_number(row[c]) for row in cells) for c in range(len(columns))]
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name, right in zip(columns, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*row)
     # piped output is not cut to a terminal's width
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(table)
-
-
-def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _is_number(cell: str) -> bool:
-    return cell.replace(",", "").replace(".", "", 1).lstrip("-").isdigit()
+    Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False).print(table)

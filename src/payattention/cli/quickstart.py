@@ -29,9 +29,7 @@ def quickstart(
     A few minutes on a laptop: trains a small network on cluttered_digits, measures its error and where its maps peak,
     and draws a contact sheet of maps.
     """
-    from dataclasses import asdict
-
-    from payattention.cli.output import print_json, print_table, progress_console
+    from payattention.cli.output import print_json, print_result, print_table, progress_console
     from payattention.cli.reading import Wanted
     from payattention.data import load_data
     from payattention.training.recipe import load_recipe
@@ -58,7 +56,7 @@ def quickstart(
     summary = {
         "run": str(folder),
         "error": result["test"]["error"],
-        "pointing": asdict(points),
+        "pointing": points.as_json(),
         "seconds": result["provenance"]["seconds"],
         "sheet": str(folder / "maps" / manifest["sheets"][0]),
     }
@@ -66,8 +64,7 @@ def quickstart(
         print_json(summary)
         return
     print_table(("test images", "error %", "seconds"), [(len(test), summary["error"], summary["seconds"])])
-    title = f"peak within {points.tolerance} px of the digit, % of test images"
-    print_table(("map", "hits %"), points.hits.items(), title)
+    print_result(points)
     print(f"contact sheet: {summary['sheet']}")
     print(f"now try: {program()} maps {folder} YOUR_PICTURE.jpg")
 

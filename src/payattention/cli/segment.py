@@ -20,11 +20,9 @@ from payattention.cli.options import (
 
 if TYPE_CHECKING:
     from payattention.data.masked import MaskedPictures
-    from payattention.evaluation.segment import Segmentation
 
 _TUNE = 200  # pictures
 _LINES = 50  # of pictures that were left out
-_CLASSES = 12  # at most so many are printed
 
 
 @computes
@@ -91,9 +89,7 @@ def segment(
 
     Writes masks and overlays, the tables pictures.csv and table.csv, sheet.png and result.json.
     """
-    from dataclasses import asdict
-
-    from payattention.cli.output import print_json, progress_console
+    from payattention.cli.output import print_json, print_result, progress_console
     from payattention.cli.reading import Source, loaded
     from payattention.weights.header import saved
 
@@ -130,9 +126,10 @@ def segment(
         hint = "" if foreground is None else f": no pixel of theirs is {foreground} (--foreground)"
         print(f"note: the masks of all {result.count:,} pictures are empty{hint}", file=sys.stderr)
     if as_json:
-        print_json({"out": str(folder), **asdict(result)})
+        print_json({"out": str(folder), **result.as_json()})
     else:
-        _print(result, folder)
+        print_result(result)
+        print(f"written: {folder}")
 
 
 def _check(data: str, masks: Path | None, foreground: int | None, split: str, tune: int | None) -> None:
@@ -182,25 +179,3 @@ def _part(pictures: "MaskedPictures", classes: str | None, limit: int | None) ->
     if classes is not None:
         pictures = pictures.of_classes([name.strip() for name in classes.split(",")])
     return pictures if limit is None else pictures.limited(limit)
-
-
-def _print(result: "Segmentation", folder: Path) -> None:
-    from payattention.cli.output import print_table
-
-    title = (
-        f"{', '.join(filter(None, (result.data, result.split)))}: {result.count:,} pictures seen at {result.size} px, "
-        f"{result.empty:,} without an object; in %"
-    )
-    tuned = ("Jaccard, best threshold", "threshold") if result.tuned_on else ()
-    rows = []
-    for kind, found in result.maps.items():
-        best = ("-" if found.tuned is None else found.tuned, "-" if found.threshold is None else found.threshold)
-        precision = "-" if found.precision is None else found.precision
-        rows.append((kind, found.jaccard, found.pooled, found.area, *best[: len(tuned)], precision))
-    print_table(("map", "Jaccard, Otsu", "pooled", "area", *tuned, "pixel average precision"), rows, title)
-    if 1 < len(result.class_counts) <= _CLASSES:
-        by_class = [(kind, *found.class_jaccard.values()) for kind, found in result.maps.items()]
-        print_table(("map", *result.class_counts), by_class, "Jaccard, Otsu, by class")
-    if result.tuned_on:
-        print(f"the best thresholds were chosen on {result.tuned_on}")
-    print(f"written: {folder}")

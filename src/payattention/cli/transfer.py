@@ -1,7 +1,7 @@
 """`payattention transfer`."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,10 +14,6 @@ from payattention.cli.options import (
     RunArgument,
     StrictOption,
 )
-
-if TYPE_CHECKING:
-    from payattention.evaluation.direct import DirectTransfer
-    from payattention.evaluation.transfer import Transfer
 
 
 @computes
@@ -69,7 +65,7 @@ def transfer(
 
     A linear SVM (C = 1) is cross-validated on what the model's last classifier sees. The model is not trained further.
     """
-    from payattention.cli.output import print_json, progress_console
+    from payattention.cli.output import print_json, print_result, progress_console
     from payattention.cli.reading import Source, check_data, loaded, read_for
     from payattention.weights.header import weights_file
 
@@ -91,7 +87,7 @@ def transfer(
     )
     if direct:
         matched = direct_transfer(model, images, whiten=whiten, console=progress_console())
-        print_json(matched) if as_json else _print_direct(matched)
+        print_json(matched.as_json()) if as_json else print_result(matched)
         return
     result = cross_validate(
         model,
@@ -103,7 +99,7 @@ def transfer(
         seed=seed,
         console=progress_console(),
     )
-    print_json(result) if as_json else _print_folds(result)
+    print_json(result.as_json()) if as_json else print_result(result)
     if result.unfinished:
         print(
             f"note: {result.unfinished} of {folds} SVMs were stopped at {max_iter:,} iterations before they had "
@@ -117,29 +113,3 @@ def _most_of(name: str) -> str:
     from payattention.data import CATALOGUE
 
     return "all" if name in CATALOGUE and "all" in CATALOGUE[name].counts else "test"
-
-
-def _print_folds(result: "Transfer") -> None:
-    from payattention.cli.output import print_table
-
-    print(
-        f"{result.data}, {result.split}: {result.count:,} images of {result.classes} classes at {result.image_size} "
-        f"px, linear SVM on {result.dimension} features"
-    )
-    columns = (*(f"fold {k}" for k in range(1, 1 + len(result.folds))), "accuracy %", "deviation")
-    print_table(columns, [(*result.folds, result.accuracy, result.deviation)])
-
-
-def _print_direct(result: "DirectTransfer") -> None:
-    from payattention.cli.output import print_table
-
-    print(f"{result.data}, {result.split} at {result.image_size} px: the model's own prediction")
-    rows = [
-        (f"{len(result.shared)} shared classes", result.shared_count, result.shared_accuracy),
-        ("all", result.count, result.accuracy),
-    ]
-    print_table(("images of", "images", "accuracy %"), rows)
-    classes = [(name, result.shared[name], share) for name, share in result.class_accuracies.items()]
-    print_table(("class", "the model's name", "accuracy %"), classes)
-    if result.unknown:
-        print(f"unknown to the model, so never right: {', '.join(result.unknown)}")

@@ -4,7 +4,7 @@ The fooling rate is the share of images whose predicted class the attack changes
 more robust. The error is what remains of the accuracy: it counts images that were wrong from the start.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,12 +19,14 @@ from payattention.data.tensors import images_of, slices_of
 from payattention.evaluation.attacks import PAPER_EPS, Attack, check_eps
 from payattention.evaluation.classify import check_classes
 from payattention.evaluation.looks import check_logits
+from payattention.evaluation.result import Result
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.system.machine import chosen_device
 from payattention.system.names import check_known
 from payattention.system.progress import length, tracked
-from payattention.system.provenance import Provenance, Stopwatch
+from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import Table, per_cent
 
 AWAY_FROM = ("predicted", "true")
 
@@ -39,31 +41,26 @@ class Attacked:
     error: float
 
 
-@dataclass(frozen=True)
-class Robustness:
+@dataclass(frozen=True, kw_only=True)
+class Robustness(Result):
     """What attacks did to a model.
 
     Attributes:
-        data: The data set.
-        split: Its split.
-        source: Where its pixels come from, if not from the set as published.
-        count: How many images.
         away_from: Whose class's cross-entropy was raised: the "predicted" or the "true" one's.
         clean_error: The error on the images as they are, in per cent.
         settings: Of each attack, by its name.
         attacks: One for each attack and size (eps, in steps of 8-bit pixels).
-        provenance: Where the numbers come from.
     """
 
-    data: str
-    split: str
-    source: str
-    count: int
     away_from: str
     clean_error: float
     settings: Mapping[str, Mapping[str, Any]]
     attacks: tuple[Attacked, ...]
-    provenance: Provenance
+
+    def report(self) -> Iterator[Table | str]:
+        yield f"{self.data}, {self.split}: {self.count:,} images, error {self.clean_error} % without an attack"
+        rows = [(row.attack, f"{row.eps:g}", row.fooling_rate, row.error) for row in self.attacks]
+        yield Table(("attack", "eps (of 255)", "fooled %", "error %"), rows)
 
 
 def attack(
@@ -113,10 +110,10 @@ def attack(
         source=data.source,
         count=len(data),
         away_from=away_from,
-        clean_error=_percent(clean != data.labels),
+        clean_error=per_cent((clean != data.labels).mean()),
         settings={name: asdict(method) for name, method in attacks.items()},
         attacks=tuple(
-            Attacked(name, size, _percent(labels != clean), _percent(labels != data.labels))
+            Attacked(name, size, per_cent((labels != clean).mean()), per_cent((labels != data.labels).mean()))
             for (name, size), labels in found.items()
         ),
         provenance=watch.provenance(device, seed),
@@ -144,7 +141,3 @@ def _slices(data: ImageSet, device: torch.device) -> list[slice]:
     """A gradient keeps what every layer gave: an eighth of the usual batch."""
     size = -(-slices_of(data, device)[0].stop // 8)
     return [slice(start, min(start + size, len(data))) for start in range(0, len(data), size)]
-
-
-def _percent(which: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
-    return round(100 * float(which.mean()), 3)

@@ -1,6 +1,6 @@
 """Classification error."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,21 +9,22 @@ from rich.console import Console
 from payattention.data import ImageSet
 from payattention.data.class_names import check_same_classes
 from payattention.evaluation.looks import looks
+from payattention.evaluation.result import Result
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
-from payattention.system.provenance import Provenance, Stopwatch
+from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import Table, per_cent
 
 
-@dataclass(frozen=True)
-class Classification:
+@dataclass(frozen=True, kw_only=True)
+class Classification(Result):
     """Top-1 error in per cent, of all images and by class (NaN-free: classes without images are left out)."""
 
-    data: str
-    split: str
-    count: int
     error: float
     class_errors: Mapping[str, float]
-    provenance: Provenance
+
+    def report(self) -> Iterator[Table | str]:
+        yield Table(("data", "split", "images", "error %"), [(self.data, self.split, self.count, self.error)])
 
 
 def classify(
@@ -43,10 +44,11 @@ def classify(
     return Classification(
         data=data.name,
         split=data.split,
+        source=data.source,
         count=len(data),
-        error=round(100 * float(wrong.mean()), 3),
+        error=per_cent(wrong.mean()),
         class_errors={
-            name: round(100 * float(wrong[data.labels == label].mean()), 3)
+            name: per_cent(wrong[data.labels == label].mean())
             for label, name in enumerate(data.classes)
             if (data.labels == label).any()
         },

@@ -5,7 +5,7 @@ and CIFAR-10's frog none of STL-10's. The paper counts the two sets of classes a
 over the images of shared classes, and over all images, where a class that the model does not know is never right.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,21 +15,19 @@ from payattention.data import ImageSet
 from payattention.data.class_names import same_class
 from payattention.errors import UsageError
 from payattention.evaluation.looks import looks
+from payattention.evaluation.result import Result
 from payattention.evaluation.whitening import whitening
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
-from payattention.system.provenance import Provenance, Stopwatch
+from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import Table, per_cent
 
 
-@dataclass(frozen=True)
-class DirectTransfer:
+@dataclass(frozen=True, kw_only=True)
+class DirectTransfer(Result):
     """Accuracy in per cent of a model's own prediction, among all the classes that it knows, on another data set.
 
     Attributes:
-        data: The data set.
-        split: Its split.
-        source: Where its pixels come from, if not from the set as published.
-        count: How many images.
         image_size: Their side in pixels.
         whitened: Whether the images were whitened by their own statistics.
         shared: The set's classes that the model knows, by the set's names, each with the model's.
@@ -38,13 +36,8 @@ class DirectTransfer:
         accuracy: Over all images; those of an unknown class are never right.
         shared_accuracy: Over the images of shared classes.
         class_accuracies: Of each shared class.
-        provenance: Where the numbers come from.
     """
 
-    data: str
-    split: str
-    source: str
-    count: int
     image_size: int
     whitened: bool
     shared: Mapping[str, str]
@@ -53,7 +46,18 @@ class DirectTransfer:
     accuracy: float
     shared_accuracy: float
     class_accuracies: Mapping[str, float]
-    provenance: Provenance
+
+    def report(self) -> Iterator[Table | str]:
+        yield f"{self.data}, {self.split} at {self.image_size} px: the model's own prediction"
+        rows = [
+            (f"{len(self.shared)} shared classes", self.shared_count, self.shared_accuracy),
+            ("all", self.count, self.accuracy),
+        ]
+        yield Table(("images of", "images", "accuracy %"), rows)
+        classes = [(name, self.shared[name], share) for name, share in self.class_accuracies.items()]
+        yield Table(("class", "the model's name", "accuracy %"), classes)
+        if self.unknown:
+            yield f"unknown to the model, so never right: {', '.join(self.unknown)}"
 
 
 def direct_transfer(
@@ -90,10 +94,10 @@ def direct_transfer(
         shared=shared,
         unknown=tuple(name for name in data.classes if name not in shared),
         shared_count=int(known.sum()),
-        accuracy=_percent(right),
-        shared_accuracy=_percent(right[known]),
+        accuracy=per_cent(right.mean()),
+        shared_accuracy=per_cent(right[known].mean()),
         class_accuracies={
-            name: _percent(right[data.labels == label])
+            name: per_cent(right[data.labels == label].mean())
             for label, name in enumerate(data.classes)
             if name in shared and (data.labels == label).any()
         },
@@ -123,7 +127,3 @@ def shared_classes(model: Classifier, data: ImageSet) -> dict[str, str]:
             f"{', ...' if len(model.classes) > 10 else ''}): leave out --direct to train a linear SVM on its features"
         )
     return shared
-
-
-def _percent(right: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
-    return round(100 * float(right.mean()), 3)

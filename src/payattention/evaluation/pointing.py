@@ -5,7 +5,7 @@ not count. Beside the maps stand two trivial baselines: the image's centre, and 
 sampled).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,21 +18,23 @@ from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation.looks import looks
 from payattention.evaluation.metrics.pointing import dilated, hit
+from payattention.evaluation.result import Result
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
-from payattention.system.provenance import Provenance, Stopwatch
+from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import Table, per_cent
 
 
-@dataclass(frozen=True)
-class Pointing:
+@dataclass(frozen=True, kw_only=True)
+class Pointing(Result):
     """Share of images, in per cent, whose point falls on the object: by map, for the centre, for a random point."""
 
-    data: str
-    split: str
-    count: int
     tolerance: int
     hits: Mapping[str, float]
-    provenance: Provenance
+
+    def report(self) -> Iterator[Table | str]:
+        title = f"peak within {self.tolerance} px of the object, % of {self.count:,} images"
+        yield Table(("map", "hits %"), self.hits.items(), title)
 
 
 def pointing(
@@ -69,12 +71,20 @@ def pointing(
         for name, level in maps.items():
             points = peaks(upsampled(level.float().cpu(), size))
             hits[name].append(hit(points, targets[chosen]))
-    shares = {name: _percent(torch.cat(found)[there]) for name, found in hits.items()}
+    shares = {name: _share(torch.cat(found)[there]) for name, found in hits.items()}
     centre = torch.tensor([[size[0] // 2, size[1] // 2]]).expand(len(data), 2)
-    shares["image centre"] = _percent(hit(centre, targets)[there])
-    shares["random point"] = _percent(targets[there])
-    return Pointing(data.name, data.split, int(there.sum()), tolerance, shares, watch.provenance(device, seed))
+    shares["image centre"] = _share(hit(centre, targets)[there])
+    shares["random point"] = _share(targets[there])
+    return Pointing(
+        data=data.name,
+        split=data.split,
+        source=data.source,
+        count=int(there.sum()),
+        tolerance=tolerance,
+        hits=shares,
+        provenance=watch.provenance(device, seed),
+    )
 
 
-def _percent(found: Bool[Tensor, "..."]) -> float:
-    return round(100 * found.float().mean().item(), 2)
+def _share(found: Bool[Tensor, "..."]) -> float:
+    return per_cent(found.float().mean(), 2)

@@ -8,7 +8,7 @@ nothing in common. Maps that need not sum to 1 (sigmoid) are first scaled to do 
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +22,13 @@ from torch import Tensor
 from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
 from payattention.evaluation.looks import computed
+from payattention.evaluation.result import Result
 from payattention.explaining.inputs import as_input, check_size
 from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
 from payattention.system.machine import chosen_device, device_of
-from payattention.system.provenance import Provenance, Stopwatch
+from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import Table, per_cent
 
 _TINY = 1e-8
 
@@ -109,19 +111,20 @@ def _arrays(maps: Mapping[str, torch.Tensor]) -> dict[str, NDArray[np.float32]]:
     return {name: level[0].numpy() for name, level in maps.items()}
 
 
-@dataclass(frozen=True)
-class QueryEffect:
+@dataclass(frozen=True, kw_only=True)
+class QueryEffect(Result):
     """Mean total-variation distance between an image's maps under its own query and under another image's.
 
     `changed` is the share of images, in per cent, whose predicted class the other query changes.
     """
 
-    data: str
-    split: str
-    count: int
     distance: Mapping[str, float]
     changed: float
-    provenance: Provenance
+
+    def report(self) -> Iterator[Table | str]:
+        title = f"{self.data}, {self.split}: how far another picture's query moves the maps of {self.count:,} images"
+        yield Table(("map", "total variation, 0 ... 1"), self.distance.items(), title)
+        yield f"the predicted class changes in {self.changed} % of them"
 
 
 def query_effect(
@@ -156,9 +159,10 @@ def query_effect(
     return QueryEffect(
         data=data.name,
         split=data.split,
+        source=data.source,
         count=len(data),
         distance={name: round(torch.cat(found).mean().item(), 6) for name, found in distances.items()},
-        changed=round(100 * torch.cat(changed).float().mean().item(), 3),
+        changed=per_cent(torch.cat(changed).float().mean()),
         provenance=watch.provenance(device, seed),
     )
 

@@ -36,17 +36,20 @@ from payattention.evaluation.comparison.trivial import all_ones, centred_gaussia
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
 from payattention.evaluation.metrics.overlap import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.refinement import check_installed, refined
+from payattention.evaluation.result import Result
 from payattention.explaining.inputs import as_input, check_can_explain
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.models.modes import evaluating
 from payattention.system.machine import chosen_device
 from payattention.system.progress import Meter
-from payattention.system.provenance import Provenance, Stopwatch
+from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import Table, per_cent
 from payattention.system.workers import computed_in_order
 
 COMBINED, REFINED = "combined", "combined, refined"
 TRIVIAL = ("all ones", "centred Gaussian")
+_CLASSES = 12  # at most so many are reported one by one
 
 
 @dataclass(frozen=True)
@@ -75,39 +78,46 @@ class Found:
     precision: float | None
 
 
-@dataclass(frozen=True)
-class Segmentation:
+@dataclass(frozen=True, kw_only=True)
+class Segmentation(Result):
     """What `segment` measures.
 
     Attributes:
         model: The network's name.
-        data: The data set's.
-        split: Its split.
-        source: What a reader ought to know of where the pictures come from.
         size: The shorter side of the pictures as the model saw them, in pixels.
-        count: How many pictures were measured.
         class_counts: Of each class.
         empty: How many of them hold no object.
         class_map: Of which class a class activation map was: "predicted" or "true".
         tuned_on: On which pictures the thresholds were chosen; "" for none.
         maps: The results by kind of map; the last two kinds are trivial.
         left_out: Pictures that could not be measured, a line each.
-        provenance: Where the numbers come from.
     """
 
     model: str
-    data: str
-    split: str
-    source: str
     size: int
-    count: int
     class_counts: Mapping[str, int]
     empty: int
     class_map: str
     tuned_on: str
     maps: Mapping[str, Found]
     left_out: tuple[str, ...]
-    provenance: Provenance
+
+    def report(self) -> Iterator[Table | str]:
+        title = (
+            f"{', '.join(filter(None, (self.data, self.split)))}: {self.count:,} pictures seen at {self.size} px, "
+            f"{self.empty:,} without an object; in %"
+        )
+        best = ("Jaccard, best threshold", "threshold") if self.tuned_on else ()
+        rows = [
+            (kind, f.jaccard, f.pooled, f.area, *(f.tuned, f.threshold)[: len(best)], f.precision)
+            for kind, f in self.maps.items()
+        ]
+        yield Table(("map", "Jaccard, Otsu", "pooled", "area", *best, "pixel average precision"), rows, title)
+        if 1 < len(self.class_counts) <= _CLASSES:
+            by_class = [(kind, *found.class_jaccard.values()) for kind, found in self.maps.items()]
+            yield Table(("map", *self.class_counts), by_class, "Jaccard, Otsu, by class")
+        if self.tuned_on:
+            yield f"the best thresholds were chosen on {self.tuned_on}"
 
 
 @dataclass(frozen=True)
@@ -348,24 +358,20 @@ def _found(scores: Sequence[Score], classes: NDArray[Any], threshold: int | None
     precisions = [score.precision for score in scores if score.precision is not None]
     by_class = {str(name): classes == name for name in dict.fromkeys(classes)}
     return Found(
-        jaccard=_percent(jaccards.mean()),
-        class_jaccard={name: _percent(jaccards[own].mean()) for name, own in by_class.items()},
+        jaccard=per_cent(jaccards.mean(), 2),
+        class_jaccard={name: per_cent(jaccards[own].mean(), 2) for name, own in by_class.items()},
         pooled=_pooled(intersections, unions),
         class_pooled={name: _pooled(intersections[own], unions[own]) for name, own in by_class.items()},
-        area=_percent(fmean(score.area for score in scores)),
+        area=per_cent(fmean(score.area for score in scores), 2),
         threshold=None if threshold is None else threshold / STEPS,
-        tuned=None if threshold is None else _percent(fmean(float(curve[threshold]) for curve in curves)),
-        precision=_percent(fmean(precisions)) if precisions else None,
+        tuned=None if threshold is None else per_cent(fmean(float(curve[threshold]) for curve in curves), 2),
+        precision=per_cent(fmean(precisions), 2) if precisions else None,
     )
 
 
 def _pooled(intersections: NDArray[np.int64], unions: NDArray[np.int64]) -> float:
-    return _percent(intersections.sum() / unions.sum()) if unions.sum() else 100.0
+    return per_cent(intersections.sum() / unions.sum(), 2) if unions.sum() else 100.0
 
 
 def _as_masked(data: MaskedPictures | ImageSet) -> MaskedPictures:
     return of_images(data) if isinstance(data, ImageSet) else data
-
-
-def _percent(share: float) -> float:
-    return round(100 * share, 2)

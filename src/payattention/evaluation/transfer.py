@@ -18,24 +18,22 @@ from torch import Tensor
 from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
 from payattention.evaluation.looks import computed
+from payattention.evaluation.result import Result
 from payattention.evaluation.whitening import whitening
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
 from payattention.system.progress import tracked
-from payattention.system.provenance import Provenance, Stopwatch
+from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import Table, per_cent
 
 C = 1.0
 
 
-@dataclass(frozen=True)
-class Transfer:
+@dataclass(frozen=True, kw_only=True)
+class Transfer(Result):
     """Accuracy of a linear SVM on a model's features.
 
     Attributes:
-        data: The data set.
-        split: Its split.
-        source: Where its pixels come from, if not from the set as published.
-        count: How many images.
         image_size: Their side in pixels.
         classes: How many classes they have.
         dimension: Of the features.
@@ -45,13 +43,8 @@ class Transfer:
         accuracy: Their mean.
         deviation: Their standard deviation (n - 1).
         unfinished: How many of the SVMs had not converged when they were stopped.
-        provenance: Where the numbers come from.
     """
 
-    data: str
-    split: str
-    source: str
-    count: int
     image_size: int
     classes: int
     dimension: int
@@ -61,7 +54,14 @@ class Transfer:
     accuracy: float
     deviation: float
     unfinished: int
-    provenance: Provenance
+
+    def report(self) -> Iterator[Table | str]:
+        yield (
+            f"{self.data}, {self.split}: {self.count:,} images of {self.classes} classes at {self.image_size} px, "
+            f"linear SVM on {self.dimension} features"
+        )
+        columns = (*(f"fold {k}" for k in range(1, 1 + len(self.folds))), "accuracy %", "deviation")
+        yield Table(columns, [(*self.folds, self.accuracy, self.deviation)])
 
 
 def transfer(
@@ -98,7 +98,7 @@ def transfer(
     for train, test in tracked(_parts(data.labels, folds, seed), "fitting", folds, console, unit="SVMs"):
         svm = _svm(standardise, max_iter, seed)
         unfinished += not _converges(svm, features[train], data.labels[train])
-        scores.append(round(100 * float(svm.score(features[test], data.labels[test])), 3))
+        scores.append(per_cent(svm.score(features[test], data.labels[test])))
     return Transfer(
         data=data.name,
         split=data.split,

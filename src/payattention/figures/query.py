@@ -24,6 +24,7 @@ from payattention.system.files import write_array, write_json, write_picture
 from payattention.system.names import check_known
 from payattention.system.progress import tracked
 from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import per_cent
 
 # the change that the deepest colour stands for: from 1 %, so that rounding errors stay grey, to 100 %, so that what was
 # next to nothing before does not outshine the rest
@@ -83,7 +84,7 @@ def query_gallery(
         "query": str(query),
         "blind": is_blind(model),
         "distance": _rounded(distances),
-        "changed": round(100 * float(np.mean(changed)), 3),
+        "changed": per_cent(np.mean(changed)),
         "level": level,
         "pictures": [
             {

@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +13,7 @@ from payattention.explaining.folder import unique_name
 from payattention.models import Classifier
 from payattention.pictures.drawing import contact_sheet, cut_out, overlay
 from payattention.system.files import replacing, write_json, write_picture
+from payattention.system.reporting import per_cent
 
 _ROWS = 12
 
@@ -47,7 +47,7 @@ def segment_gallery(
     )
     drawer.finish()
     write_table(out / "table.csv", table(result))
-    write_json(out / "result.json", asdict(result))
+    write_json(out / "result.json", result.as_json())
     return result
 
 
@@ -67,8 +67,8 @@ class _Drawer:
         write_picture(self._out / "overlays" / f"{name}.png", heat)
         write_picture(self._out / "masks" / f"{name}.png", Image.fromarray(done.masks[best]))
         for kind, score in done.scores.items():
-            precision = "" if score.precision is None else _per_cent(score.precision)
-            self._scores.append((name, done.name, done.class_name, kind, _per_cent(score.jaccard), precision))
+            precision = "" if score.precision is None else per_cent(score.precision, 2)
+            self._scores.append((name, done.name, done.class_name, kind, per_cent(score.jaccard, 2), precision))
         if done.name in self._on_sheet:
             self._rows.append(
                 [done.picture, cut_out(done.picture, done.truth), heat, cut_out(done.picture, done.masks[best])]
@@ -105,7 +105,3 @@ def _by_class(found: Found, result: Segmentation) -> list[tuple[str, int, float,
         (name, count, found.class_jaccard[name], found.class_pooled[name])
         for name, count in result.class_counts.items()
     ]
-
-
-def _per_cent(share: float) -> str:
-    return f"{100 * share:.2f}"

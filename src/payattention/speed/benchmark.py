@@ -22,6 +22,7 @@ from payattention.speed.timing import Action, Spread, repeated
 from payattention.system.machine import autocast, chosen_device, memory_format, slower_in_bf16, training_precision
 from payattention.system.names import check_known
 from payattention.system.provenance import Provenance, Stopwatch
+from payattention.system.reporting import per_cent
 
 PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}
 """bf16: as training does it, float32 weights under autocast. int8: inference alone, on the CPU."""
@@ -218,7 +219,7 @@ def _pace(
         step_ms=Spread.of([1000 * taken for taken in times]),
         gflop_per_image=round(flops / 1e9, 4),
         tflops=round(rate * flops / 1e12, 4),
-        percent_of_peak=None if peak is None else round(100 * rate * flops / peak, 1),
+        percent_of_peak=None if peak is None else per_cent(rate * flops / peak, 1),
         peak_mebibytes=memory,
     )
 

@@ -7,7 +7,7 @@ set, evenly from its classes; two rows are compared on the pictures that both ha
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,10 +22,12 @@ from payattention.evaluation.comparison.scoring import Scores, measured
 from payattention.evaluation.comparison.sources import Kind, sources
 from payattention.evaluation.comparison.verdict import Margin, margins, verdict
 from payattention.evaluation.metrics import METRICS
+from payattention.evaluation.result import Result
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.system.machine import chosen_device
-from payattention.system.provenance import Provenance, Stopwatch
+from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import Table, per_cent
 
 
 @dataclass(frozen=True)
@@ -49,35 +51,40 @@ class Row:
     milliseconds: float
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Result):
     """The table and what it says.
 
     Attributes:
         model: The network's name.
-        data: The data set's name.
-        split: Its split.
-        count: Pictures of the set.
         without_object: How many of them have an empty mask.
         costly: Pictures of what takes many forward passes.
         rows: The table.
         margins: By post-hoc row, how far the trained combined map lies above it in pixel average precision.
         verdict: That in words.
         left_out: A line for each method that could not be measured.
-        provenance: Where the numbers come from.
     """
 
     model: str
-    data: str
-    split: str
-    count: int
     without_object: int
     costly: int
     rows: tuple[Row, ...]
     margins: Mapping[str, Margin]
     verdict: str
     left_out: tuple[str, ...]
-    provenance: Provenance
+
+    def report(self) -> Iterator[Table | str]:
+        columns = ("map", "kind", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture")
+        rows = [(row.name, row.kind, row.pictures, *row.scores.values(), row.milliseconds) for row in self.rows]
+        yield Table(columns, rows, f"{self.model} on {self.data}, {self.split}: % (arrows point to the better)")
+        yield f"Deletion and insertion are of {self.costly:,} pictures."
+        if self.without_object:
+            yield (
+                f"{self.without_object:,} of {self.count:,} pictures have no object, or no mask: pointing, energy "
+                "and pixel AP leave them out, and in Jaccard any mask found there counts 0."
+            )
+        yield from (f"left out: {line}" for line in self.left_out)
+        yield self.verdict
 
 
 def compare(
@@ -122,6 +129,7 @@ def compare(
         model=model.name,
         data=data.name,
         split=data.split,
+        source=data.source,
         count=len(data),
         without_object=empty,
         costly=len(parts[0]),
@@ -154,14 +162,14 @@ def _row(scores: Scores) -> Row:
         method=scores.source.title,
         kind=scores.source.kind,
         pictures=scores.pictures,
-        scores={metric: _per_cent(scores.of(metric)) for metric in METRICS},
+        scores={metric: _mean(scores.of(metric)) for metric in METRICS},
         milliseconds=round(1000 * scores.seconds / scores.pictures, 3),
     )
 
 
-def _per_cent(scores: Tensor) -> float | None:
-    mean = 100 * scores.double().nanmean().item()
-    return None if math.isnan(mean) else round(mean, 2)
+def _mean(scores: Tensor) -> float | None:
+    mean = scores.double().nanmean().item()
+    return None if math.isnan(mean) else per_cent(mean, 2)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from payattention.evaluation.comparison.sources import COMBINED, Kind
+from payattention.system.reporting import per_cent
 
 _LISTED = 3  # of the rows above it
 
@@ -45,7 +46,7 @@ def verdict(above: Mapping[str, Margin], precision: Mapping[str, Tensor]) -> str
         return "No trained map was measured, so there is nothing to hold against the post-hoc ones."
     if not above:
         return "No post-hoc map was measured."
-    own = f"The trained combined map ({100 * precision[COMBINED].nanmean().item():.1f} %)"
+    own = f"The trained combined map ({per_cent(precision[COMBINED].nanmean(), 1)} %)"
     better = {name: margin for name, margin in above.items() if margin.points <= 0}
     if not better:
         name, nearest = next(iter(above.items()))

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from payattention.system.progress import Meter
+from payattention.system.reporting import per_cent
 from payattention.training.loop import Callback, Run, Step
 
 _LOSS_EVERY = 20  # steps: reading a loss waits for the device
@@ -58,7 +59,7 @@ class Metrics(Callback):
             "epoch": run.epoch + 1,
             "step": run.step,
             "loss": round(self.loss.item() / self.seen, 5),
-            "train_error": round(100 * self.wrong.item() / self.seen, 3),
+            "train_error": per_cent(self.wrong.item() / self.seen),
             "lr": self.lr,
             "images_per_second": round(self.seen / seconds, 1),
             "seconds": round(seconds, 2),
