@@ -268,7 +268,7 @@ def test_a_week_is_left_out(place: Workplace) -> None:
 
 
 def test_names_that_match_nothing_are_refused() -> None:
-    with pytest.raises(UsageError, match="no cell that can be run matches 'table1/vgg/cifar1'; did you mean table1/"):
+    with pytest.raises(UsageError, match="no cell that can be run matches 'table1/vgg/cifar1'; did you mean 'table1/"):
         chosen_cells([], ["table1/vgg/cifar1"])
     with pytest.raises(UsageError, match="unknown table 'tabel1'; did you mean 'table1'"):
         chosen_cells(["tabel1"], [])
