@@ -1,7 +1,12 @@
-"""Whatever looks at a model leaves its modes, its hooks and its gradients as they were."""
+"""Whatever looks at a model, in whatever mode, answers as in evaluation mode and leaves the model as it was."""
 
-from collections.abc import Callable
+import copy
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,81 +15,176 @@ from PIL import Image
 
 import payattention as pa
 from payattention.data import ImageSet
+from payattention.errors import UsageError
 from payattention.evaluation import classify, pointing
 from payattention.evaluation.attack import attack
 from payattention.evaluation.attacks import FGSM, PGD
 from payattention.evaluation.comparison.table import compare
+from payattention.evaluation.direct import direct_transfer
+from payattention.evaluation.looks import looks
 from payattention.evaluation.query import ask, query_effect
 from payattention.evaluation.segment import segment
 from payattention.evaluation.transfer import transfer
 from payattention.explaining.folder import gallery
 from payattention.figures.attack import attack_figure
 from payattention.figures.compare import map_sheet
+from payattention.figures.query import query_figure
 from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
 from payattention.models import Classifier
+from payattention.models.modes import evaluating
 from payattention.pictures.named import picture_files
 from payattention.posthoc import METHODS, method
+from payattention.speed.benchmark import benchmark
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8))
+IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 CHEAP = [name for name in METHODS if not method(name).costly and name != "cam"]
-
-
-def _compared(model: Classifier, data: ImageSet) -> None:
-    map_sheet(model, data, compare(model, data, methods=["activation"], costly=2))
-
 
 LOOKS: dict[str, Callable[[Classifier, ImageSet], object]] = {
     "explain": lambda model, data: pa.explain(model, PICTURE),
+    "explain by a method": lambda model, data: pa.explain(model, PICTURE, method="grad_cam", target="all"),
+    "looks": lambda model, data: [look.logits for _, look in looks(model, data, model.device)],
     "classify": classify,
     "pointing": pointing,
-    "ask": lambda model, data: ask(model, PICTURE, PICTURE),
+    "ask": lambda model, data: ask(model, PICTURE, PICTURE.rotate(90)),
     "query_effect": query_effect,
     "attack": lambda model, data: attack(model, data, {"fgsm": FGSM(), "pgd": PGD(steps=1)}, [4.0]),
     "transfer": lambda model, data: transfer(model, data, folds=2),
+    "whitened transfer": lambda model, data: transfer(model, data, folds=2, whiten=True),
+    "direct transfer": direct_transfer,
     "segment": segment,
-    "compare": _compared,
+    "compare": lambda model, data: compare(model, data, methods=CHEAP, costly=2),
+    "map sheet": lambda model, data: map_sheet(model, data, compare(model, data, methods=["activation"], costly=2)),
     "attack figure": lambda model, data: attack_figure({"m": model}, {"p": PICTURE}, FGSM(), [4.0]),
+    "query figure": lambda model, data: query_figure({"m": model}, PICTURE.rotate(90), {"p": PICTURE}),
     "maps figure": lambda model, data: maps_figure({"m": model}, {"p": PICTURE}),
     "masks figure": lambda model, data: masks_figure({"m": model}, {"p": PICTURE}),
     "activations figure": lambda model, data: activations_figure({"m": model}, {"p": PICTURE}),
-    **{
-        name: lambda model, data, name=name: method(name).maps(model, torch.rand(2, 3, 32, 32))  # type: ignore[misc]
-        for name in CHEAP
-    },
+    **{name: lambda model, data, name=name: method(name).maps(model, IMAGES) for name in CHEAP},  # type: ignore[misc]
 }
 
 
 @pytest.fixture
 def training() -> Classifier:
-    """A network whose parts are in different modes, with gradients, as in the middle of a training."""
+    """A network as in the middle of a training.
+
+    Its parts are in different modes, some are frozen, there are gradients, and a hook of its owner's.
+    """
     model = pa.create_model("vgg_att2_concat_dp", 2, 0.0625).train()
     model.classes = ("dark", "bright")
     model(torch.rand(4, 3, 32, 32)).sum().backward()
+    model.trunk.layers["conv1"].requires_grad_(False)
     model.preprocessing.eval()
+    model.trunk.layers["conv2"].register_forward_hook(_watch)
     return model
 
 
+def _watch(module: torch.nn.Module, inputs: object, output: object) -> None:
+    """Its owner's hook: counts how often it sees an output."""
+    module.seen = getattr(module, "seen", 0) + 1
+
+
 @pytest.mark.parametrize("name", LOOKS)
-def test_it_is_as_it_was(name: str, training: Classifier, image_set: ImageSet) -> None:
+def test_the_answer_is_that_of_evaluation_mode_and_the_model_is_as_it_was(
+    name: str, training: Classifier, image_set: ImageSet
+) -> None:
+    expected = _plain(LOOKS[name](copy.deepcopy(training).eval(), image_set))
     before = _state(training)
-    LOOKS[name](training, image_set)
-    after = _state(training)
-    for was, now in zip(before, after, strict=True):
-        assert was == now
+    answer = _plain(LOOKS[name](training, image_set))
+    assert answer == expected
+    assert _state(training) == before
+    assert training.trunk.layers["conv2"].seen > 0
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_it_is_as_it_was_after_an_error(name: str, training: Classifier, image_set: ImageSet) -> None:
+    def fail(module: torch.nn.Module, inputs: object) -> None:
+        raise ZeroDivisionError("in the middle")
+
+    training.head.register_forward_pre_hook(fail)
+    training.trunk.layers["conv7"].register_forward_pre_hook(fail)
+    before = _state(training)
+    with pytest.raises(ZeroDivisionError):
+        LOOKS[name](training, image_set)
+    assert _state(training) == before
 
 
 def test_so_is_the_network_of_a_folder_of_maps(training: Classifier, picture: Path, tmp_path: Path) -> None:
+    expected = gallery(copy.deepcopy(training).eval(), picture_files([picture]), tmp_path / "eval")
     before = _state(training)
-    gallery(training, picture_files([picture]), tmp_path / "out")
+    answer = gallery(training, picture_files([picture]), tmp_path / "train")
+    assert json.dumps(answer["pictures"]) == json.dumps(expected["pictures"])
     assert _state(training) == before
+
+
+def test_so_is_the_network_of_a_benchmark(training: Classifier) -> None:
+    before = _state(training)
+    benchmark(training, batch_size=2, seconds=0.0, phases=["training", "inference"])
+    assert _state(training) == before
+
+
+def test_what_is_done_to_a_model_while_it_is_looked_at_is_undone(training: Classifier) -> None:
+    before = _state(training)
+    with pytest.raises(ZeroDivisionError), evaluating(training):
+        assert not any(module.training for module in training.modules())
+        training.requires_grad_(True)
+        training.trunk.register_forward_hook(_watch)
+        training(IMAGES).sum().backward()
+        training.trunk.train()
+        raise ZeroDivisionError
+    assert _state(training) == before
+
+
+def test_the_first_of_several_threads_that_is_done_leaves_the_model_to_the_others(training: Classifier) -> None:
+    """Each look is in evaluation mode to its end; the last one out restores the training's."""
+    before, inside, out = _state(training), threading.Event(), threading.Event()
+    modes: list[bool] = []
+
+    def long_look() -> None:
+        with evaluating(training):
+            inside.set()
+            out.wait(30)
+            modes.extend(module.training for module in training.modules())
+
+    with evaluating(training):
+        other = threading.Thread(target=long_look)
+        other.start()
+        inside.wait(30)
+    out.set()
+    other.join(30)
+    assert modes
+    assert not any(modes)
+    assert _state(training) == before
+
+
+def test_a_dtype_without_an_operation_is_said_in_a_line() -> None:
+    model = pa.create_model("vgg_att2_concat_pc", 2, 0.0625).eval().to(torch.float8_e4m3fn)
+    with pytest.raises(UsageError, match=r"float8_e4m3fn on cpu \(.*not implemented for.*\): take model.float\(\)"):
+        pa.explain(model, PICTURE)
+
+
+def _plain(answer: Any) -> Any:
+    """An answer as values that can be compared, without what a clock gave."""
+    if is_dataclass(answer) and not isinstance(answer, type):
+        kept = {f.name: getattr(answer, f.name) for f in fields(answer)}
+        return _plain({name: value for name, value in kept.items() if name not in ("provenance", "milliseconds")})
+    if isinstance(answer, Mapping):
+        return {name: _plain(value) for name, value in answer.items()}
+    if isinstance(answer, Image.Image):
+        return answer.tobytes()
+    if isinstance(answer, torch.Tensor | np.ndarray):
+        return answer.tolist()
+    if isinstance(answer, Sequence) and not isinstance(answer, str | bytes):
+        return [_plain(value) for value in answer]
+    return answer
 
 
 def _state(model: Classifier) -> tuple[object, ...]:
     modules = list(model.modules())
     return (
         [module.training for module in modules],
-        [len(hooks) for m in modules for hooks in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)],
-        [None if p.grad is None else p.grad.sum().item() for p in model.parameters()],
+        [list(hooks) for m in modules for hooks in (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks)],
+        [None if p.grad is None else (id(p.grad), p.grad.sum().item()) for p in model.parameters()],
         [p.requires_grad for p in model.parameters()],
         {name: value.double().sum().item() for name, value in model.state_dict().items()},
         {p.device for p in model.parameters()},

@@ -28,11 +28,11 @@ def looks(
     """
 
     def attend(chosen: slice, images: Tensor) -> Look:
-        return model.attend(images)
-
-    for chosen, look in computed(attend, model, data, device, "measuring", console):
+        look = model.attend(images)
         check_logits(model, look.logits)
-        yield chosen, look
+        return look
+
+    yield from computed(attend, model, data, device, "measuring", console)
 
 
 def computed(

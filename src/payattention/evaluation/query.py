@@ -77,7 +77,7 @@ def ask(model: Classifier, query: Image.Image, target: Image.Image, *, size: int
         if not (before[name].isfinite().all() and after[name].isfinite().all()):
             raise DataError(f"{model.name}'s map {name} of this picture holds NaN or infinite values")
     change = {name: relative_change(before[name], after[name]) for name in model.levels}
-    classes = model.classes or tuple(map(str, range(own.logits.shape[1])))
+    classes = model.class_names(own.logits.shape[1])
     return Answer(
         own=_arrays(before),
         asked=_arrays(after),

@@ -262,7 +262,7 @@ class _Look:
     @torch.inference_mode()
     def maps(self, picture: Image.Image, class_name: str) -> dict[str, Float[Tensor, "1 h w"]]:
         """The combined map and, where there are several, each level's; on their own grids."""
-        device = next(self.model.parameters()).device
+        device = self.model.device
         images = as_input(picture, self.size).to(device)
         maps = self._of_true_class(images, class_name) if self.true_class else self.model.attend(images).maps
         levels = {name: maps[name] for name in self.model.levels}
@@ -290,9 +290,8 @@ def _through(
         except DataError as error:
             return str(error)
 
-    device = next(look.model.parameters()).device
     with Meter(what, len(data), console, unit="pictures") as meter:
-        for done in computed_in_order(attempted, data.samples, device):
+        for done in computed_in_order(attempted, data.samples, look.model.device):
             if isinstance(done, str):
                 left_out.append(done)
             else:

@@ -26,8 +26,11 @@ def check_can_explain(model: Classifier, size: int | None = None) -> None:
 
 def check_size(model: Classifier, size: int) -> None:
     """Raises UsageError for a size in pixels that a model cannot look at."""
-    if not model.min_size <= size <= MAX_SIZE:
-        raise UsageError(f"size is {size} pixels: {model.name} takes {model.min_size} to {MAX_SIZE}")
+    least, greatest = model.sizes
+    greatest = min(MAX_SIZE, greatest or MAX_SIZE)
+    if not least <= size <= greatest:
+        takes = f"{least} to {greatest}" if greatest > least else f"{least} only"
+        raise UsageError(f"size is {size} pixels: {model.name} takes {takes}")
 
 
 def chosen_size(model: Classifier, size: object) -> int:

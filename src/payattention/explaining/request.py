@@ -133,7 +133,7 @@ class Request:
 
     def _explanation(self, seen: "_View", k: int, picture: Image.Image, name: str) -> Explanation:
         probabilities = seen.probabilities[k]
-        classes = self.model.classes or tuple(map(str, range(len(probabilities))))
+        classes = self.model.class_names(len(probabilities))
         for level in seen.maps:
             if not torch.from_numpy(seen.maps[level][k]).isfinite().all():
                 raise DataError(f"{self.model.name}'s map {level} of {name} holds NaN or infinite values")

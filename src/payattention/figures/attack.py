@@ -76,7 +76,7 @@ def _seen(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> tuple[list[str
     look = model.attend(images)
     check_logits(model, look.logits)
     probabilities, labels = look.logits.float().softmax(1).max(1)
-    names = model.classes or tuple(map(str, range(look.logits.shape[1])))
+    names = model.class_names(look.logits.shape[1])
     texts = [f"{names[label]} ({p:.0%})" for label, p in zip(labels.tolist(), probabilities.tolist(), strict=True)]
     if not model.levels:
         return texts, None

@@ -98,7 +98,7 @@ def query_gallery(
         ],
         "skipped": [*skipped.values()],
         "sheet": write_picture(out / "sheet.png", sheet),
-        "provenance": asdict(watch.provenance(next(model.parameters()).device)),
+        "provenance": asdict(watch.provenance(model.device)),
     }
     write_json(out / "manifest.json", manifest)
     return manifest

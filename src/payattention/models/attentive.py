@@ -30,6 +30,10 @@ class Trunk(nn.Module):
     query_dim: int
     query_dims: Mapping[str, int] | None = None
     min_size: int
+    frozen: bool = False
+    """Whether its features, which no training changes, can be kept."""
+    has_spare_parts: bool = False
+    """Whether it may have trained parts that none of its levels needs."""
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
         raise NotImplementedError

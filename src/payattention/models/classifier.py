@@ -1,10 +1,11 @@
 """What every network here is: a classifier of raw pixels that can also say where it looked."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -74,6 +75,31 @@ class Classifier(nn.Module):
         self.classes: tuple[str, ...] = ()
         self.image_size = 32
         self.crop_mode = "center"
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in, outside of autocast: its parameters' type. Images of any floating type are taken."""
+        return next(p.dtype for p in self.parameters() if p.is_floating_point())
+
+    @property
+    def sizes(self) -> tuple[int, int | None]:
+        """The least and the greatest height and width, in pixels, that it takes; None for no greatest."""
+        only: int | None = getattr(self.preprocessing, "only_size", None)
+        return (self.min_size, None) if only is None else (only, only)
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Its parts that training leaves as they are, by name: modules as a whole where all in them is frozen."""
+        return tuple(_frozen(self, ""))
+
+    def class_names(self, count: int) -> tuple[str, ...]:
+        """The names of its `count` classes; their numbers where it knows no names."""
+        return self.classes or tuple(map(str, range(count)))
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c"]:
         return self.look(images, None).logits
@@ -185,3 +211,14 @@ class Classifier(nn.Module):
             warn_if_not_pixels(images)
         prepared: Tensor = self.preprocessing(images)
         return prepared
+
+
+def _frozen(module: nn.Module, name: str) -> Iterator[str]:
+    parameters = list(module.parameters())
+    if parameters and not any(p.requires_grad for p in parameters):
+        yield name
+        return
+    inside = f"{name}." if name else ""
+    yield from (f"{inside}{own}" for own, p in module.named_parameters(recurse=False) if not p.requires_grad)
+    for own, child in module.named_children():
+        yield from _frozen(child, f"{inside}{own}")

@@ -21,6 +21,9 @@ from payattention.system.names import Registry
 class Preprocessing(nn.Module):
     """Base class: `fit` takes the statistics of a training set, `forward` normalises images in [0, 1]."""
 
+    only_size: int | None = None
+    """Height and width in pixels of the images that it takes; None for any."""
+
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         raise NotImplementedError
 
@@ -128,7 +131,7 @@ class GcnZca(Preprocessing):
 
     def __init__(self, size: int = 32) -> None:
         super().__init__()
-        self.size = size
+        self.only_size = size
         self.register_buffer("mean", torch.zeros(3 * size * size))
         self.register_buffer("matrix", torch.eye(3 * size * size))
 
@@ -159,9 +162,9 @@ class GcnZca(Preprocessing):
         return x * (self.SCALE / power.sqrt())
 
     def _check(self, images: Tensor) -> None:
-        if images.shape[2:] != (self.size, self.size):
+        if images.shape[2:] != (self.only_size, self.only_size):
             raise UsageError(
-                f"gcn_zca whitens whole images of {self.size}x{self.size}, these are {images.shape[3]}x"
+                f"gcn_zca whitens whole images of {self.only_size}x{self.only_size}, these are {images.shape[3]}x"
                 f"{images.shape[2]}; for other sizes, and recipes that train on smaller ones, take mean_std or yuv_lcn"
             )
 

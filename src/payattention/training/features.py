@@ -37,7 +37,7 @@ MEMORY = 2 * 2**30
 
 def is_frozen(model: nn.Module) -> TypeGuard[AttentiveClassifier]:
     """Whether a model's backbone is frozen, so that its features can be kept."""
-    return isinstance(model, AttentiveClassifier) and isinstance(model.trunk, TimmTrunk) and model.trunk.frozen
+    return isinstance(model, AttentiveClassifier) and model.trunk.frozen
 
 
 def trunk_of(model: AttentiveClassifier) -> TimmTrunk:

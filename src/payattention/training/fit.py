@@ -19,7 +19,6 @@ from payattention.models.attentive import AttentiveClassifier
 from payattention.models.patch_whitening import fit_whitening
 from payattention.models.preprocessing import Preprocessing, check_sizes
 from payattention.models.rewrites.winograd import by_winograd, suitable_in_training
-from payattention.models.timm_backbones.trunk import TimmTrunk
 from payattention.system.machine import chosen_device, memory_format, training_precision
 from payattention.system.processes import here
 from payattention.training.batches import DeviceSet, batches_of
@@ -173,7 +172,7 @@ def _has_unused(model: Classifier) -> bool:
     """A timm network may have parts that no tap needs; what makes g has no use where no level reads it."""
     if any(isinstance(module, Compatibility) and not module.reads_query for module in model.modules()):
         return True
-    return isinstance(model, AttentiveClassifier) and isinstance(model.trunk, TimmTrunk)
+    return isinstance(model, AttentiveClassifier) and model.trunk.has_spare_parts
 
 
 @contextmanager

@@ -63,9 +63,9 @@ class Pair(NamedTuple):
 def foldable(model: Classifier) -> list[Pair]:
     """The pairs that can be folded, found by following the tensors of one forward pass in evaluation mode."""
     trace = _Trace()
-    some, side = next(model.parameters()), max(model.image_size, model.min_size)
+    side = max(model.image_size, model.min_size)
     with torch.no_grad(), trace:
-        model(torch.zeros(1, 3, side, side, device=some.device, dtype=some.dtype))
+        model(torch.zeros(1, 3, side, side, device=model.device, dtype=model.dtype))
     convs = _unique({name: m.weight for name, m in model.named_modules() if isinstance(m, nn.Conv2d)})
     norms = _unique({name: m.running_mean for name, m in model.named_modules() if _folds_away(m)})
     return [Pair(convs[weight], norms[mean]) for weight, mean in trace.followed() if weight in convs and mean in norms]

@@ -42,6 +42,8 @@ class TimmTrunk(Trunk):
         deepest: A name of `DEEPEST`.
     """
 
+    has_spare_parts = True
+
     def __init__(self, backbone: nn.Module, levels: int = 2, freeze: bool = False, deepest: str = "stage") -> None:
         super().__init__()
         check_known("deepest level", DEEPEST, deepest)
