@@ -4,7 +4,7 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,16 @@ from payattention.models.modes import evaluating
 from payattention.pictures.named import picture_files
 from payattention.posthoc import METHODS, method
 from payattention.speed.benchmark import benchmark
+from settling import settled
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8))
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 CHEAP = [name for name in METHODS if not method(name).costly and name != "cam"]
+
+
+def _map_sheet(model: Classifier, data: ImageSet) -> Image.Image:
+    return map_sheet(model, data, compare(model, data, methods=["activation"], costly=2))
+
 
 LOOKS: dict[str, Callable[[Classifier, ImageSet], object]] = {
     "explain": lambda model, data: pa.explain(model, PICTURE),
@@ -50,11 +56,10 @@ LOOKS: dict[str, Callable[[Classifier, ImageSet], object]] = {
     "query_effect": query_effect,
     "attack": lambda model, data: attack(model, data, {"fgsm": FGSM(), "pgd": PGD(steps=1)}, [4.0]),
     "transfer": lambda model, data: transfer(model, data, folds=2),
-    "whitened transfer": lambda model, data: transfer(model, data, folds=2, whiten=True),
     "direct transfer": direct_transfer,
     "segment": segment,
-    "compare": lambda model, data: compare(model, data, methods=CHEAP, costly=2),
-    "map sheet": lambda model, data: map_sheet(model, data, compare(model, data, methods=["activation"], costly=2)),
+    "compare": lambda model, data: compare(model, data.first(4), methods=CHEAP, costly=2),
+    "map sheet": lambda model, data: _map_sheet(model, data.first(4)),
     "attack figure": lambda model, data: attack_figure({"m": model}, {"p": PICTURE}, FGSM(), [4.0]),
     "query figure": lambda model, data: query_figure({"m": model}, PICTURE.rotate(90), {"p": PICTURE}),
     "maps figure": lambda model, data: maps_figure({"m": model}, {"p": PICTURE}),
@@ -117,6 +122,15 @@ def test_so_is_the_network_of_a_folder_of_maps(training: Classifier, picture: Pa
     assert _state(training) == before
 
 
+def test_so_is_the_network_of_whitened_images(image_set: ImageSet) -> None:
+    small = replace(image_set, images=image_set.images[:, :9, :9], masks=None)
+    model = pa.create_model("fast_att_pc", 2, 0.0625).train()
+    before, own = _state(model), model.preprocessing
+    transfer(model, small, folds=2, whiten=True)
+    assert _state(model) == before
+    assert model.preprocessing is own
+
+
 def test_so_is_the_network_of_a_benchmark(training: Classifier) -> None:
     before = _state(training)
     benchmark(training, batch_size=2, seconds=0.0, phases=["training", "inference"])
@@ -155,6 +169,14 @@ def test_the_first_of_several_threads_that_is_done_leaves_the_model_to_the_other
     assert modes
     assert not any(modes)
     assert _state(training) == before
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_a_model_in_half_is_taken(name: str, image_set: ImageSet) -> None:
+    model = settled(pa.create_model("vgg_att2_concat_dp", 2, 0.0625)).half()
+    model.classes = ("dark", "bright")
+    LOOKS[name](model, image_set)
+    assert {p.dtype for p in model.parameters()} == {torch.float16}
 
 
 def test_a_dtype_without_an_operation_is_said_in_a_line() -> None:

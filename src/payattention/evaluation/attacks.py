@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from payattention.errors import UsageError
+from payattention.models.preprocessing import at_least_float32
 from payattention.system.names import Registry
 
 PAPER_EPS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -128,7 +129,7 @@ def ascent(model: nn.Module, images: Float[Tensor, "n 3 h w"], labels: Int[Tenso
     """Which way each value has to go for the cross-entropy at `labels` to grow: the gradient's sign, -1, 0 or 1."""
     with torch.enable_grad():
         images = images.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(log_odds_against(model(images), labels).sum(), images)
+        (gradient,) = torch.autograd.grad(log_odds_against(at_least_float32(model(images)), labels).sum(), images)
     return gradient.sign()
 
 

@@ -155,7 +155,7 @@ def query_effect(
     for _, (mine, theirs) in computed(under_both, model, data, device, "asking", console):
         changed.append(mine.logits.argmax(1) != theirs.logits.argmax(1))
         for name in model.levels:
-            distances[name].append(total_variation(mine.maps[name], theirs.maps[name]))
+            distances[name].append(total_variation(mine.maps[name].float(), theirs.maps[name].float()))
     return QueryEffect(
         data=data.name,
         split=data.split,

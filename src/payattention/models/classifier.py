@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from payattention.attention.maps import joint, stretched
 from payattention.errors import UsageError, without_maps, without_query
-from payattention.models.preprocessing import MeanStd
+from payattention.models.preprocessing import MeanStd, as_type
 from payattention.models.value_range import warn_if_not_pixels
 
 
@@ -120,6 +120,7 @@ class Classifier(nn.Module):
         self.check_has_query()
         if query.ndim == 4:
             query = self.query_of(query)
+        query = as_type(query, self.dtype)
         if query.ndim != 2 or query.shape[0] not in (1, images.shape[0]) or query.shape[1] != self.query_dim:
             raise UsageError(
                 f"a query is images (n, 3, h, w) or global features (n, {self.query_dim}), "
@@ -196,7 +197,7 @@ class Classifier(nn.Module):
         return self.config.name if hasattr(self, "config") else type(self).__name__
 
     def prepared(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Checks the images' shape and normalises them."""
+        """Checks the images' shape and normalises them: of any floating type, normalised in float32, then the model's."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise UsageError(f"images are (n, 3, height, width); got {tuple(images.shape)}")
         if not images.is_floating_point():
@@ -209,7 +210,9 @@ class Classifier(nn.Module):
             )
         if not self.training:  # a step would wait for the value
             warn_if_not_pixels(images)
-        prepared: Tensor = self.preprocessing(images)
+        dtype = self.dtype
+        exact = torch.float64 if dtype == torch.float64 else torch.float32
+        prepared: Tensor = as_type(self.preprocessing(as_type(images, exact)), dtype)
         return prepared
 
 

@@ -44,7 +44,7 @@ class MeanStd(Preprocessing):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        return (images - self.mean) / self.std
+        return (images - as_type(self.mean, images.dtype)) / as_type(self.std, images.dtype)
 
     @torch.no_grad()
     def fit(self, images: UInt8[Tensor, "n c h w"]) -> None:
@@ -87,8 +87,9 @@ class YuvLcn(Preprocessing):
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         with _without_autocast(images.device):
-            yuv = self.to_yuv(images.float())
-            return torch.cat([self.contrast_normalised(yuv[:, :1]), (yuv[:, 1:] - self.mean) / self.std], dim=1)
+            yuv = self.to_yuv(at_least_float32(images))
+            mean, std = (as_type(statistic, yuv.dtype) for statistic in (self.mean, self.std))
+            return torch.cat([self.contrast_normalised(yuv[:, :1]), (yuv[:, 1:] - mean) / std], dim=1)
 
     @torch.no_grad()
     def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
@@ -99,7 +100,7 @@ class YuvLcn(Preprocessing):
 
     def to_yuv(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """Y in 0 ... 255, U and V around 0."""
-        return torch.einsum("yc,nchw->nyhw", self.yuv, images * 255)
+        return torch.einsum("yc,nchw->nyhw", as_type(self.yuv, images.dtype), images * 255)
 
     def contrast_normalised(self, y: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
         """Local contrast normalisation of one channel."""
@@ -111,8 +112,9 @@ class YuvLcn(Preprocessing):
         return y / (power.sqrt() / coverage).clamp_min(1e-4)
 
     def _blurred(self, x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
-        rows = F.conv2d(x, self.window.view(1, 1, 7, 1), padding=(3, 0))
-        return F.conv2d(rows, self.window.view(1, 1, 1, 7), padding=(0, 3))
+        window = as_type(self.window, x.dtype)
+        rows = F.conv2d(x, window.view(1, 1, 7, 1), padding=(3, 0))
+        return F.conv2d(rows, window.view(1, 1, 1, 7), padding=(0, 3))
 
 
 class GcnZca(Preprocessing):
@@ -138,7 +140,8 @@ class GcnZca(Preprocessing):
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         self._check(images)
         with _without_autocast(images.device):
-            return ((self.contrast_normalised(images.float()) - self.mean) @ self.matrix).view(images.shape)
+            x = self.contrast_normalised(at_least_float32(images))
+            return ((x - as_type(self.mean, x.dtype)) @ as_type(self.matrix, x.dtype)).view(images.shape)
 
     @torch.no_grad()
     def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
@@ -177,6 +180,16 @@ class Unchanged(Preprocessing):
 
     def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
         pass
+
+
+def as_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor in a dtype; itself where it has that already, so that no graph holds a step that does nothing."""
+    return tensor if tensor.dtype == dtype else tensor.to(dtype)
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """A tensor in float32, or in the wider type that it has."""
+    return as_type(tensor, torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _without_autocast(device: torch.device) -> AbstractContextManager[object]:

@@ -22,6 +22,7 @@ from torch import Tensor
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.models.modes import evaluating
+from payattention.models.preprocessing import at_least_float32
 from payattention.posthoc.hooks import class_maps, local_features, need, of_classes
 
 
@@ -39,7 +40,7 @@ def activation(
     """
     with local_features(model) as features:
         model(images)
-    return {name: local.abs().pow(power).mean(1) for name, local in features.items()}
+    return {name: at_least_float32(local).abs().pow(power).mean(1) for name, local in features.items()}
 
 
 @torch.no_grad()
@@ -52,7 +53,7 @@ def cam(model: Classifier, images: Float[Tensor, "n 3 h w"], labels: Tensor | No
     need(model, class_maps)
     assert isinstance(model, ClassMapped)
     with evaluating(model):
-        return {"last layer": model.class_map(images, labels).relu()}
+        return {"last layer": at_least_float32(model.class_map(images, labels)).relu()}
 
 
 def grad_cam(model: Classifier, images: Float[Tensor, "n 3 h w"], labels: Tensor | None = None) -> dict[str, Tensor]:
@@ -88,4 +89,7 @@ def _with_gradients(
     with local_features(model) as features:
         logit = of_classes(model(images), labels)
     gradients = torch.autograd.grad(logit.sum(), list(features.values()))
-    return {name: (local.detach(), g) for (name, local), g in zip(features.items(), gradients, strict=True)}
+    return {
+        name: (at_least_float32(local.detach()), at_least_float32(g))
+        for (name, local), g in zip(features.items(), gradients, strict=True)
+    }

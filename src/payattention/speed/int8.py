@@ -117,7 +117,7 @@ def _with_plain_maxima(network: nn.Module) -> nn.Module:
 
 def _export(model: Classifier, images: Tensor, file: Path) -> None:
     torch.onnx.export(
-        _with_plain_maxima(_Outputs(model)).cpu().eval(),
+        _with_plain_maxima(_Outputs(model)).cpu().float().eval(),
         (images.detach().cpu().float().contiguous(),),
         file,
         input_names=[_INPUT],

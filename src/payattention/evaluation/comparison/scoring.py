@@ -103,7 +103,7 @@ def _on_objects(maps: Tensor, truth: Tensor, tolerance: int) -> dict[str, Tensor
 @torch.no_grad()
 def _on_the_network(model: Classifier, images: Tensor, maps: Tensor) -> dict[str, Tensor]:
     """Deletion and insertion, of the predicted class."""
-    areas = perturbation_areas(lambda x: model(x).softmax(1), images, model(images).argmax(1), maps, STEPS)
+    areas = perturbation_areas(lambda x: model(x).float().softmax(1), images, model(images).argmax(1), maps, STEPS)
     return areas._asdict()
 
 
