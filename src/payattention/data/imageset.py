@@ -16,7 +16,7 @@ class ImageSet:
     Attributes:
         name: What it was asked for by, e.g. "cluttered_digits".
         split: "train" or "test".
-        images: uint8 (N, H, W, 3), RGB; may be a memory map.
+        images: uint8 (N, H, W, channels), 3 for RGB, 1 for grey; may be a memory map.
         labels: int64 (N,), in 0 ... C-1.
         classes: The C class names.
         masks: bool (N, H, W), true on the object; None where the set has none.
@@ -57,6 +57,11 @@ class ImageSet:
     def image_size(self) -> int:
         """The shorter side, in pixels."""
         return min(self.images.shape[1:3])
+
+    @property
+    def channels(self) -> int:
+        """Of the images: 3 for RGB, 1 for grey."""
+        return int(self.images.shape[3])
 
     @property
     def class_counts(self) -> NDArray[np.int64]:

@@ -21,6 +21,6 @@ def slices_of(data: ImageSet, device: torch.device) -> list[slice]:
 
 
 def images_of(data: ImageSet, chosen: slice, device: torch.device) -> Tensor:
-    """Float images (n, 3, H, W) in [0, 1]."""
+    """Float images (n, channels, H, W) in [0, 1]."""
     images = torch.from_numpy(data.images[chosen]).to(device)
     return images.permute(0, 3, 1, 2).float() / 255

@@ -43,7 +43,7 @@ def computed(
     what: str,
     console: Console | None = None,
 ) -> Iterator[tuple[slice, T]]:
-    """What a function makes of each batch, in order: of the place in the set and the images (n, 3, H, W).
+    """What a function makes of each batch, in order: of the place in the set and the images (n, channels, H, W).
 
     The model, which the function runs, is in evaluation mode; gradients are off. On a CPU several batches are under way
     at once (`payattention.system.workers`).

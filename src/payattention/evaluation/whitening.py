@@ -39,7 +39,7 @@ def whitening(model: Classifier, data: ImageSet, wanted: bool = True) -> Iterato
             f"the images of {data.name} are {width}x{height}: whitening takes squares of {LARGEST}x{LARGEST} pixels "
             "at most (--image-size; the paper: 32)"
         )
-    whitener, own = GcnZca(data.image_size), model.preprocessing
+    whitener, own = GcnZca(data.image_size, data.channels), model.preprocessing
     whitener.fit(torch.from_numpy(data.images).permute(0, 3, 1, 2))
     model.preprocessing = whitener
     try:

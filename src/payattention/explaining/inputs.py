@@ -49,7 +49,7 @@ def chosen_size(model: Classifier, size: object) -> int:
     return whole
 
 
-def as_input(picture: Image.Image, size: int) -> Float[Tensor, "1 3 h w"]:
+def as_input(picture: Image.Image, size: int) -> Float[Tensor, "1 channels h w"]:
     """A picture as a model sees it, values in [0, 1]."""
     seen = seen_size(picture, size)
     scaled = picture if picture.size == seen else picture.resize(seen, Image.Resampling.BICUBIC)

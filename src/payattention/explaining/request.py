@@ -84,7 +84,7 @@ class Request:
                     found.update(zip(batch, self._looked(own, images), strict=True))
         return [found[place] for place in range(len(pictures))]
 
-    def _looked(self, pictures: Sequence[tuple[Image.Image, str]], images: Float[Tensor, "n 3 h w"]) -> list[ByClass]:
+    def _looked(self, pictures: Sequence[tuple[Image.Image, str]], images: Float[Tensor, "n channels h w"]) -> list[ByClass]:
         """The explanations of one batch."""
         looks: list[ByClass] = [{} for _ in pictures]
         for seen in self._views(images):
@@ -93,7 +93,7 @@ class Request:
                 looks[k][explanation.target or ""] = explanation
         return looks
 
-    def _views(self, images: Float[Tensor, "n 3 h w"]) -> "Iterator[_View]":
+    def _views(self, images: Float[Tensor, "n channels h w"]) -> "Iterator[_View]":
         """The batch's maps, once for each class that is asked for."""
         if self.method == ATTENTION and self.target is None:
             with torch.inference_mode():
@@ -107,7 +107,7 @@ class Request:
             of_class = self._maps_of(images, labels)
             yield _View.of(logits, of_class, joint(list(of_class.values())), labels)
 
-    def _maps_of(self, images: Float[Tensor, "n 3 h w"], labels: Tensor | None) -> Mapping[str, Tensor]:
+    def _maps_of(self, images: Float[Tensor, "n channels h w"], labels: Tensor | None) -> Mapping[str, Tensor]:
         if self.method != ATTENTION:
             return posthoc(self.method).maps(self.model, images, labels)
         assert isinstance(self.model, ClassMapped)

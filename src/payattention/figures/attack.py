@@ -71,7 +71,7 @@ def _checked(model: Classifier, size: int | None) -> int:
 
 
 @torch.no_grad()
-def _seen(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> tuple[list[str], Tensor | None]:
+def _seen(model: Classifier, images: Float[Tensor, "n channels h w"]) -> tuple[list[str], Tensor | None]:
     """The predicted class of each image, with its probability, and the combined maps (n, h, w) of a model with maps."""
     look = model.attend(images)
     check_logits(model, look.logits)
@@ -84,6 +84,6 @@ def _seen(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> tuple[list[str
     return texts, drawable(model.joint(look.maps).float(), (height, width)).cpu()
 
 
-def _as_picture(image: Float[Tensor, "3 h w"]) -> Image.Image:
+def _as_picture(image: Float[Tensor, "channels h w"]) -> Image.Image:
     pixels = (image.permute(1, 2, 0) * 255).round().cpu().numpy().astype(np.uint8)
     return Image.fromarray(pixels)

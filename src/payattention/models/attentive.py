@@ -32,10 +32,12 @@ class Trunk(nn.Module):
     min_size: int
     frozen: bool = False
     """Whether its features, which no training changes, can be kept."""
+    in_channels: int = 3
+    """Of the images that it takes."""
     has_spare_parts: bool = False
     """Whether it may have trained parts that none of its levels needs."""
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Features:
         raise NotImplementedError
 
     def local_layers(self) -> dict[str, nn.Module]:
@@ -55,7 +57,7 @@ class AttentiveClassifier(Classifier):
     """Classifies by a trunk's attended features alone; g only asks where to look."""
 
     def __init__(self, trunk: Trunk, attention: MultiLevelAttention, head: Head) -> None:
-        super().__init__()
+        super().__init__(trunk.in_channels)
         self.trunk = trunk
         self.attention = attention
         self.head = head
@@ -72,10 +74,10 @@ class AttentiveClassifier(Classifier):
             self.trunk.drop_query()
             self.query_dim, self.min_size = 0, self.trunk.min_size
 
-    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+    def look(self, images: Float[Tensor, "n channels h w"], query: Tensor | None) -> Look:
         return self.look_at(self.trunk(self.prepared(images)), query)
 
-    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+    def features(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n k"]:
         return self.head.features(list(self.look(images, None).descriptors.values()))
 
     def look_at(self, features: Features, query: Tensor | None = None) -> Look:

@@ -25,6 +25,7 @@ def attentive_vgg(
     taps: str = "before",
     queries: str = "shared",
     init: str = "default",
+    in_channels: int = 3,
     **attention: Unpack[AttentionKeywords],
 ) -> AttentiveClassifier:
     """VGG with attention on the layers `levels`.
@@ -39,6 +40,7 @@ def attentive_vgg(
         queries: "shared": one global feature asks at all levels (the paper); "own": each level has a global branch of
             its own (the authors' ablations `2_global` and `3_global`).
         init: A name of `payattention.models.initialisation.INITIALISATIONS`.
+        in_channels: Of the images: 3 for RGB, 1 for grey.
         **attention: `AttentionOptions`.
     """
     options, make = AttentionOptions(**attention), QUERIES[queries]
@@ -54,6 +56,7 @@ def attentive_vgg(
         width=width,
         dropout=options.dropout,
         branch_grad=options.branch_grad,
+        in_channels=in_channels,
     )
     model = options.attending(trunk, num_classes)
     initialise(model, init)

@@ -12,15 +12,15 @@ class ClassMapped(Classifier):
 
     classifier: nn.Linear
 
-    def averaged(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d i j"]:
+    def averaged(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n d i j"]:
         """The features F that are averaged."""
         raise NotImplementedError
 
-    def class_map(self, images: Float[Tensor, "n 3 h w"], labels: Tensor | None = None) -> Tensor:
+    def class_map(self, images: Float[Tensor, "n channels h w"], labels: Tensor | None = None) -> Tensor:
         """Class activation maps (n, h, w): sum_c w_c F_c. Their mean and the bias make the class's logit.
 
         Args:
-            images: (n, 3, H, W), values in [0, 1].
+            images: (n, channels, H, W), values in [0, 1].
             labels: The class of each image, (n,) whole numbers; by default the predicted one, as in `attend`. The
                 authors' code takes the true one.
 

@@ -54,8 +54,9 @@ class ModelConfig:
 class Classifier(nn.Module):
     """Base class: `forward(images) -> logits`, `attend(images) -> Look`.
 
-    Images are float (n, 3, H, W) with values in [0, 1]; `preprocessing` is the first module. `classes`, `image_size`
-    and `crop_mode` (how pictures became squares) tell what a trained model was trained on and travel with its weights.
+    Images are float (n, channels, H, W) with values in [0, 1]: `in_channels` of them, 3 for RGB, 1 for grey.
+    `preprocessing` is the first module. `classes`, `image_size` and `crop_mode` (how pictures became squares) tell what
+    a trained model was trained on and travel with its weights.
     """
 
     config: ModelConfig
@@ -69,9 +70,10 @@ class Classifier(nn.Module):
     progressive: ClassVar[bool] = False
     """Whether a map multiplies the features that the next level sees, so that the last level has all of them in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int = 3) -> None:
         super().__init__()
-        self.preprocessing: nn.Module = MeanStd()
+        self.in_channels = in_channels
+        self.preprocessing: nn.Module = MeanStd.of(in_channels)
         self.classes: tuple[str, ...] = ()
         self.image_size = 32
         self.crop_mode = "center"
@@ -101,15 +103,15 @@ class Classifier(nn.Module):
         """The names of its `count` classes; their numbers where it knows no names."""
         return self.classes or tuple(map(str, range(count)))
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c"]:
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n c"]:
         return self.look(images, None).logits
 
-    def attend(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None = None) -> Look:
+    def attend(self, images: Float[Tensor, "n channels h w"], query: Tensor | None = None) -> Look:
         """Logits and maps in one pass.
 
         Args:
-            images: (n, 3, H, W), values in [0, 1].
-            query: Whose global feature replaces the images' own: another image batch (n or 1, 3, H', W') or its
+            images: (n, channels, H, W), values in [0, 1].
+            query: Whose global feature replaces the images' own: another image batch (n or 1, channels, H', W') or its
                 g (n or 1, q).
 
         Raises:
@@ -123,23 +125,23 @@ class Classifier(nn.Module):
         query = as_type(query, self.dtype)
         if query.ndim != 2 or query.shape[0] not in (1, images.shape[0]) or query.shape[1] != self.query_dim:
             raise UsageError(
-                f"a query is images (n, 3, h, w) or global features (n, {self.query_dim}), "
+                f"a query is images (n, {self.in_channels}, h, w) or global features (n, {self.query_dim}), "
                 f"n = 1 or {images.shape[0]}; got {tuple(query.shape)}"
             )
         return self.look(images, query.expand(images.shape[0], -1))
 
-    def query_of(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n q"]:
+    def query_of(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n q"]:
         """The global feature g of each image."""
         self.check_has_query()
         query = self.look(images, None).query
         assert query is not None  # query_dim is not 0
         return query
 
-    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+    def look(self, images: Float[Tensor, "n channels h w"], query: Tensor | None) -> Look:
         """The network itself; `forward` and `attend` are its two faces."""
         raise NotImplementedError
 
-    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+    def features(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n k"]:
         """What the last linear classifier sees, in evaluation mode: the features of the paper's transfer (table 3).
 
         The levels' descriptors after BN-ReLU, one after the other (k = 1024 for two levels of 512); without attention
@@ -196,10 +198,10 @@ class Classifier(nn.Module):
     def name(self) -> str:
         return self.config.name if hasattr(self, "config") else type(self).__name__
 
-    def prepared(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    def prepared(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
         """Checks the images' shape and normalises them: of any floating type, normalised in float32, then the model's."""
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise UsageError(f"images are (n, 3, height, width); got {tuple(images.shape)}")
+        if images.ndim != 4 or images.shape[1] != self.in_channels:
+            raise UsageError(f"images are (n, {self.in_channels}, height, width); got {tuple(images.shape)}")
         if not images.is_floating_point():
             raise UsageError(f"images hold values in [0, 1]; got {images.dtype} (divide whole numbers by 255)")
         height, width = images.shape[2:]

@@ -74,6 +74,7 @@ class FastTrunk(Trunk):
             a fifth cheaper, and the maps see less and less of the right and lower border.
         dropout: Factor on every dropout rate.
         branch_grad: "sum" (the true gradient) or "mean" of the gradients that meet at a tap.
+        in_channels: Of the images.
     """
 
     min_size = 9
@@ -88,12 +89,13 @@ class FastTrunk(Trunk):
         ceil_mode: bool = True,
         dropout: float = 1.0,
         branch_grad: str = "sum",
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         if not 2 <= depth <= _MAX_DEPTH:
             raise UsageError(f"depth is {depth}: a block has 2 to {_MAX_DEPTH} convolutions")
-        channels = 2 * 12 if whiten else scaled(_STEM, width)
-        self.stem = _stem(channels, whiten)
+        self.in_channels = in_channels
+        channels, self.stem = _stem(in_channels, scaled(_STEM, width), whiten)
         self.blocks = nn.ModuleDict()
         self.local_dims = {}
         for number, full in _BLOCKS.items():
@@ -112,7 +114,7 @@ class FastTrunk(Trunk):
             )
         )
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Features:
         local, x = {}, self.stem(images)
         for name, block in self.blocks.items():
             x = block(x)
@@ -130,12 +132,13 @@ class FastTrunk(Trunk):
         self.to_query, self.query_dim = None, 0
 
 
-def _stem(channels: int, whiten: bool) -> nn.Module:
-    """The first layer; what is whitened needs no batch norm."""
+def _stem(in_channels: int, channels: int, whiten: bool) -> tuple[int, nn.Module]:
+    """The first layer and its channels; what is whitened needs no batch norm, and has as many as it has directions."""
     if whiten:
-        return nn.Sequential(OrderedDict(conv=PatchWhitening(), act=nn.GELU()))
-    conv = nn.Conv2d(3, channels, 2, bias=False)
-    return nn.Sequential(OrderedDict(conv=conv, norm=nn.BatchNorm2d(channels), act=nn.GELU()))
+        whitening = PatchWhitening(in_channels)
+        return whitening.out_channels, nn.Sequential(OrderedDict(conv=whitening, act=nn.GELU()))
+    conv = nn.Conv2d(in_channels, channels, 2, bias=False)
+    return channels, nn.Sequential(OrderedDict(conv=conv, norm=nn.BatchNorm2d(channels), act=nn.GELU()))
 
 
 def attentive_fast(
@@ -147,6 +150,7 @@ def attentive_fast(
     whiten: bool = False,
     ceil_mode: bool = True,
     init: str = "default",
+    in_channels: int = 3,
     **attention: Unpack[AttentionKeywords],
 ) -> AttentiveClassifier:
     """The fast trunk with attention on blocks.
@@ -159,6 +163,7 @@ def attentive_fast(
         whiten: See there.
         ceil_mode: See there.
         init: A name of `payattention.models.initialisation.INITIALISATIONS`.
+        in_channels: Of the images.
         **attention: `AttentionOptions`.
     """
     options = AttentionOptions(**attention)
@@ -170,6 +175,7 @@ def attentive_fast(
         ceil_mode=ceil_mode,
         dropout=options.dropout,
         branch_grad=options.branch_grad,
+        in_channels=in_channels,
     )
     model = options.attending(trunk, num_classes)
     initialise(model, init)
@@ -185,19 +191,19 @@ class GlobalMaximumPooling(Classifier):
     """
 
     def __init__(self, trunk: FastTrunk, num_classes: int) -> None:
-        super().__init__()
+        super().__init__(trunk.in_channels)
         ((self.level, dim),) = trunk.local_dims.items()
         trunk.drop_query()
         self.trunk, self.min_size = trunk, trunk.min_size
         self.classifier = nn.Linear(dim, num_classes)
 
-    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+    def look(self, images: Float[Tensor, "n channels h w"], query: Tensor | None) -> Look:
         return Look(logits=self.classifier(self.features(images)))
 
     def local_layers(self) -> dict[str, nn.Module]:
         return self.trunk.local_layers()
 
-    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+    def features(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n k"]:
         return self.trunk(self.prepared(images)).local[self.level].amax((2, 3))
 
 
@@ -210,6 +216,7 @@ def pooled_fast(
     whiten: bool = False,
     ceil_mode: bool = True,
     init: str = "default",
+    in_channels: int = 3,
 ) -> Classifier:
     """The fast trunk without attention: the maximum of its last block (airbench's network) or the mean is classified.
 
@@ -221,8 +228,12 @@ def pooled_fast(
         whiten: See there.
         ceil_mode: See there.
         init: A name of `payattention.models.initialisation.INITIALISATIONS`.
+        in_channels: Of the images.
     """
-    model = pooling(FastTrunk((3,), width=width, depth=depth, whiten=whiten, ceil_mode=ceil_mode), num_classes)
+    trunk = FastTrunk(
+        (3,), width=width, depth=depth, whiten=whiten, ceil_mode=ceil_mode, in_channels=in_channels
+    )
+    model = pooling(trunk, num_classes)
     initialise(model, init)
     return model
 

@@ -25,16 +25,16 @@ class GlobalAveragePooling(ClassMapped):
     """
 
     def __init__(self, trunk: Trunk, num_classes: int) -> None:
-        super().__init__()
+        super().__init__(trunk.in_channels)
         ((self.level, dim),) = trunk.local_dims.items()
         trunk.drop_query()
         self.trunk, self.levels, self.min_size = trunk, (self.level,), trunk.min_size
         self.classifier = nn.Linear(dim, num_classes)
 
-    def averaged(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d i j"]:
+    def averaged(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n d i j"]:
         return self.trunk(self.prepared(images)).local[self.level]
 
-    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+    def look(self, images: Float[Tensor, "n channels h w"], query: Tensor | None) -> Look:
         local = self.averaged(images)
         mean = local.mean((2, 3))  # (n, d)
         logits = self.classifier(mean)
@@ -49,7 +49,7 @@ class GlobalAveragePooling(ClassMapped):
     def local_layers(self) -> dict[str, nn.Module]:
         return self.trunk.local_layers()
 
-    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+    def features(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n k"]:
         return self.averaged(images).mean((2, 3))
 
 
@@ -60,6 +60,7 @@ def gap_vgg(
     layout: str = "cifar",
     dropout: float = 1.0,
     init: str = "default",
+    in_channels: int = 3,
 ) -> GlobalAveragePooling:
     """VGG-GAP: the mean of layer 13.
 
@@ -69,8 +70,9 @@ def gap_vgg(
         layout: "cifar", or "cub" for 80x80 pictures.
         dropout: Factor on every dropout rate.
         init: A name of `payattention.models.initialisation.INITIALISATIONS`.
+        in_channels: Of the images.
     """
-    trunk = VGGTrunk(LATE_POOLS[layout], (13,), width=width, dropout=dropout)
+    trunk = VGGTrunk(LATE_POOLS[layout], (13,), width=width, dropout=dropout, in_channels=in_channels)
     model = GlobalAveragePooling(trunk, num_classes)
     initialise(model, init)
     return model

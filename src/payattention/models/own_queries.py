@@ -56,7 +56,7 @@ class OwnQueriesTrunk(VGGTrunk):
         """The layers above and the attention, and below the last level its own global branch."""
         return 2 if level == list(self.spans)[-2] else 3
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Features:
         local, last = super().forward(images)
         if last is None:
             return Features(local, None)

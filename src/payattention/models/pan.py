@@ -42,6 +42,7 @@ class ProgressiveVGG(Classifier):
         gate: Normaliser of the first map, which multiplies the features; "softmax" is an ablation of the authors' code.
         gate_level: Where that map is: "layer10", or "layer7" (with gate="softmax", another of their ablations).
         init: "default" or "torch7".
+        in_channels: Of the images.
         **attention: `AttentionOptions`: the compatibility for both levels, the normaliser for layer 13; no projection
             and no head.
     """
@@ -57,14 +58,22 @@ class ProgressiveVGG(Classifier):
         gate: str = "sigmoid",
         gate_level: str = "layer10",
         init: str = "default",
+        in_channels: int = 3,
         **attention: Unpack[AttentionKeywords],
     ) -> None:
-        super().__init__()
+        super().__init__(in_channels)
         chosen = AttentionOptions(**attention)
         self.lower, self.levels = gate_level, (gate_level, UPPER)
         taps = (GATES[gate_level], 13)
         pools = LATE_POOLS[layout]
-        self.trunk = VGGTrunk(pools, taps, width=width, dropout=chosen.dropout, branch_grad=chosen.branch_grad)
+        self.trunk = VGGTrunk(
+            pools,
+            taps,
+            width=width,
+            dropout=chosen.dropout,
+            branch_grad=chosen.branch_grad,
+            in_channels=in_channels,
+        )
         dims = self.trunk.local_dims
         lower_dim = dims[gate_level]
         self.lower_query: nn.Module | None = LevelQuery(gate_level, lower_dim, lower_dim, chosen.dropout)
@@ -78,7 +87,7 @@ class ProgressiveVGG(Classifier):
         self.query_dim = sum(self.query_dims.values())
         initialise(self, init)
 
-    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+    def look(self, images: Float[Tensor, "n channels h w"], query: Tensor | None) -> Look:
         foreign = self._by_level(query)
         local = self.trunk.up_to(self.lower, self.prepared(images))  # (n, d, h, w)
         lower_query = foreign.get(self.lower)
@@ -101,7 +110,7 @@ class ProgressiveVGG(Classifier):
     def local_layers(self) -> dict[str, nn.Module]:
         return self.trunk.local_layers()
 
-    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+    def features(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n k"]:
         return self.head.features([self.look(images, None).descriptors[UPPER]])
 
     def drop_dead(self) -> None:

@@ -5,9 +5,10 @@ name: `mean_std`, `yuv_lcn`, `gcn_zca` and `none` (`PREPROCESSINGS`); what the a
 the classes' own words.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from math import prod
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -24,10 +25,19 @@ class Preprocessing(nn.Module):
     only_size: int | None = None
     """Height and width in pixels of the images that it takes; None for any."""
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    @classmethod
+    def of(cls, channels: int) -> Self:
+        """A module for images of so many channels, not yet fitted.
+
+        Raises:
+            UsageError: It is for colours, and there are not three.
+        """
+        return cls()
+
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
         raise NotImplementedError
 
-    def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
+    def fit(self, images: UInt8[Tensor, "n channels h w"]) -> None:
         """Takes its statistics from the images of a training set."""
         raise NotImplementedError
 
@@ -42,6 +52,10 @@ class MeanStd(Preprocessing):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    @classmethod
+    def of(cls, channels: int) -> Self:
+        return cls((0.5,) * channels, (0.25,) * channels)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         return (images - as_type(self.mean, images.dtype)) / as_type(self.std, images.dtype)
@@ -85,20 +99,28 @@ class YuvLcn(Preprocessing):
         self.register_buffer("mean", torch.zeros(2, 1, 1))
         self.register_buffer("std", torch.full((2, 1, 1), 32.0))
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    @classmethod
+    def of(cls, channels: int) -> Self:
+        if channels != 3:
+            raise UsageError(
+                f"yuv_lcn is for the three channels of RGB, and these images have {channels}: take mean_std or none"
+            )
+        return cls()
+
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
         with _without_autocast(images.device):
             yuv = self.to_yuv(at_least_float32(images))
             mean, std = (as_type(statistic, yuv.dtype) for statistic in (self.mean, self.std))
             return torch.cat([self.contrast_normalised(yuv[:, :1]), (yuv[:, 1:] - mean) / std], dim=1)
 
     @torch.no_grad()
-    def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
+    def fit(self, images: UInt8[Tensor, "n channels h w"]) -> None:
         """Takes mean and deviation of U and of V over all pixels of a training set."""
         mean, std = _moments(self.to_yuv(chunk.float() / 255)[:, 1:].double() for chunk in images.split(_CHUNK))
         self.mean.copy_(mean.view(-1, 1, 1))
         self.std.copy_(std.view(-1, 1, 1))
 
-    def to_yuv(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    def to_yuv(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
         """Y in 0 ... 255, U and V around 0."""
         return torch.einsum("yc,nchw->nyhw", as_type(self.yuv, images.dtype), images * 255)
 
@@ -131,20 +153,24 @@ class GcnZca(Preprocessing):
     mean: Tensor
     matrix: Tensor
 
-    def __init__(self, size: int = 32) -> None:
+    def __init__(self, size: int = 32, channels: int = 3) -> None:
         super().__init__()
         self.only_size = size
-        self.register_buffer("mean", torch.zeros(3 * size * size))
-        self.register_buffer("matrix", torch.eye(3 * size * size))
+        self.register_buffer("mean", torch.zeros(channels * size * size))
+        self.register_buffer("matrix", torch.eye(channels * size * size))
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    @classmethod
+    def of(cls, channels: int) -> Self:
+        return cls(channels=channels)
+
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
         self._check(images)
         with _without_autocast(images.device):
             x = self.contrast_normalised(at_least_float32(images))
             return ((x - as_type(self.mean, x.dtype)) @ as_type(self.matrix, x.dtype)).view(images.shape)
 
     @torch.no_grad()
-    def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
+    def fit(self, images: UInt8[Tensor, "n channels h w"]) -> None:
         """Takes the mean image and the covariance of a training set."""
         self._check(images)
         count, dim = len(images), self.mean.numel()
@@ -157,7 +183,7 @@ class GcnZca(Preprocessing):
         self.mean.copy_(mean)
         self.matrix.copy_(vectors * (values + self.BIAS).rsqrt() @ vectors.T)
 
-    def contrast_normalised(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+    def contrast_normalised(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n d"]:
         """Each image as a vector of mean 0 and norm 55; a flat image as zeros."""
         x = images.flatten(1) * 255
         x = x - x.mean(1, keepdim=True)
@@ -175,10 +201,10 @@ class GcnZca(Preprocessing):
 class Unchanged(Preprocessing):
     """Pixels as they are, in [0, 1]: the paper normalises neither SVHN nor CUB-200-2011 (A.1)."""
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
         return images
 
-    def fit(self, images: UInt8[Tensor, "n 3 h w"]) -> None:
+    def fit(self, images: UInt8[Tensor, "n channels h w"]) -> None:
         pass
 
 
@@ -199,7 +225,7 @@ def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
 
 _CHUNK = 1024  # images at a time: a float64 copy of the whole set may not fit
 
-PREPROCESSINGS: Registry[Callable[[], Preprocessing]] = Registry(
+PREPROCESSINGS: Registry[type[Preprocessing]] = Registry(
     "preprocessing",
     {
         "mean_std": MeanStd,
@@ -211,13 +237,13 @@ PREPROCESSINGS: Registry[Callable[[], Preprocessing]] = Registry(
 """The modules by name."""
 
 
-def create_preprocessing(name: object) -> Preprocessing:
-    """A module by its name, not yet fitted.
+def create_preprocessing(name: object, channels: int = 3) -> Preprocessing:
+    """A module by its name, for images of so many channels, not yet fitted.
 
     Raises:
-        UsageError: An unknown name.
+        UsageError: An unknown name, or one that is for RGB alone.
     """
-    return PREPROCESSINGS[str(name)]()
+    return PREPROCESSINGS[str(name)].of(channels)
 
 
 def check_sizes(name: object, shares: Iterable[float]) -> None:

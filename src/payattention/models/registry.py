@@ -16,6 +16,7 @@ from payattention.models.preprocessing import create_preprocessing
 from payattention.system.names import Registry, check_known
 
 MIN_WIDTH, MAX_WIDTH = 1 / 16, 8.0
+MAX_CHANNELS = 1024
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options
     scale = {"width": width} if found.scalable else {}
     model = found.build(num_classes=num_classes, **scale, **own)
     if "preprocessing" in options:
-        model.preprocessing = create_preprocessing(options["preprocessing"])
+        model.preprocessing = create_preprocessing(options["preprocessing"], model.in_channels)
     model.image_size = max(model.image_size, model.min_size)
     model.config = ModelConfig(name, num_classes, width, options)
     return model
@@ -194,5 +195,7 @@ def check_value(option: str, value: object, default: object) -> None:
         fits, kind = not isinstance(default, str) or isinstance(value, str), "a name"
     if not fits:
         raise UsageError(f"{option} is {value!r}: it takes {kind}, by default {json.dumps(default)}")
+    if option == "in_channels" and isinstance(value, int) and not 1 <= value <= MAX_CHANNELS:
+        raise UsageError(f"in_channels is {value}: images have 1 to {MAX_CHANNELS} channels (3 for RGB, 1 for grey)")
     if option == "dropout" and isinstance(value, int | float) and not 0 <= value < 2:
         raise UsageError(f"dropout is {value}: it scales every dropout rate, from 0 (none) to below 2")

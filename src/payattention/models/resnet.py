@@ -58,16 +58,23 @@ class ResNetTrunk(Trunk):
         width: Scales every channel count.
         dropout: Factor on every dropout rate.
         branch_grad: "sum" (the true gradient) or "mean" of the gradients that meet at a tap.
+        in_channels: Of the images.
     """
 
     min_size = 8
 
     def __init__(
-        self, levels: tuple[int, ...], width: float = 1.0, dropout: float = 1.0, branch_grad: str = "sum"
+        self,
+        levels: tuple[int, ...],
+        width: float = 1.0,
+        dropout: float = 1.0,
+        branch_grad: str = "sum",
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
+        self.in_channels = in_channels
         channels = scaled(_STEM, width)
-        self.conv1 = nn.Conv2d(3, channels, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
         self.stages = nn.ModuleDict()
         self.local_dims = {}
         for number, (full, stride) in _STAGES.items():
@@ -84,7 +91,7 @@ class ResNetTrunk(Trunk):
         self.to_query: nn.Module | None = _global_branch(channels, dropout)
         self.query_dim = channels
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Features:
         local, x = {}, self.conv1(images)
         for name, stage in self.stages.items():
             x = stage(x)
@@ -126,26 +133,26 @@ class PlainResNet(ClassMapped):
 
     min_size = 4
 
-    def __init__(self, num_classes: int, width: float = 1.0, *, init: str = "default") -> None:
-        super().__init__()
-        self.trunk = ResNetTrunk((3,), width)
+    def __init__(self, num_classes: int, width: float = 1.0, *, init: str = "default", in_channels: int = 3) -> None:
+        super().__init__(in_channels)
+        self.trunk = ResNetTrunk((3,), width, in_channels=in_channels)
         self.trunk.drop_query()
         dim = self.trunk.local_dims["stage3"]
         self.norm = nn.BatchNorm2d(dim)
         self.classifier = nn.Linear(dim, num_classes)
         start(self, init)
 
-    def averaged(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d i j"]:
+    def averaged(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n d i j"]:
         stage3 = self.trunk(self.prepared(images)).local["stage3"]
         return self.norm(stage3).relu()
 
-    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+    def look(self, images: Float[Tensor, "n channels h w"], query: Tensor | None) -> Look:
         return Look(logits=self.classifier(self.features(images)))
 
     def local_layers(self) -> dict[str, nn.Module]:
         return self.trunk.local_layers()
 
-    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+    def features(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n k"]:
         return self.averaged(images).mean((2, 3))
 
 
@@ -155,6 +162,7 @@ def attentive_resnet(
     width: float = 1.0,
     *,
     init: str = "default",
+    in_channels: int = 3,
     **attention: Unpack[AttentionKeywords],
 ) -> AttentiveClassifier:
     """ResNet-164 with attention on stages.
@@ -164,10 +172,11 @@ def attentive_resnet(
         num_classes: Number of classes.
         width: Scales every channel count.
         init: "default" or "torch7".
+        in_channels: Of the images.
         **attention: `AttentionOptions`.
     """
     options = AttentionOptions(**attention)
-    trunk = ResNetTrunk(levels, width, options.dropout, options.branch_grad)
+    trunk = ResNetTrunk(levels, width, options.dropout, options.branch_grad, in_channels)
     model = options.attending(trunk, num_classes, head_dropout=0.3)
     start(model, init)
     return model

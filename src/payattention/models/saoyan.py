@@ -21,11 +21,22 @@ from payattention.models.registry import register
 from payattention.models.vgg import LATE_POOLS, NO_ATTENTION, VGGTrunk
 
 
-def _trunk(levels: tuple[int, ...], width: float, image_size: int, taps: str = "before") -> VGGTrunk:
+def _trunk(
+    levels: tuple[int, ...], width: float, image_size: int, in_channels: int, taps: str = "before"
+) -> VGGTrunk:
     """Its trunk, whose last convolution, g, is as large as what the pools leave of a picture."""
     if image_size < 32 or image_size % 32:
         raise UsageError(f"image_size is {image_size}: this network is made for a multiple of 32 pixels")
-    return VGGTrunk(LATE_POOLS["cifar"], levels, taps=taps, width=width, dropout=0.0, eps=1e-5, grid=image_size // 32)
+    return VGGTrunk(
+        LATE_POOLS["cifar"],
+        levels,
+        taps=taps,
+        width=width,
+        dropout=0.0,
+        eps=1e-5,
+        grid=image_size // 32,
+        in_channels=in_channels,
+    )
 
 
 def saoyan_vgg_att3(
@@ -36,6 +47,7 @@ def saoyan_vgg_att3(
     normaliser: str = "softmax",
     image_size: int = 32,
     init: str = "default",
+    in_channels: int = 3,
 ) -> AttentiveClassifier:
     """VGG-att3-concat-pc as in the public PyTorch implementation.
 
@@ -47,8 +59,9 @@ def saoyan_vgg_att3(
         image_size: Side in pixels of the pictures that it is made for (its `im_size`), a multiple of 32; at another
             size the last pool adapts.
         init: A name of `payattention.models.initialisation.INITIALISATIONS`; its own is "xavier_uniform".
+        in_channels: Of the images.
     """
-    trunk = _trunk((7, 10, 13), width, image_size, taps)
+    trunk = _trunk((7, 10, 13), width, image_size, in_channels, taps)
     attention = MultiLevelAttention(
         trunk.local_dims,
         trunk.query_dim,
@@ -69,22 +82,31 @@ class SaoyanVGG(Classifier):
         width: Scales every channel count.
         image_size: Side in pixels of the pictures that it is made for, a multiple of 32.
         init: A name of `payattention.models.initialisation.INITIALISATIONS`; its own is "xavier_uniform".
+        in_channels: Of the images.
     """
 
-    def __init__(self, num_classes: int, width: float = 1.0, *, image_size: int = 32, init: str = "default") -> None:
-        super().__init__()
-        self.trunk = _trunk((), width, image_size)
+    def __init__(
+        self,
+        num_classes: int,
+        width: float = 1.0,
+        *,
+        image_size: int = 32,
+        init: str = "default",
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__(in_channels)
+        self.trunk = _trunk((), width, image_size, in_channels)
         self.min_size = self.trunk.min_size
         self.classifier = nn.Linear(self.trunk.query_dim, num_classes)
         initialise(self, init)
 
-    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+    def look(self, images: Float[Tensor, "n channels h w"], query: Tensor | None) -> Look:
         return Look(logits=self.classifier(self.features(images)))
 
     def local_layers(self) -> dict[str, nn.Module]:
         return {"layer13": self.trunk.layers["conv13"]}
 
-    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+    def features(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n k"]:
         return self.trunk(self.prepared(images)).query
 
 

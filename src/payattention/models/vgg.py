@@ -94,6 +94,7 @@ class VGGTrunk(Trunk):
         branch_grad: "sum" (the true gradient) or "mean" of the gradients that meet at a tap.
         eps: Of the batch norms.
         grid: Side of the grid that the last, adaptive pool leaves; the linear layer behind it sees it whole.
+        in_channels: Of the images.
     """
 
     def __init__(
@@ -107,12 +108,13 @@ class VGGTrunk(Trunk):
         branch_grad: str = "sum",
         eps: float = 1e-3,
         grid: int = 1,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         last_layers = {f"layer{number}": _tapped(number, pools, taps) for number in levels}
         self.layers = nn.ModuleDict()
         self.local_dims = {}
-        in_channels = 3
+        self.in_channels = in_channels
         for number, (channels, rate) in enumerate(_CONVS[: max(pools)], start=1):
             channels = scaled(channels, width)
             self.layers[f"conv{number}"] = ConvBlock(in_channels, channels, rate * dropout, eps)
@@ -129,7 +131,7 @@ class VGGTrunk(Trunk):
         )
         self.min_size = self._pooled()
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Features:
         local, x = {}, images
         for level in self.local_dims:
             x = local[level] = self.up_to(level, x)
@@ -211,9 +213,10 @@ class PlainVGG(Classifier):
         layout: str = "cifar",
         dropout: float = 1.0,
         init: str = "default",
+        in_channels: int = 3,
     ) -> None:
-        super().__init__()
-        self.trunk = VGGTrunk(pools[layout], width=width, dropout=dropout)
+        super().__init__(in_channels)
+        self.trunk = VGGTrunk(pools[layout], width=width, dropout=dropout, in_channels=in_channels)
         self.min_size = self.trunk.min_size
         self.classifier = nn.Sequential(
             nn.BatchNorm1d(self.trunk.query_dim),
@@ -223,13 +226,13 @@ class PlainVGG(Classifier):
         )
         initialise(self, init)
 
-    def look(self, images: Float[Tensor, "n 3 h w"], query: Tensor | None) -> Look:
+    def look(self, images: Float[Tensor, "n channels h w"], query: Tensor | None) -> Look:
         return Look(logits=self.classifier(self.trunk(self.prepared(images)).query))
 
     def local_layers(self) -> dict[str, nn.Module]:
         return {"layer13": self.trunk.layers["conv13"]}
 
-    def features(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+    def features(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n k"]:
         return self.classifier[:-1](self.trunk(self.prepared(images)).query)
 
 

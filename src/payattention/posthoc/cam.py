@@ -28,7 +28,7 @@ from payattention.posthoc.hooks import class_maps, local_features, need, of_clas
 
 @torch.no_grad()
 def activation(
-    model: Classifier, images: Float[Tensor, "n 3 h w"], labels: Tensor | None = None, *, power: float = 2.0
+    model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tensor | None = None, *, power: float = 2.0
 ) -> dict[str, Tensor]:
     """The map of each layer, (n, h', w'); `labels` play no part.
 
@@ -44,7 +44,7 @@ def activation(
 
 
 @torch.no_grad()
-def cam(model: Classifier, images: Float[Tensor, "n 3 h w"], labels: Tensor | None = None) -> dict[str, Tensor]:
+def cam(model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tensor | None = None) -> dict[str, Tensor]:
     """The class activation map (n, h', w') of the network's last layer.
 
     Raises:
@@ -56,7 +56,7 @@ def cam(model: Classifier, images: Float[Tensor, "n 3 h w"], labels: Tensor | No
         return {"last layer": at_least_float32(model.class_map(images, labels)).relu()}
 
 
-def grad_cam(model: Classifier, images: Float[Tensor, "n 3 h w"], labels: Tensor | None = None) -> dict[str, Tensor]:
+def grad_cam(model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tensor | None = None) -> dict[str, Tensor]:
     """The Grad-CAM map (n, h', w') of each local layer."""
     return {
         name: (local * gradient.mean((2, 3), keepdim=True)).sum(1).relu()
@@ -65,7 +65,7 @@ def grad_cam(model: Classifier, images: Float[Tensor, "n 3 h w"], labels: Tensor
 
 
 def grad_cam_plus_plus(
-    model: Classifier, images: Float[Tensor, "n 3 h w"], labels: Tensor | None = None
+    model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tensor | None = None
 ) -> dict[str, Tensor]:
     """The Grad-CAM++ map (n, h', w') of each local layer."""
     return {
@@ -83,7 +83,7 @@ def _plus_plus(local: Float[Tensor, "n d h w"], gradient: Float[Tensor, "n d h w
 
 @torch.enable_grad()
 def _with_gradients(
-    model: Classifier, images: Float[Tensor, "n 3 h w"], labels: Tensor | None
+    model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tensor | None
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """By layer: local features, and the gradient of each image's logit for them; both (n, d, h', w')."""
     with local_features(model) as features:

@@ -17,7 +17,7 @@ from payattention.posthoc.hooks import captum, need
 @torch.enable_grad()
 def integrated_gradients(
     model: Classifier,
-    images: Float[Tensor, "n 3 h w"],
+    images: Float[Tensor, "n channels h w"],
     labels: Tensor | None = None,
     *,
     steps: int = 50,

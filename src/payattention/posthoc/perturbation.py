@@ -15,7 +15,7 @@ from payattention.posthoc.hooks import layers, need, torchcam
 
 @torch.no_grad()
 def score_cam(
-    model: Classifier, images: Float[Tensor, "n 3 h w"], labels: Tensor | None = None, *, batch_size: int = 64
+    model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tensor | None = None, *, batch_size: int = 64
 ) -> dict[str, Tensor]:
     """The Score-CAM map (n, h', w') of each local layer.
 

@@ -119,7 +119,7 @@ def benchmark(
         training = name.startswith("training")
         flops = flops_per_image(network, image_size, training=training)
         with _explained(batch_size, training):
-            images = torch.rand(batch_size, 3, image_size, image_size, device=device)
+            images = torch.rand(batch_size, model.in_channels, image_size, image_size, device=device)
             action = _action(network.to(device), images, precision, training=training, compiled=compiled)
             paces[name] = _pace(action, device, batch_size, flops, peak, seconds)
     return Benchmark(

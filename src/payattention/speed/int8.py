@@ -35,7 +35,7 @@ def quantised(model: Classifier, images: Tensor) -> "Int8Model":
 
     Args:
         model: Any network here; it is left as it is.
-        images: Training images (n, 3, H, W) with values in [0, 1], from which the ranges of all activations are
+        images: Training images (n, channels, H, W) with values in [0, 1], from which the ranges of all activations are
             taken; `CALIBRATION` of them are plenty. The twin takes images of their size.
 
     Raises:
@@ -67,7 +67,7 @@ class Int8Model:
         return self.attend(images).logits
 
     def attend(self, images: Tensor) -> Look:
-        """Logits (n, C) and maps by level (n, h, w) of images (n, 3, H, W) with values in [0, 1]."""
+        """Logits (n, C) and maps by level (n, h, w) of images (n, channels, H, W) with values in [0, 1]."""
         pixels = np.ascontiguousarray(images.detach().cpu().float().numpy())
         logits, *maps = (torch.from_numpy(output) for output in self.session.run(None, {_INPUT: pixels}))
         return Look(logits=logits, maps=dict(zip(self.levels, maps, strict=True)))
@@ -140,7 +140,7 @@ def _quantise(exported: Path, prepared: Path, file: Path, images: Tensor) -> Non
         file,
         _reader(images),
         op_types_to_quantize=list(_QUANTISED),
-        nodes_to_exclude=_delicate(onnx.load(prepared)),
+        nodes_to_exclude=_delicate(onnx.load(prepared), images.shape[1]),
         activation_type=quantization.QuantType.QUInt8,
         weight_type=quantization.QuantType.QInt8,
         per_channel=True,
@@ -149,11 +149,11 @@ def _quantise(exported: Path, prepared: Path, file: Path, images: Tensor) -> Non
     )
 
 
-def _delicate(network: "ModelProto") -> list[str]:
-    """Convolutions that stay in float32: the first, which sees 3 channels, and the scores, which give 1."""
+def _delicate(network: "ModelProto", channels: int) -> list[str]:
+    """Convolutions that stay in float32: the first, which sees the images' channels, and the scores, which give 1."""
     weights = {tensor.name: tensor.dims for tensor in network.graph.initializer}
     shapes = {node.name: weights.get(node.input[1]) for node in network.graph.node if node.op_type == "Conv"}
-    return [name for name, shape in shapes.items() if shape is None or shape[0] == 1 or shape[1] == 3]
+    return [name for name, shape in shapes.items() if shape is None or shape[0] == 1 or shape[1] == channels]
 
 
 def _reader(images: Tensor, batch_size: int = 16) -> Any:

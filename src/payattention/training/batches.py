@@ -25,7 +25,7 @@ from payattention.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class DeviceSet:
-    """Images uint8 (N, 3, H, W) in channels-last memory, and labels (N,), on one device."""
+    """Images uint8 (N, channels, H, W) in channels-last memory, and labels (N,), on one device."""
 
     images: Tensor
     labels: Tensor
@@ -33,7 +33,7 @@ class DeviceSet:
 
     @classmethod
     def of(cls, data: ImageSet, device: torch.device) -> "DeviceSet":
-        images = torch.from_numpy(data.images).permute(0, 3, 1, 2)  # no copy: (N, H, W, 3) is channels-last
+        images = torch.from_numpy(data.images).permute(0, 3, 1, 2)  # no copy: (N, H, W, channels) is channels-last
         return cls(images.to(device), torch.from_numpy(data.labels).to(device), data.mirror)
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class Epoch:
         ]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields images, float (B, 3, h, w) in [0, 1], and labels (B,)."""
+        """Yields images, float (B, channels, h, w) in [0, 1], and labels (B,)."""
         order = drawn(self.data.labels, self.recipe.sampling, self._random(1 + self.number))
         # drawn for the whole set, by a generator that is the same in every epoch
         turn = alternating(len(self.data), self.number, self._random(0)) if self._mirrors("alternating") else None

@@ -160,7 +160,7 @@ class FeatureEpoch:
 
 
 @torch.inference_mode()
-def _run(model: Classifier, images: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+def _run(model: Classifier, images: Float[Tensor, "n channels h w"]) -> dict[str, Tensor]:
     assert isinstance(model, AttentiveClassifier)
     with autocast(images.device, training_precision()):
         return trunk_of(model).features(model.prepared(images))

@@ -30,7 +30,7 @@ def blueprint(saved: Saved) -> Classifier:
         with torch.device("meta"):
             network = built(saved)
             with torch.no_grad():
-                network.prepared(torch.zeros(1, 3, saved.image_size, saved.image_size))
+                network.prepared(torch.zeros(1, network.in_channels, saved.image_size, saved.image_size))
     except PayAttentionError as error:
         raise CheckpointError(f"its configuration describes no network here ({error})") from None
     except Exception as error:  # timm's families raise anything for options that do not fit each other

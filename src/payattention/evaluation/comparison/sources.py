@@ -19,7 +19,7 @@ COMBINED = "combined"
 
 
 class Source(NamedTuple):
-    """Something that makes maps of images (n, 3, H, W): {row of the table: (n, h, w)}, on any grid, >= 0."""
+    """Something that makes maps of images (n, channels, H, W): {row of the table: (n, h, w)}, on any grid, >= 0."""
 
     title: str
     kind: Kind

@@ -25,7 +25,7 @@ from torch import Tensor
 from payattention.evaluation.metrics.checks import check_finite
 
 Classify = Callable[[Tensor], Tensor]
-"""Images (n, 3, h, w) to probabilities (n, C)."""
+"""Images (n, channels, h, w) to probabilities (n, C)."""
 
 
 class Areas(NamedTuple):
@@ -37,7 +37,7 @@ class Areas(NamedTuple):
 
 def perturbation_areas(
     classify: Classify,
-    images: Float[Tensor, "n 3 h w"],
+    images: Float[Tensor, "n channels h w"],
     labels: Int[Tensor, "n"],
     maps: Float[Tensor, "n h w"],
     steps: int = 16,
@@ -56,7 +56,7 @@ def perturbation_areas(
     """
     check_finite(maps)
     places = ranks(maps)[:, None]  # (n, 1, h, w)
-    grey = images.mean((2, 3), keepdim=True)  # (n, 3, 1, 1)
+    grey = images.mean((2, 3), keepdim=True)  # (n, channels, 1, 1)
     blurry = blurred(images)
     removed, added = [], []
     for step in range(steps + 1):
@@ -74,6 +74,6 @@ def ranks(maps: Float[Tensor, "n h w"]) -> Int[Tensor, "n h w"]:
     return order.argsort(dim=1).view(maps.shape)
 
 
-def blurred(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+def blurred(images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
     """Pictures of 4x4 pixels, enlarged to their old size."""
     return F.interpolate(F.adaptive_avg_pool2d(images, 4), images.shape[2:], mode="bilinear", align_corners=False)

@@ -65,7 +65,7 @@ def foldable(model: Classifier) -> list[Pair]:
     trace = _Trace()
     side = max(model.image_size, model.min_size)
     with torch.no_grad(), trace:
-        model(torch.zeros(1, 3, side, side, device=model.device, dtype=model.dtype))
+        model(torch.zeros(1, model.in_channels, side, side, device=model.device, dtype=model.dtype))
     convs = _unique({name: m.weight for name, m in model.named_modules() if isinstance(m, nn.Conv2d)})
     norms = _unique({name: m.running_mean for name, m in model.named_modules() if _folds_away(m)})
     return [Pair(convs[weight], norms[mean]) for weight, mean in trace.followed() if weight in convs and mean in norms]

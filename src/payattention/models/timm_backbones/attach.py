@@ -45,6 +45,7 @@ class AttachKeywords(AttentionKeywords, total=False):
     img_size: int | None
     any_size: bool
     drop_path_rate: float
+    in_channels: int
 
 
 def attach(
@@ -71,8 +72,8 @@ def attach(
         freeze: Whether the backbone's weights stay as they are.
         deepest: A name of `payattention.models.timm_backbones.trunk.DEEPEST`: "stage", or "final" for the layer that a
             backbone's own classifier averages, where it has one behind its last stage.
-        **options: How timm builds the backbone, `output_stride=None`, `img_size=None`, `any_size=True` and
-            `drop_path_rate=0.0`, as `payattention.models.timm_backbones.backbone.BackboneOptions` explains them; and
+        **options: How timm builds the backbone, `output_stride=None`, `img_size=None`, `any_size=True`,
+            `drop_path_rate=0.0` and `in_channels=3`, as `payattention.models.timm_backbones.backbone.BackboneOptions` explains them; and
             `compatibility="pc"`, `normaliser="softmax"`, `projection="down"`, `head="concat"`, `head_norm=True` and
             `dropout=1.0`, as `payattention.models.attentive.AttentionOptions` does.
 
@@ -97,9 +98,16 @@ def attach(
     shared = {option: value for option, value in asdict(chosen).items() if option not in _LACKS}
     model.config = ModelConfig(name, num_classes, 1.0, {**own, **asdict(making), **shared})
     if cfg := pretrained_cfg(network):
-        model.preprocessing = GivenMeanStd(cfg["mean"], cfg["std"])
+        model.preprocessing = GivenMeanStd(*(_of_channels(cfg[name], model.in_channels) for name in ("mean", "std")))
         model.image_size = own_size(network)[-1]
     return model
+
+
+def _of_channels(statistic: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """RGB's mean or deviation for other channels, as timm adapts first layers: grey is their mean, else they repeat."""
+    if channels == 1:
+        return (round(sum(statistic) / len(statistic), 6),)
+    return tuple(statistic[channel % len(statistic)] for channel in range(channels))
 
 
 def _of(kind: type, options: Mapping[str, object]) -> dict[str, Any]:

@@ -76,12 +76,14 @@ class BackboneOptions:
         img_size: Side in pixels of the pictures that a transformer's positions are made for; None for its own.
         any_size: Whether it takes pictures of any size, where timm can build it so.
         drop_path_rate: Share of the residual branches that training leaves out, in the last block; from 0 to below 1.
+        in_channels: Of the images; timm adapts pre-trained first layers to other than 3: to grey by their sum.
     """
 
     output_stride: int | None = None
     img_size: int | None = None
     any_size: bool = True
     drop_path_rate: float = 0.0
+    in_channels: int = 3
 
     def __post_init__(self) -> None:
         if self.img_size is not None and not 1 <= self.img_size <= MAX_SIDE:
@@ -93,6 +95,7 @@ class BackboneOptions:
         """Those that are not timm's default, as `timm.create_model` takes them."""
         own = {"output_stride": self.output_stride, "img_size": self.img_size}
         chosen = {name: value for name, value in own.items() if value is not None}
+        chosen |= {"in_chans": self.in_channels} if self.in_channels != 3 else {}
         return {**chosen, "drop_path_rate": self.drop_path_rate} if self.drop_path_rate else chosen
 
 
@@ -117,6 +120,7 @@ def build_backbone(name: str, options: BackboneOptions | None = None, pretrained
 _OFFERED = {
     "output_stride": "many convolutional families, ResNet and EfficientNet among them, take 8, 16 or 32",
     "img_size": "transformers whose positions are made for one size take it, ViT and Swin among them",
+    "in_chans": "families that begin with a convolution take it",
     "drop_path_rate": "families with residual branches take it",
 }
 
@@ -160,7 +164,7 @@ def any_size(backbone: nn.Module) -> bool:
 
 def likely_options(backbone: nn.Module) -> Iterator[BackboneOptions]:
     """The options by which timm may have built a network, as far as the network tells: the likeliest first."""
-    size, usual = own_size(backbone), tuple(pretrained_cfg(backbone)["input_size"][1:])
+    size, usual, channels = own_size(backbone), tuple(pretrained_cfg(backbone)["input_size"][1:]), own_channels(backbone)
     rates = [float(m.drop_prob) for m in backbone.modules() if type(m).__name__ == "DropPath"]  # type: ignore[arg-type]
     for stride in (None, 16, 8):
         yield BackboneOptions(
@@ -168,6 +172,7 @@ def likely_options(backbone: nn.Module) -> Iterator[BackboneOptions]:
             img_size=None if size == usual else size[-1],
             any_size=any_size(backbone),
             drop_path_rate=round(max(rates, default=0.0), 6),
+            in_channels=channels,
         )
 
 
@@ -176,6 +181,30 @@ def own_size(backbone: nn.Module) -> tuple[int, int]:
     made_for = getattr(getattr(backbone, "patch_embed", None), "img_size", None)
     height, width = made_for or pretrained_cfg(backbone)["input_size"][1:]
     return int(height), int(width)
+
+
+def own_channels(backbone: nn.Module) -> int:
+    """Channels of the images that a backbone takes: those of its first convolution, as timm names it."""
+    first = pretrained_cfg(backbone).get("first_conv") or ""
+    convs = {name: module for name, module in backbone.named_modules() if isinstance(module, nn.Conv2d)}
+    conv = convs.get(first if isinstance(first, str) else first[0]) or next(iter(convs.values()), None)
+    if conv is None or conv.in_channels == 3:
+        return 3
+    usual = _usual_first_conv(backbone, [name for name, module in convs.items() if module is conv][0])
+    return conv.in_channels * 3 // usual  # of some, the first convolution sees patches of the picture side by side
+
+
+def _usual_first_conv(backbone: nn.Module, name: str) -> int:
+    """Channels that a backbone's first convolution sees where timm builds it for RGB."""
+    import timm
+
+    architecture = pretrained_cfg(backbone).get("architecture")
+    if not architecture or not timm.is_model(architecture):
+        return 3
+    with torch.device("meta"):
+        twin = timm.create_model(architecture)
+    conv = dict(twin.named_modules()).get(name)
+    return conv.in_channels if isinstance(conv, nn.Conv2d) else 3
 
 
 def smallest_size(backbone: nn.Module, stride: int) -> int:
@@ -234,7 +263,7 @@ def final_tap(backbone: nn.Module, tap: Tap) -> Tap:
     start = next(backbone.parameters())
     size = (2 * smallest_size(backbone, tap.stride),) * 2 if any_size(backbone) else own_size(backbone)
     with torch.no_grad():
-        final = backbone.eval().forward_features(start.new_zeros(1, 3, *size))  # type: ignore[operator]
+        final = backbone.eval().forward_features(start.new_zeros(1, own_channels(backbone), *size))  # type: ignore[operator]
     channels = int(final.shape[1])
     tokens = final.ndim != 4 or channels == final.shape[2]  # also on a grid, but with the channels last
     if tokens or channels == tap.channels:

