@@ -139,14 +139,19 @@ def test_so_is_the_network_of_a_benchmark(training: Classifier) -> None:
 
 def test_what_is_done_to_a_model_while_it_is_looked_at_is_undone(training: Classifier) -> None:
     before = _state(training)
-    with pytest.raises(ZeroDivisionError), evaluating(training):
-        assert not any(module.training for module in training.modules())
-        training.requires_grad_(True)
-        training.trunk.register_forward_hook(_watch)
-        training(IMAGES).sum().backward()
-        training.trunk.train()
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        _change(training)
     assert _state(training) == before
+
+
+def _change(model: Classifier) -> None:
+    with evaluating(model):
+        assert not any(module.training for module in model.modules())
+        model.requires_grad_(True)
+        model.trunk.register_forward_hook(_watch)
+        model(IMAGES).sum().backward()
+        model.trunk.train()
+        raise ZeroDivisionError
 
 
 def test_the_first_of_several_threads_that_is_done_leaves_the_model_to_the_others(training: Classifier) -> None:

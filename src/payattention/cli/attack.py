@@ -78,12 +78,11 @@ def attack(
     check_data(source.name, split)
     check_classes(known, source, split)
 
-    from PIL import Image
-
     from payattention.evaluation.attack import attack as measure
     from payattention.evaluation.attack import check_away_from
     from payattention.evaluation.attacks import PGD, check_eps, named_attacks
     from payattention.figures.attack import attack_figure
+    from payattention.pictures.channels import picture_from
 
     check_eps(sizes)
     check_away_from(away_from)
@@ -94,7 +93,7 @@ def attack(
     result = measure(model, images, chosen, sizes, away_from=away_from, seed=seed, console=progress_console())
     if pictures:
         shown = {
-            f"{k}, {images.classes[label]}": Image.fromarray(image)
+            f"{k}, {images.classes[label]}": picture_from(image)
             for k, (image, label) in enumerate(zip(images.images[:pictures], images.labels, strict=False))
         }
         sheet = attack_figure({run.stem: model}, shown, list(chosen.values())[-1], sizes, size=images.image_size)

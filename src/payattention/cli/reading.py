@@ -34,6 +34,7 @@ class Wanted:
     limit: int | None = None
     hold_out: float | None = None
     crop_mode: str = "center"
+    channels: int = 3
 
     def read(self) -> "tuple[ImageSet, ImageSet]":
         """The set to train on, and the test split or what is held out."""
@@ -58,6 +59,7 @@ class Wanted:
             root=None if self.root is None else Path(self.root),
             image_size=self.image_size,
             crop_mode=self.crop_mode,
+            channels=self.channels,
             strict=self.strict,
             classes=self.classes,
             limit=self.limit,
@@ -71,6 +73,7 @@ def read(
     root: Path | None,
     image_size: int | None = None,
     crop_mode: str = "center",
+    channels: int = 3,
     strict: bool = False,
     classes: str | None = None,
     limit: int | None = None,
@@ -92,7 +95,15 @@ def read(
     console = progress_console()
     console.print(f"reading {name}, {split}")
     images = load_data(
-        name, split, root=root, image_size=image_size, crop_mode=crop_mode, strict=strict, console=console, check=check
+        name,
+        split,
+        root=root,
+        image_size=image_size,
+        crop_mode=crop_mode,
+        channels=channels,
+        strict=strict,
+        console=console,
+        check=check,
     )
     if not console.quiet:
         _print_skipped(images)
@@ -138,10 +149,10 @@ class Source:
 
 
 def read_for(model: "Classifier", source: Source, split: str, **given: Any) -> "ImageSet":
-    """`read` as the set was read that the model was trained on: pictures of that size, made squares in that way."""
+    """`read` as the set was read that the model was trained on: of that size and channels, made squares in that way."""
     classes = source.classes(given.pop("classes", None))
-    square = {"image_size": model.image_size, "crop_mode": model.crop_mode}
-    images = read(source.name, split, **{**square, "root": source.root, "classes": classes, **given})
+    form = {"image_size": model.image_size, "crop_mode": model.crop_mode, "channels": model.in_channels}
+    images = read(source.name, split, **{**form, "root": source.root, "classes": classes, **given})
     source.note_difference(images, classes, given.get("limit"))
     return images
 

@@ -184,7 +184,8 @@ def train(
     from payattention.system.provenance import Stopwatch
 
     root = None if data_root is None else str(data_root)
-    wanted = Wanted(data, root, image_size or native_size(model), strict, classes, limit, hold_out, crop_mode)
+    size, channels = image_size or native_size(model), options.get("in_channels", 3)
+    wanted = Wanted(data, root, size, strict, classes, limit, hold_out, crop_mode, channels)
     config = RunConfig(
         model,
         chosen,

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from payattention.data.decoding import Block, blocks
+from payattention.data.decoding import Block, Form, blocks
 from payattention.data.imageset import ImageSet
 from payattention.data.places import cache_root
 from payattention.data.samples import Contents, Listing
@@ -47,37 +47,37 @@ class _Part:
 def cached(
     name: str,
     split: str,
-    size: int | None,
-    crop_mode: str,
+    form: Form,
     listing: Listing,
     root: Path | None = None,
     console: Console | None = None,
     check: Callable[[tuple[str, ...]], None] | None = None,
 ) -> ImageSet:
-    """The images of a split, squares of a size (None: their own), from the cache or decoded into it.
+    """The images of a split, in a form, from the cache or decoded into it.
 
     Where they must be decoded, `check` is first called with the names of their classes.
 
     Raises:
         DataError: No picture can be read, or there is no room for the cache.
     """
-    folder = cache_root(root) / _folder_name(name, split, size, crop_mode, listing.place)
+    folder = cache_root(root) / _folder_name(name, split, form, listing.place)
     key = _key(listing)
     found = _open(folder, key, name, split)
     if found is None:
         contents = listing.open()
         if check is not None:
             check(contents.classes)
-        _make(folder, key, name, contents, size, crop_mode, console)
+        _make(folder, key, name, contents, form, console)
         found = _open(folder, key, name, split)
         if found is None:
             raise DataError(f"{shown(folder)}: cannot be read back; is another program changing it?")
-    return replace(found, crop_mode=crop_mode)
+    return replace(found, crop_mode=form.crop_mode)
 
 
-def _folder_name(name: str, split: str, size: int | None, crop_mode: str, place: Path) -> str:
+def _folder_name(name: str, split: str, form: Form, place: Path) -> str:
     readable = "".join(c if c.isascii() and c.isalnum() else "_" for c in name)[-40:].strip("_")
-    square = f"{size or 'own'}" if crop_mode == "center" else f"{size or 'own'}-{crop_mode}"
+    square = f"{form.size or 'own'}" if form.crop_mode == "center" else f"{form.size or 'own'}-{form.crop_mode}"
+    square += "" if form.channels == 3 else f"-{form.channels}ch"
     return f"{readable}-{split}-{square}-{sha256(os.fsencode(place.resolve())).hexdigest()[:10]}"
 
 
@@ -134,15 +134,14 @@ def _make(
     key: str,
     name: str,
     contents: Contents,
-    size: int | None,
-    crop_mode: str,
+    form: Form,
     console: Console | None,
 ) -> None:
     partial = folder.with_name(f".{folder.name}.{uuid4().hex}.partial")
     try:
         partial.mkdir(parents=True)
         _remove_leftovers(folder)
-        with closing(blocks(contents, size, crop_mode, console)) as decoded:
+        with closing(blocks(contents, form, console)) as decoded:
             parts, problems = _write(partial, decoded)
         problems = [*contents.problems, *problems]
         if not parts["images"].shape[0]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from payattention.data.samples import Contents, Sample
 from payattention.errors import DataError
+from payattention.pictures.channels import picture_from, with_channels
 from payattention.pictures.reading import Decoded, decode_picture, mask_to_size, quiet, read_mask, shown, to_size
 from payattention.system.machine import chosen_threads
 from payattention.system.progress import Meter
@@ -25,7 +26,7 @@ _INSIDE = 0.9  # share of a box that must lie in its picture; what reaches out i
 
 @dataclass(frozen=True)
 class Block:
-    """Some pictures decoded: images (k, size, size, 3), labels (k,), masks (k, size, size) or None, and the rest."""
+    """Some pictures decoded: images (k, size, size, channels), labels (k,), masks (k, size, size) or None, the rest."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -33,40 +34,55 @@ class Block:
     problems: list[str]
 
 
-def blocks(
-    contents: Contents, size: int | None, crop_mode: str = "center", console: Console | None = None
-) -> Generator[Block]:
+@dataclass(frozen=True)
+class Form:
+    """What the pictures of a split become.
+
+    Attributes:
+        size: Side of the square images in pixels; None for the shorter side of the first one that can be read.
+        crop_mode: How pictures become squares: a name of `CROP_MODES`.
+        channels: 3 for RGB, 1 for grey, 4 for four bands.
+    """
+
+    size: int | None
+    crop_mode: str = "center"
+    channels: int = 3
+
+
+def blocks(contents: Contents, form: Form, console: Console | None = None) -> Generator[Block]:
     """Decodes a split block by block, in order; only a few blocks are in memory at a time.
 
     Args:
         contents: The split.
-        size: Side of the square images in pixels; None for the shorter side of the first one that can be read.
-        crop_mode: How pictures become squares: a name of `CROP_MODES`.
+        form: What its pictures become.
         console: Where a progress bar is shown.
     """
     with quiet, Meter("decoding", contents.count, console, unit="pictures") as meter:
         samples = iter(contents.samples)
-        if size is None:
+        if form.size is None:
             size, samples = _own_size(samples)
+            form = replace(form, size=size)
         chunks = iter(lambda: list(islice(samples, _BLOCK)), [])
-        decode = partial(_counted, contents=contents, size=size, crop_mode=crop_mode)
+        decode = partial(_counted, contents=contents, form=form)
         with closing(in_order(decode, chunks, chosen_threads())) as decoded:
             for count, block in decoded:
                 yield block
                 meter.advance(count)
 
 
-def _counted(samples: Sequence[Sample], contents: Contents, size: int, crop_mode: str) -> tuple[int, Block]:
-    return len(samples), _block(samples, contents, size, crop_mode)
+def _counted(samples: Sequence[Sample], contents: Contents, form: Form) -> tuple[int, Block]:
+    return len(samples), _block(samples, contents, form)
 
 
-def with_mask(sample: Sample) -> tuple[Image.Image, NDArray[np.bool_]]:
-    """One picture, RGB and upright, and its object's mask, bool (H, W), at their own size; call it under `quiet`.
+def with_mask(sample: Sample, channels: int = 3) -> tuple[Image.Image, NDArray[np.bool_]]:
+    """One picture, upright, of so many channels, and its object's mask, bool (H, W), at their own size.
+
+    Call it under `quiet`.
 
     Raises:
         DataError: A picture or mask that is missing, damaged, or not of the other's size.
     """
-    decoded = _picture(sample, None)
+    decoded = _picture(sample, None, channels)
     return decoded.picture, _mask(sample, decoded.size)
 
 
@@ -81,13 +97,15 @@ def _own_size(samples: Iterator[Sample]) -> tuple[int, Iterator[Sample]]:
     return 1, iter(seen)  # none can be read: each will say why
 
 
-def _block(samples: Iterable[Sample], contents: Contents, size: int, crop_mode: str) -> Block:
+def _block(samples: Iterable[Sample], contents: Contents, form: Form) -> Block:
+    assert form.size is not None  # `blocks`
+    size = form.size
     images, labels, masks, problems = [], [], [], []
     for sample in samples:
         try:
             if not 0 <= sample.label < len(contents.classes):
                 raise DataError(f"{sample.name}: label {sample.label} is not among its {len(contents.classes)} classes")
-            image, mask = _decode(sample, size, crop_mode)
+            image, mask = _decode(sample, size, form)
         except DataError as error:
             problems.append(str(error))
             continue
@@ -96,19 +114,19 @@ def _block(samples: Iterable[Sample], contents: Contents, size: int, crop_mode: 
         masks.append(mask)
     shape = (len(images), size, size)
     return Block(
-        np.stack(images) if images else np.empty((*shape, 3), np.uint8),
+        np.stack(images) if images else np.empty((*shape, form.channels), np.uint8),
         np.array(labels, np.int64),
         (np.stack(masks) if masks else np.empty(shape, np.bool_)) if contents.masks else None,
         problems,
     )
 
 
-def _decode(sample: Sample, size: int, crop_mode: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _decode(sample: Sample, size: int, form: Form) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Image and mask of one sample, at a size."""
-    decoded = _picture(sample, size)
+    decoded, crop_mode = _picture(sample, size, form.channels), form.crop_mode
     if sample.box is not None and sample.crop:
         inside = decoded.picture.crop(_within(sample.box, decoded.size, sample.name))
-        return np.asarray(inside.resize((size, size), Image.Resampling.BICUBIC)), np.ones((size, size), np.bool_)
+        return to_size(inside, size, "squash"), np.ones((size, size), np.bool_)
     if sample.box is None and sample.mask is None:
         return to_size(decoded.picture, size, crop_mode), np.zeros((size, size), np.bool_)
     mask = _mask(sample, decoded.size)
@@ -129,12 +147,12 @@ def _mask(sample: Sample, size: tuple[int, int]) -> NDArray[np.bool_]:
     return mask
 
 
-def _picture(sample: Sample, size: int | None) -> Decoded:
+def _picture(sample: Sample, size: int | None, channels: int = 3) -> Decoded:
     if isinstance(sample.picture, np.ndarray):
-        picture = Image.fromarray(sample.picture)
+        picture = with_channels(picture_from(sample.picture), channels, sample.name)
         return Decoded(picture, picture.size)
     cropped = sample.box is not None and sample.crop  # then the pixels of the whole picture are needed
-    return decode_picture(sample.picture, sample.name, None if cropped else size)
+    return decode_picture(sample.picture, sample.name, None if cropped else size, channels)
 
 
 def _filled(box: tuple[int, int, int, int], size: tuple[int, int]) -> NDArray[np.bool_]:

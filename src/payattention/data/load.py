@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
 
 from payattention.data.cache import cached
 from payattention.data.catalogue import CATALOGUE, Facts
+from payattention.data.decoding import Form
 from payattention.data.imageset import ImageSet
 from payattention.data.places import data_root, located
 from payattention.data.readers import arrays, layouts
@@ -19,6 +19,7 @@ from payattention.data.readers.folder import folder
 from payattention.data.readers.parquet import parquet, shards_of
 from payattention.data.samples import Listing
 from payattention.errors import DataError, UsageError
+from payattention.pictures.channels import check_channels, picture_from, with_channels
 from payattention.pictures.reading import CROP_MODES, mask_to_size, shown, to_size
 from payattention.system.names import check_known
 
@@ -71,6 +72,7 @@ def load_data(
     root: Path | None = None,
     image_size: int | None = None,
     crop_mode: str = "center",
+    channels: int = 3,
     seed: int = 0,
     strict: bool = False,
     console: Console | None = None,
@@ -85,25 +87,28 @@ def load_data(
         root: The data root; by default as `payattention.data.places` says.
         image_size: Side of the square images in pixels; None for the set's own (32 for a folder).
         crop_mode: How pictures become squares: a name of `payattention.pictures.reading.CROP_MODES`.
+        channels: 3 for RGB; 1 for grey, which colours become by their brightness; 4 for four bands (RGBA, TIFF).
         seed: Of the embedded set's generator.
         strict: Whether a bad picture is an error; else it is left out and listed in `skipped`.
         console: Where a progress bar is shown while pictures are decoded.
         check: Called with the names of the classes before pictures are decoded, to refuse them.
 
     Raises:
-        UsageError: An unknown name, split or crop mode, or a size below 1.
+        UsageError: An unknown name, split or crop mode, a size below 1, or other channels.
         DataError: Data that is missing or damaged.
     """
     check_name(name)
     check_split(name, split)
     check_crop_mode(crop_mode)
+    check_channels(channels)
     if image_size is not None and image_size < 1:
         raise UsageError(f"the image size is {image_size} pixels: it must be at least 1")
     if name == "cluttered_digits":
-        return _resized(cluttered_digits(split, seed=seed), image_size)
+        return in_form(cluttered_digits(split, seed=seed), image_size, channels)
     facts = CATALOGUE.get(name)
     own = facts.size if facts else DEFAULT_IMAGE_SIZE if name.startswith("folder:") else None
-    data = cached(name, split, image_size or own, crop_mode, listing_of(name, split, root), root, console, check)
+    form = Form(image_size or own, crop_mode, channels)
+    data = cached(name, split, form, listing_of(name, split, root), root, console, check)
     if facts:
         data = replace(data, mirror=facts.mirror, source=source_of(facts, split, data.source, len(data)))
     if strict and data.skipped:
@@ -186,8 +191,11 @@ def source_of(facts: Facts, split: str, source: str, count: int) -> str:
     return ", ".join(notes)
 
 
-def _resized(data: ImageSet, size: int | None) -> ImageSet:
-    if size in (None, data.image_size):
+def in_form(data: ImageSet, size: int | None, channels: int) -> ImageSet:
+    """A set in memory, its images squares of a size (None: as they are) with so many channels."""
+    size = size or data.image_size
+    if (size, channels) == (data.image_size, data.channels):
         return data
     masks = None if data.masks is None else np.stack([mask_to_size(mask, size) for mask in data.masks])
-    return replace(data, images=np.stack([to_size(Image.fromarray(image), size) for image in data.images]), masks=masks)
+    pictures = (with_channels(picture_from(image), channels, data.name) for image in data.images)
+    return replace(data, images=np.stack([to_size(picture, size) for picture in pictures]), masks=masks)

@@ -148,14 +148,14 @@ def paired(pictures: Path, masks: Path, foreground: int | None = None) -> Masked
     return MaskedPictures(shown(pictures), "", classes, samples, problems=problems)
 
 
-def read_masked(sample: Sample) -> tuple[Image.Image, NDArray[np.bool_]]:
-    """A picture, RGB and upright, and its object's mask, bool (H, W), which is empty where there is no object.
+def read_masked(sample: Sample, channels: int = 3) -> tuple[Image.Image, NDArray[np.bool_]]:
+    """A picture, upright, of so many channels, and its object's mask, bool (H, W), empty where there is no object.
 
     Raises:
         DataError: A picture or mask that is missing, damaged, or not of the other's size.
     """
     with quiet:
-        return with_mask(sample)
+        return with_mask(sample, channels)
 
 
 def _class_folders(pictures: Path, masks: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from payattention.data.imageset import ImageSet
+from payattention.pictures.channels import visible
 from payattention.pictures.drawing import contact_sheet, cut_out
 
 _ROWS, _COLUMNS = 12, 8
@@ -14,13 +15,13 @@ _CHUNK = 1024  # images summed at a time
 
 def statistics(data: ImageSet) -> dict[str, Any]:
     """Counts, sizes, and mean and deviation of each channel in [0, 1] over all pixels."""
-    total, squares = np.zeros(3), np.zeros(3)
+    total, squares = np.zeros(data.channels), np.zeros(data.channels)
     for start in range(0, len(data), _CHUNK):
-        pixels = data.images[start : start + _CHUNK].reshape(-1, 3) / 255
+        pixels = data.images[start : start + _CHUNK].reshape(-1, data.channels) / 255
         total += pixels.sum(0)
         squares += np.square(pixels).sum(0)
-    mean = total * 3 / data.images.size
-    std = np.sqrt(squares * 3 / data.images.size - mean**2)
+    mean = total * data.channels / data.images.size
+    std = np.sqrt(squares * data.channels / data.images.size - mean**2)
     return {
         "name": data.name,
         "split": data.split,
@@ -45,7 +46,7 @@ def sample_sheet(data: ImageSet) -> Image.Image:
     for label in shown:
         row: list[Image.Image] = []
         for number in np.flatnonzero(data.labels == label)[: _COLUMNS if data.masks is None else _COLUMNS // 2]:
-            row.append(Image.fromarray(data.images[number]))
+            row.append(visible(data.images[number]))
             if data.masks is not None:
                 row.append(cut_out(row[-1], data.masks[number]))
         rows.append(row)

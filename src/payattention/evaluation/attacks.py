@@ -33,7 +33,11 @@ class Attack:
         return attacked
 
     def versions(
-        self, model: nn.Module, images: Float[Tensor, "n channels h w"], labels: Int[Tensor, "n"], sizes: Sequence[float]
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "n channels h w"],
+        labels: Int[Tensor, "n"],
+        sizes: Sequence[float],
     ) -> Iterator[Tensor]:
         """The attacked images at each size in turn; what the sizes share is computed once."""
         raise NotImplementedError
@@ -47,7 +51,11 @@ class Noise(Attack):
     """
 
     def versions(
-        self, model: nn.Module, images: Float[Tensor, "n channels h w"], labels: Int[Tensor, "n"], sizes: Sequence[float]
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "n channels h w"],
+        labels: Int[Tensor, "n"],
+        sizes: Sequence[float],
     ) -> Iterator[Tensor]:
         direction = _random_like(images).sign()
         return (moved(images, direction, eps) for eps in sizes)
@@ -58,7 +66,11 @@ class FGSM(Attack):
     """The fast gradient sign method (Goodfellow et al., 2015): one step of size eps along the gradient's sign."""
 
     def versions(
-        self, model: nn.Module, images: Float[Tensor, "n channels h w"], labels: Int[Tensor, "n"], sizes: Sequence[float]
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "n channels h w"],
+        labels: Int[Tensor, "n"],
+        sizes: Sequence[float],
     ) -> Iterator[Tensor]:
         direction = ascent(model, images, labels)
         return (moved(images, direction, eps) for eps in sizes)
@@ -90,7 +102,11 @@ class PGD(Attack):
             raise UsageError(f"step_size is {self.step_size:g}: it lies above 0, up to 255 (Madry et al.: 2 for eps 8)")
 
     def versions(
-        self, model: nn.Module, images: Float[Tensor, "n channels h w"], labels: Int[Tensor, "n"], sizes: Sequence[float]
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "n channels h w"],
+        labels: Int[Tensor, "n"],
+        sizes: Sequence[float],
     ) -> Iterator[Tensor]:
         return (self._within(model, images, labels, eps) for eps in sizes)
 
@@ -120,12 +136,16 @@ def check_eps(sizes: Iterable[float]) -> None:
             raise UsageError(f"eps is {eps:g}: it is a distance between 8-bit pixels, 0 to 255 (the paper: 1 to 16)")
 
 
-def moved(images: Float[Tensor, "n channels h w"], direction: Float[Tensor, "n channels h w"] | int, eps: float) -> Tensor:
+def moved(
+    images: Float[Tensor, "n channels h w"], direction: Float[Tensor, "n channels h w"] | int, eps: float
+) -> Tensor:
     """The images, moved by eps/255 along a direction of at most 1, within the range of pixels."""
     return (images + eps / 255 * direction).clamp(0, 1)
 
 
-def ascent(model: nn.Module, images: Float[Tensor, "n channels h w"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n channels h w"]:
+def ascent(
+    model: nn.Module, images: Float[Tensor, "n channels h w"], labels: Int[Tensor, "n"]
+) -> Float[Tensor, "n channels h w"]:
     """Which way each value has to go for the cross-entropy at `labels` to grow: the gradient's sign, -1, 0 or 1."""
     with torch.enable_grad():
         images = images.detach().requires_grad_()

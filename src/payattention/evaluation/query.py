@@ -26,6 +26,7 @@ from payattention.evaluation.result import Result
 from payattention.explaining.inputs import as_input, check_size
 from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
+from payattention.pictures.channels import check_channels
 from payattention.system.machine import chosen_device, device_of
 from payattention.system.provenance import Stopwatch
 from payattention.system.reporting import Table, per_cent
@@ -70,7 +71,9 @@ def ask(model: Classifier, query: Image.Image, target: Image.Image, *, size: int
     """
     check_can_ask(model, size)
     with evaluating(model, device_of(model)) as device:
-        asking, answering = (as_input(picture, size or model.image_size).to(device) for picture in (query, target))
+        asking, answering = (
+            as_input(picture, size or model.image_size, model.in_channels).to(device) for picture in (query, target)
+        )
         own, asked = model.attend(answering), model.attend(answering, asking)
     before, after = ({name: look.maps[name].float().cpu() for name in model.levels} for look in (own, asked))
     for name in model.levels:
@@ -95,6 +98,7 @@ def relative_change(own: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
 
 def check_can_ask(model: Classifier, size: int | None = None) -> None:
     """Raises UsageError for a model without a query, or a size that it cannot look at."""
+    check_channels(model.in_channels)
     model.check_has_query()
     if size is not None:
         check_size(model, size)

@@ -41,6 +41,7 @@ from payattention.explaining.inputs import as_input, check_can_explain
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.models.modes import evaluating
+from payattention.pictures.channels import with_channels
 from payattention.system.machine import chosen_device
 from payattention.system.progress import Meter
 from payattention.system.provenance import Stopwatch
@@ -263,7 +264,7 @@ class _Look:
     def maps(self, picture: Image.Image, class_name: str) -> dict[str, Float[Tensor, "1 h w"]]:
         """The combined map and, where there are several, each level's; on their own grids."""
         device = self.model.device
-        images = as_input(picture, self.size).to(device)
+        images = as_input(picture, self.size, self.model.in_channels).to(device)
         maps = self._of_true_class(images, class_name) if self.true_class else self.model.attend(images).maps
         levels = {name: maps[name] for name in self.model.levels}
         return {COMBINED: self.model.combined(levels), **(levels if len(levels) > 1 else {})}
@@ -304,14 +305,14 @@ def _through(
 
 
 def _segmented(look: _Look, sample: Sample, class_name: str) -> Segmented:
-    picture, truth = read_masked(sample)
+    picture, truth = read_masked(sample, look.model.in_channels)
     heats = _heats(look, picture, class_name, sample.name)
     masks = {kind: otsu_masks(heat[None])[0].numpy() for kind, heat in heats.items()}
     maps = {kind: heat.numpy() for kind, heat in heats.items()}
     if look.refine:
         masks[REFINED] = refined(picture, masks[COMBINED])
     scores = {kind: _score(mask, truth, maps.get(kind)) for kind, mask in masks.items()}
-    return Segmented(sample.name, class_name, picture, truth, maps[COMBINED], masks, scores)
+    return Segmented(sample.name, class_name, with_channels(picture, 3), truth, maps[COMBINED], masks, scores)
 
 
 def _heats(look: _Look, picture: Image.Image, class_name: str, name: str) -> dict[str, Float[Tensor, "H W"]]:

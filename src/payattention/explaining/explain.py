@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, SupportsIndex, overload
 
@@ -96,10 +97,10 @@ def explain(
         raise UsageError(f"explain takes a model, as from pa.load or pa.create_model; got {type(model).__name__}")
     request = Request(model, chosen_size(model, size), target, method or ATTENTION, scale)
     if (folder := _folder(picture)) is not None:
-        names, pictures = _read_folder(folder)
+        names, pictures = _read_folder(folder, model.in_channels)
     else:
         listed = several(picture)
-        names, pictures = _read([picture] if listed is None else listed)  # type: ignore[list-item]
+        names, pictures = _read([picture] if listed is None else listed, model.in_channels)  # type: ignore[list-item]
         if listed is None:
             return _plain(request, request.answered(pictures, names))[0]
     return _plain(request, request.answered(pictures, names))
@@ -118,16 +119,20 @@ def _plain(request: Request, answers: list[ByClass]) -> "list[Explanation] | lis
     return answers if request.of_all else [next(iter(by_class.values())) for by_class in answers]
 
 
-def _read(sources: Sequence[Source]) -> tuple[list[str], list[Image.Image]]:
+def _read(sources: Sequence[Source], channels: int) -> tuple[list[str], list[Image.Image]]:
     """Names and pictures; one without a name goes by its number."""
     own = [name_of(source) for source in sources]
     names = [name if name or len(own) == 1 else f"picture-{place}" for place, name in enumerate(own, 1)]
     places = range(len(names))
-    pictures = list(in_order(lambda place: picture_of(sources[place], names[place]), places, chosen_threads()))
+
+    def read(place: int) -> Image.Image:
+        return picture_of(sources[place], names[place], channels=channels)
+
+    pictures = list(in_order(read, places, chosen_threads()))
     return [Path(name).stem or "picture" for name in names], pictures
 
 
-def _read_folder(folder: Path) -> tuple[list[str], list[Image.Image]]:
+def _read_folder(folder: Path, channels: int) -> tuple[list[str], list[Image.Image]]:
     """What of a folder can be read.
 
     Raises:
@@ -136,7 +141,9 @@ def _read_folder(folder: Path) -> tuple[list[str], list[Image.Image]]:
     named = picture_files([folder])
     files, left_out = list(named.files), list(named.left_out.values())
     pictures: dict[Path, Image.Image] = {}
-    for file, read in zip(files, in_order(_picture_or_problem, files, chosen_threads()), strict=True):
+    for file, read in zip(
+        files, in_order(partial(_picture_or_problem, channels=channels), files, chosen_threads()), strict=True
+    ):
         if isinstance(read, Image.Image):
             pictures[file] = read
         else:
@@ -149,9 +156,9 @@ def _read_folder(folder: Path) -> tuple[list[str], list[Image.Image]]:
     return [Path(name_of(file)).stem for file in pictures], list(pictures.values())
 
 
-def _picture_or_problem(file: Path) -> Image.Image | DataError:
+def _picture_or_problem(file: Path, channels: int) -> Image.Image | DataError:
     try:
-        return picture_of(file)
+        return picture_of(file, channels=channels)
     except DataError as error:
         return error
 

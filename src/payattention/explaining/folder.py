@@ -48,7 +48,7 @@ def gallery(
     """
     watch = Stopwatch()
     check_can_explain(model, size)
-    skipped = unreadable(named, strict)
+    skipped = unreadable(named, strict, channels=model.in_channels)
     readable = [file for file in named.files if file not in skipped]
     names = unique_names(readable)
 
@@ -93,7 +93,7 @@ class _Written:
 
 def _explained(model: Classifier, file: Path, out: Path, name: str, size: int | None, scale: str) -> _Written:
     """Explains a picture and writes the results."""
-    picture = read_picture(file)
+    picture = read_picture(file, channels=model.in_channels)
     with _one_large if picture.width * picture.height > _LARGE else nullcontext():
         explanation = explain_picture(model, picture, name, size=size, scale=scale)
         files = explanation.save(out, name)

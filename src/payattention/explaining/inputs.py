@@ -2,7 +2,6 @@
 
 import operator
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from payattention.errors import UsageError
 from payattention.models import Classifier
+from payattention.pictures.channels import check_channels, pixels_of, with_channels
 
 MAX_SIZE = 2048
 """A picture is looked at with a shorter side of at most so many pixels."""
@@ -19,6 +19,7 @@ _LONGEST = 4
 
 def check_can_explain(model: Classifier, size: int | None = None) -> None:
     """Raises UsageError for a model without maps, or a size that it cannot look at."""
+    check_channels(model.in_channels)
     model.check_has_maps()
     if size is not None:
         check_size(model, size)
@@ -37,8 +38,10 @@ def chosen_size(model: Classifier, size: object) -> int:
     """The size that is asked for, or that of the model's training.
 
     Raises:
-        UsageError: Not a whole number, or one that the model cannot look at.
+        UsageError: Not a whole number, or one that the model cannot look at; or a model of channels that no picture
+            has.
     """
+    check_channels(model.in_channels)
     if size is None:
         return model.image_size
     try:
@@ -49,11 +52,17 @@ def chosen_size(model: Classifier, size: object) -> int:
     return whole
 
 
-def as_input(picture: Image.Image, size: int) -> Float[Tensor, "1 channels h w"]:
-    """A picture as a model sees it, values in [0, 1]."""
+def as_input(picture: Image.Image, size: int, channels: int = 3) -> Float[Tensor, "1 channels h w"]:
+    """A picture as a model of so many channels sees it, values in [0, 1].
+
+    Raises:
+        UsageError: A number of channels that no picture has.
+        DataError: A picture without four bands for a model of four channels.
+    """
+    picture = with_channels(picture, channels)
     seen = seen_size(picture, size)
     scaled = picture if picture.size == seen else picture.resize(seen, Image.Resampling.BICUBIC)
-    pixels = torch.from_numpy(np.array(scaled.convert("RGB")))  # (height, width, 3)
+    pixels = torch.from_numpy(pixels_of(scaled).copy())  # (height, width, channels)
     return pixels.permute(2, 0, 1)[None].float() / 255
 
 

@@ -19,6 +19,7 @@ from payattention.explaining.inputs import as_input, seen_size
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.models.modes import evaluating
+from payattention.pictures.channels import with_channels
 from payattention.pictures.drawing import check_scale
 from payattention.posthoc import method as posthoc
 from payattention.system.machine import device_of
@@ -66,7 +67,9 @@ class Request:
         return isinstance(self.target, str) and self.target == ALL and ALL not in self.model.classes
 
     def answered(self, pictures: Sequence[Image.Image], names: Sequence[str]) -> list[ByClass]:
-        """The explanations of RGB pictures, in order; those that are seen at equal sizes are looked at together.
+        """The explanations of pictures, in order; those that are seen at equal sizes are looked at together.
+
+        They are RGB, or have the model's channels.
 
         Raises:
             DataError: Maps with NaN or infinite values.
@@ -79,12 +82,16 @@ class Request:
             for (width, height), places in by_size.items():
                 count = at_once(device, height, width)
                 for batch in (places[start : start + count] for start in range(0, len(places), count)):
-                    images = torch.cat([as_input(pictures[place], self.size) for place in batch]).to(device)
+                    images = torch.cat(
+                        [as_input(pictures[place], self.size, self.model.in_channels) for place in batch]
+                    ).to(device)
                     own = [(pictures[place], names[place]) for place in batch]
                     found.update(zip(batch, self._looked(own, images), strict=True))
         return [found[place] for place in range(len(pictures))]
 
-    def _looked(self, pictures: Sequence[tuple[Image.Image, str]], images: Float[Tensor, "n channels h w"]) -> list[ByClass]:
+    def _looked(
+        self, pictures: Sequence[tuple[Image.Image, str]], images: Float[Tensor, "n channels h w"]
+    ) -> list[ByClass]:
         """The explanations of one batch."""
         looks: list[ByClass] = [{} for _ in pictures]
         for seen in self._views(images):
@@ -138,7 +145,7 @@ class Request:
             if not torch.from_numpy(seen.maps[level][k]).isfinite().all():
                 raise DataError(f"{self.model.name}'s map {level} of {name} holds NaN or infinite values")
         return Explanation(
-            picture=picture,
+            picture=with_channels(picture, 3),
             name=name,
             label=classes[int(probabilities.argmax())],
             probabilities=probabilities,

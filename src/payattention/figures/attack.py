@@ -15,6 +15,7 @@ from payattention.evaluation.looks import check_logits
 from payattention.explaining.inputs import as_input, check_size
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.pictures.channels import visible
 from payattention.pictures.drawing import captioned, contact_sheet, overlay
 from payattention.system.machine import device_of
 
@@ -51,7 +52,7 @@ def attack_figure(
     for picture_name, picture in pictures.items():
         for model_name, model in models.items():
             with evaluating(model, device_of(model)) as device:
-                clean = as_input(picture, _checked(model, size)).to(device)
+                clean = as_input(picture, _checked(model, size), model.in_channels).to(device)
                 images = torch.cat([clean, *attack.versions(model, clean, predicted(model, clean), eps)])
                 seen, maps = _seen(model, images)
             shown = [_as_picture(image) for image in images]
@@ -86,4 +87,4 @@ def _seen(model: Classifier, images: Float[Tensor, "n channels h w"]) -> tuple[l
 
 def _as_picture(image: Float[Tensor, "channels h w"]) -> Image.Image:
     pixels = (image.permute(1, 2, 0) * 255).round().cpu().numpy().astype(np.uint8)
-    return Image.fromarray(pixels)
+    return visible(pixels)

@@ -13,6 +13,7 @@ from payattention.evaluation.comparison.sources import sources
 from payattention.evaluation.comparison.table import Comparison, Row
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
+from payattention.pictures.channels import visible
 from payattention.pictures.drawing import contact_sheet, overlay
 from payattention.system.machine import chosen_device
 
@@ -34,7 +35,7 @@ def map_sheet(model: Classifier, data: ImageSet, compared: Comparison, pictures:
             for name, values in source.maps(images).items()
             if name in names
         }
-    originals = [Image.fromarray(image) for image in few.images]
+    originals = [visible(image) for image in few.images]
     columns = {
         "picture": originals,
         "object": [Image.fromarray(mask).convert("RGB") for mask in few.masks],  # type: ignore[union-attr]

@@ -63,13 +63,13 @@ def query_gallery(
     watch = Stopwatch()
     check_can_ask(model, size)
     level = shown_level([model], level)
-    asking = read_picture(query)
-    skipped = unreadable(targets)
+    asking = read_picture(query, channels=model.in_channels)
+    skipped = unreadable(targets, channels=model.in_channels)
     answers: dict[Path, Answer] = {}
     for target in tracked([*targets.files], "asking", len(targets.files), console, unit="pictures"):
         if target not in skipped:
             try:
-                answers[target] = ask(model, asking, read_picture(target), size=size)
+                answers[target] = ask(model, asking, read_picture(target, channels=model.in_channels), size=size)
             except DataError as error:
                 skipped[target] = f"{target}: {error}"
     if not answers:

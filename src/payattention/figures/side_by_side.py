@@ -65,7 +65,8 @@ def _heatmaps(seen: Explanation, model: Classifier, size: int | None) -> dict[st
 
 def _beside_activations(seen: Explanation, model: Classifier, size: int | None) -> dict[str, Image.Image]:
     with evaluating(model, device_of(model)) as device:
-        strengths = activation(model, as_input(seen.picture, size or model.image_size).to(device))
+        images = as_input(seen.picture, size or model.image_size, model.in_channels).to(device)
+        strengths = activation(model, images)
     own, row = (seen.picture.height, seen.picture.width), {}
     for level, strength in strengths.items():
         heat = drawable(strength.float().cpu(), own)[0].numpy()

@@ -199,7 +199,7 @@ class Classifier(nn.Module):
         return self.config.name if hasattr(self, "config") else type(self).__name__
 
     def prepared(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
-        """Checks the images' shape and normalises them: of any floating type, normalised in float32, then the model's."""
+        """Checks images of any floating type and normalises them: in float32, then in the model's own type."""
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             raise UsageError(f"images are (n, {self.in_channels}, height, width); got {tuple(images.shape)}")
         if not images.is_floating_point():

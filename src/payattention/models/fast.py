@@ -230,9 +230,7 @@ def pooled_fast(
         init: A name of `payattention.models.initialisation.INITIALISATIONS`.
         in_channels: Of the images.
     """
-    trunk = FastTrunk(
-        (3,), width=width, depth=depth, whiten=whiten, ceil_mode=ceil_mode, in_channels=in_channels
-    )
+    trunk = FastTrunk((3,), width=width, depth=depth, whiten=whiten, ceil_mode=ceil_mode, in_channels=in_channels)
     model = pooling(trunk, num_classes)
     initialise(model, init)
     return model

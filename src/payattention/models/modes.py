@@ -63,7 +63,7 @@ class _Before(NamedTuple):
 
 
 class _Looked(NamedTuple):
-    count: int
+    lookers: int
     before: _Before
 
 
@@ -75,7 +75,7 @@ _looked_at: WeakKeyDictionary[nn.Module, _Looked] = WeakKeyDictionary()
 def _enter(model: nn.Module) -> None:
     with _lock:
         if (looked := _looked_at.get(model)) is not None:
-            _looked_at[model] = looked._replace(count=looked.count + 1)
+            _looked_at[model] = looked._replace(lookers=looked.lookers + 1)
             return
         _looked_at[model] = _Looked(1, _as_it_is(model))
         model.eval()
@@ -86,8 +86,8 @@ def _enter(model: nn.Module) -> None:
 def _leave(model: nn.Module) -> None:
     with _lock:
         looked = _looked_at.pop(model)
-        if looked.count > 1:
-            _looked_at[model] = looked._replace(count=looked.count - 1)
+        if looked.lookers > 1:
+            _looked_at[model] = looked._replace(lookers=looked.lookers - 1)
         else:
             _give_back(model, looked.before)
 

@@ -30,7 +30,9 @@ class PatchWhitening(nn.Conv2d):
         """Takes the directions from images that are normalised as the network will see them."""
         patches = F.unfold(images.double(), 2).transpose(1, 2).flatten(0, 1)  # (n l, 4 k)
         variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
-        filters = (directions / (variances + EPS).sqrt()).T.flip(0).view(-1, self.in_channels, 2, 2)  # the strongest first
+        filters = (
+            (directions / (variances + EPS).sqrt()).T.flip(0).view(-1, self.in_channels, 2, 2)
+        )  # the strongest first
         self.weight.copy_(torch.cat([filters, -filters]))
 
 

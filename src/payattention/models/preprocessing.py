@@ -8,7 +8,6 @@ the classes' own words.
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from math import prod
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +25,7 @@ class Preprocessing(nn.Module):
     """Height and width in pixels of the images that it takes; None for any."""
 
     @classmethod
-    def of(cls, channels: int) -> Self:
+    def of(cls, channels: int) -> "Preprocessing":
         """A module for images of so many channels, not yet fitted.
 
         Raises:
@@ -54,7 +53,7 @@ class MeanStd(Preprocessing):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 
     @classmethod
-    def of(cls, channels: int) -> Self:
+    def of(cls, channels: int) -> "Preprocessing":
         return cls((0.5,) * channels, (0.25,) * channels)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -100,7 +99,7 @@ class YuvLcn(Preprocessing):
         self.register_buffer("std", torch.full((2, 1, 1), 32.0))
 
     @classmethod
-    def of(cls, channels: int) -> Self:
+    def of(cls, channels: int) -> "Preprocessing":
         if channels != 3:
             raise UsageError(
                 f"yuv_lcn is for the three channels of RGB, and these images have {channels}: take mean_std or none"
@@ -160,7 +159,7 @@ class GcnZca(Preprocessing):
         self.register_buffer("matrix", torch.eye(channels * size * size))
 
     @classmethod
-    def of(cls, channels: int) -> Self:
+    def of(cls, channels: int) -> "Preprocessing":
         return cls(channels=channels)
 
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:

@@ -21,9 +21,7 @@ from payattention.models.registry import register
 from payattention.models.vgg import LATE_POOLS, NO_ATTENTION, VGGTrunk
 
 
-def _trunk(
-    levels: tuple[int, ...], width: float, image_size: int, in_channels: int, taps: str = "before"
-) -> VGGTrunk:
+def _trunk(levels: tuple[int, ...], width: float, image_size: int, in_channels: int, taps: str = "before") -> VGGTrunk:
     """Its trunk, whose last convolution, g, is as large as what the pools leave of a picture."""
     if image_size < 32 or image_size % 32:
         raise UsageError(f"image_size is {image_size}: this network is made for a multiple of 32 pixels")

@@ -42,7 +42,7 @@ def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6, colours: s
 def dimmed(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
     """A picture that is dark where a map of its size is low."""
     kept = 1 - strength * (1 - heat[..., None])
-    return Image.fromarray((np.asarray(picture) * kept).round().astype(np.uint8))
+    return Image.fromarray((np.asarray(picture.convert("RGB")) * kept).round().astype(np.uint8))
 
 
 def contoured(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
@@ -75,7 +75,7 @@ STYLES: Registry[Callable[[Image.Image, _Heat, float], Image.Image]] = Registry(
 
 def cut_out(picture: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
     """A picture whose pixels outside a mask (H, W) are faint."""
-    pixels = np.asarray(picture)
+    pixels = np.asarray(picture.convert("RGB"))
     return Image.fromarray(np.where(mask[..., None], pixels, 255 - (255 - pixels) // 4))
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from payattention.errors import DataError
@@ -85,14 +86,14 @@ def looked_through(folder: Path, without: Collection[Path] = ()) -> Inside:
     return inside
 
 
-def unreadable(named: Named, strict: bool = False) -> dict[Path, str]:
+def unreadable(named: Named, strict: bool = False, *, channels: int = 3) -> dict[Path, str]:
     """What of folders is not read, with why: every picture is decoded once before anything is written.
 
     Raises:
         DataError: A picture that was named itself and cannot be read; no picture can be; or, with `strict`, anything.
     """
-    skipped = dict(named.left_out)
-    for file, problem in zip(named.files, in_order(_problem, named.files, chosen_threads()), strict=True):
+    skipped, attempted = dict(named.left_out), partial(_problem, channels=channels)
+    for file, problem in zip(named.files, in_order(attempted, named.files, chosen_threads()), strict=True):
         if problem is not None and named.files[file]:
             raise problem
         if problem is not None:
@@ -166,9 +167,9 @@ def _is_ours(folder: Path) -> bool:
     return False
 
 
-def _problem(file: Path) -> DataError | None:
+def _problem(file: Path, channels: int) -> DataError | None:
     try:
-        read_picture(file)
+        read_picture(file, channels=channels)
     except DataError as error:
         return error
     return None

@@ -1,4 +1,7 @@
-"""Reading one picture, whatever it is, as upright 8-bit RGB: a file, its bytes, or what Pillow opened."""
+"""Reading one picture, whatever it is, upright and in 8 bits: a file, its bytes, or what Pillow opened.
+
+As RGB; as grey, or as four bands, where that is asked for (`payattention.pictures.channels`).
+"""
 
 import io
 import os
@@ -14,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from payattention.errors import DataError
+from payattention.errors import DataError, UsageError
+from payattention.pictures.channels import four_bands, is_tiff, pixels_of, with_channels
 from payattention.pictures.depth import has_16_bit_colours, is_deep, shallow, warn_if_dark
 from payattention.pictures.kinds import formats, lacks_heif, not_read, unread_kind
 from payattention.pictures.metadata import bare, how_to_turn, swaps_sides
@@ -35,7 +39,7 @@ class Decoded:
     size: tuple[int, int]
 
 
-def read_picture(source: Path | bytes | Image.Image, name: str = "") -> Image.Image:
+def read_picture(source: Path | bytes | Image.Image, name: str = "", *, channels: int = 3) -> Image.Image:
     """Decodes a picture: upright by its EXIF, transparency on white, the first frame of an animation.
 
     A picture that was opened already comes out as its file would. Other metadata is neither read nor kept.
@@ -43,17 +47,19 @@ def read_picture(source: Path | bytes | Image.Image, name: str = "") -> Image.Im
     Args:
         source: A file, its bytes, or a picture.
         name: What to call it in an error; the file's name by default.
+        channels: 3 for RGB, 1 for grey, 4 for four bands.
 
     Raises:
-        DataError: Missing, empty, cut off, too large or not a picture.
+        UsageError: Another number of channels.
+        DataError: Missing, empty, cut off, too large, not a picture, or without four bands that are asked for.
 
     Warns:
         UserWarning: Pixels of more than 8 bits that come out as one grey.
     """
     with quiet:
         if isinstance(source, Image.Image):
-            return upright(source, name or getattr(source, "filename", "") or "picture").picture
-        return decode_picture(source, name).picture
+            return upright(source, name or getattr(source, "filename", "") or "picture", channels=channels).picture
+        return decode_picture(source, name, channels=channels).picture
 
 
 class _Quiet:
@@ -87,7 +93,7 @@ quiet = _Quiet()
 """A context for any number of threads."""
 
 
-def decode_picture(source: Path | bytes, name: str = "", near: int | None = None) -> Decoded:
+def decode_picture(source: Path | bytes, name: str = "", near: int | None = None, channels: int = 3) -> Decoded:
     """`read_picture` for a thread: call it under `quiet`.
 
     With `near`, a large JPEG is shrunk while it is decoded, to a shorter side of at least twice as many pixels: that
@@ -101,8 +107,11 @@ def decode_picture(source: Path | bytes, name: str = "", near: int | None = None
         raise DataError(f"{name}: the file is empty")
     if lacking := lacks_heif(content):
         raise DataError(f"{name}: {lacking}")
+    if channels == 4 and is_tiff(content):
+        bands = four_bands(content, name, MAX_PIXELS)
+        return Decoded(bands, bands.size)
     try:
-        return _decoded(content, name, near)
+        return _decoded(content, name, near, channels)
     except UnidentifiedImageError:
         problem = DataError(f"{name}: {not_read(content)}")
     except DataError as error:
@@ -111,18 +120,18 @@ def decode_picture(source: Path | bytes, name: str = "", near: int | None = None
     if without_metadata is None:
         raise problem
     try:
-        return _decoded(without_metadata, name, near)
+        return _decoded(without_metadata, name, near, channels)
     except (UnidentifiedImageError, DataError):
         raise problem from None
 
 
-def _decoded(content: bytes, name: str, near: int | None) -> Decoded:
+def _decoded(content: bytes, name: str, near: int | None, channels: int) -> Decoded:
     with _told(name):
         picture = Image.open(io.BytesIO(content), formats=formats())
-    return upright(picture, name, near)
+    return upright(picture, name, near, channels)
 
 
-def upright(picture: Image.Image, name: str, near: int | None = None) -> Decoded:
+def upright(picture: Image.Image, name: str, near: int | None = None, channels: int = 3) -> Decoded:
     """An opened picture as `decode_picture` gives it; the picture itself stays as it is, but that it is loaded.
 
     Raises:
@@ -141,7 +150,7 @@ def upright(picture: Image.Image, name: str, near: int | None = None) -> Decoded
         cut = has_16_bit_colours(picture)
         picture.load()
         turn = how_to_turn(picture)
-        plain = _rgb(picture, name)
+        plain = with_channels(picture if channels == 4 else _rgb(picture, name), channels, name)
         if cut:
             warn_if_dark(plain, name)
         plain.info = {}  # else whoever reads it again would turn it again
@@ -154,7 +163,12 @@ def _told(name: str) -> Iterator[None]:
     """What a decoder may raise, as one line."""
     try:
         yield
-    except (UnidentifiedImageError, DataError, UserWarning):  # a warning is an error to whoever asked for that
+    except (
+        UnidentifiedImageError,
+        DataError,
+        UsageError,
+        UserWarning,
+    ):  # a warning is an error to whoever asked for that
         raise
     except Image.DecompressionBombError:
         raise _bomb(name, "it has") from None
@@ -199,10 +213,10 @@ whole picture is squeezed into it."""
 
 
 def to_size(picture: Image.Image, size: int, crop_mode: str = "center") -> NDArray[np.uint8]:
-    """A picture as a square of so many pixels, uint8 (size, size, 3); `crop_mode` is a name of `CROP_MODES`."""
+    """A picture as a square of so many pixels, uint8 (size, size, channels); `crop_mode` is a name of `CROP_MODES`."""
     if picture.size != (size, size):
         picture = CROP_MODES[crop_mode](picture, size, Image.Resampling.BICUBIC)
-    return np.asarray(picture)
+    return pixels_of(picture)
 
 
 def mask_to_size(mask: NDArray[np.bool_], size: int, crop_mode: str = "center") -> NDArray[np.bool_]:

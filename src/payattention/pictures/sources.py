@@ -38,12 +38,13 @@ _CHANNELS = (1, 3, 4)
 _ASKED = "a picture is a file, bytes, an open file, a PIL picture, an array (H, W, 3) or a tensor (3, H, W)"
 
 
-def picture_of(source: Source, name: str = "") -> Image.Image:
-    """One picture as upright 8-bit RGB, the same pixels in whatever form it comes.
+def picture_of(source: Source, name: str = "", *, channels: int = 3) -> Image.Image:
+    """One picture, upright, in 8 bits: RGB, or of other channels; the same pixels in whatever form it comes.
 
     Args:
         source: The picture; floats are rounded to 8 bits, as a file would hold them.
         name: What to call it in an error; by default what it is called itself.
+        channels: 3 for RGB, 1 for grey, 4 for four bands.
 
     Raises:
         UsageError: Not a picture: another type, shape, dtype or range of values.
@@ -51,17 +52,17 @@ def picture_of(source: Source, name: str = "") -> Image.Image:
     """
     name = name or name_of(source) or "picture"
     if isinstance(source, str | os.PathLike):
-        return read_picture(_file(source), name)
+        return read_picture(_file(source), name, channels=channels)
     if isinstance(source, bytes | bytearray | memoryview):
-        return read_picture(bytes(source), name)
+        return read_picture(bytes(source), name, channels=channels)
     if isinstance(source, Image.Image):
-        return read_picture(source, name)
+        return read_picture(source, name, channels=channels)
     if isinstance(source, np.ndarray | np.generic):
-        return read_picture(_from_array(np.asarray(source), name), name)
+        return read_picture(_from_array(np.asarray(source), name), name, channels=channels)
     if _is_tensor(source):
-        return read_picture(_from_array(_channels_last(source, name), name), name)
+        return read_picture(_from_array(_channels_last(source, name), name), name, channels=channels)
     if hasattr(source, "read"):
-        return read_picture(_all_of(source, name), name)
+        return read_picture(_all_of(source, name), name, channels=channels)
     raise UsageError(f"{name}: {_ASKED}; got {type(source).__name__}")
 
 

@@ -1,9 +1,9 @@
 """Post-hoc maps: what is read out of a trained classifier afterwards, to be compared with attention that was trained.
 
-Each method is a function `(model, images, labels=None) -> {name: maps}`: images are raw pixels (n, channels, H, W) in [0, 1],
-which pass through the model's own preprocessing; `labels` (n,) are the classes asked for, by default the predicted
-ones; maps are (n, h, w), >= 0, one for each layer that the method looked at. A model comes back as it was: its modes,
-hooks and gradients.
+Each method is a function `(model, images, labels=None) -> {name: maps}`: images are raw pixels (n, channels, H, W) in
+[0, 1], which pass through the model's own preprocessing; `labels` (n,) are the classes asked for, by default the
+predicted ones; maps are (n, h, w), >= 0, one for each layer that the method looked at. A model comes back as it was:
+its modes, hooks and gradients.
 """
 
 from collections.abc import Callable, Mapping

@@ -56,7 +56,9 @@ def cam(model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tens
         return {"last layer": at_least_float32(model.class_map(images, labels)).relu()}
 
 
-def grad_cam(model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tensor | None = None) -> dict[str, Tensor]:
+def grad_cam(
+    model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tensor | None = None
+) -> dict[str, Tensor]:
     """The Grad-CAM map (n, h', w') of each local layer."""
     return {
         name: (local * gradient.mean((2, 3), keepdim=True)).sum(1).relu()

@@ -24,7 +24,7 @@ from payattention.models.attentive import AttentiveClassifier
 from payattention.models.classifier import Classifier
 from payattention.models.rewrites.fold import fold, foldable
 from payattention.models.timm_backbones.trunk import TimmTrunk
-from payattention.system.machine import autocast, training_precision
+from payattention.system.machine import autocast, memory_format, training_precision
 from payattention.system.processes import ALONE, Processes
 from payattention.system.progress import Meter
 from payattention.system.workers import computed_in_order
@@ -98,7 +98,7 @@ class FeatureSet:
         Raises:
             DataError: Features that fit neither in memory nor on the disk.
         """
-        model.eval().to(device).to(memory_format=torch.channels_last)
+        model.eval().to(device).to(memory_format=memory_format(model))
         quick = fold(model) if foldable(model) else model  # nothing is trained here that its norms are needed for
         limit = torch.finfo(dtype).max
         features: dict[str, Tensor] = {}

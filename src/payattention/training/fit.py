@@ -48,6 +48,11 @@ def new_model(
     check_sizes(options.get("preprocessing"), recipe.sizes)
     torch.manual_seed(seed)
     model = create_model(name, len(data.classes), width, **options)
+    if model.in_channels != data.channels:
+        raise UsageError(
+            f"the images of {data.name} have {data.channels} channels, and this {name} takes {model.in_channels}: "
+            f"give the network in_channels={data.channels}, or read the data with channels={model.in_channels}"
+        )
     if is_frozen(model):
         recipe.check_frozen()
     model.classes, model.image_size, model.crop_mode = data.classes, data.image_size, data.crop_mode

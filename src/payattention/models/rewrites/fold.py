@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from payattention.errors import UsageError
 from payattention.models.classifier import Classifier
+from payattention.system.machine import memory_format
 
 
 def fold(model: Classifier) -> Classifier:
@@ -50,7 +51,7 @@ def fold_in_place(model: Classifier) -> None:
         for pair in found:
             _merge(model, pair)
         found = foldable(model)
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=memory_format(model))
 
 
 class Pair(NamedTuple):

@@ -73,9 +73,10 @@ def attach(
         deepest: A name of `payattention.models.timm_backbones.trunk.DEEPEST`: "stage", or "final" for the layer that a
             backbone's own classifier averages, where it has one behind its last stage.
         **options: How timm builds the backbone, `output_stride=None`, `img_size=None`, `any_size=True`,
-            `drop_path_rate=0.0` and `in_channels=3`, as `payattention.models.timm_backbones.backbone.BackboneOptions` explains them; and
-            `compatibility="pc"`, `normaliser="softmax"`, `projection="down"`, `head="concat"`, `head_norm=True` and
-            `dropout=1.0`, as `payattention.models.attentive.AttentionOptions` does.
+            `drop_path_rate=0.0` and `in_channels=3`, as
+            `payattention.models.timm_backbones.backbone.BackboneOptions` explains them; and `compatibility="pc"`,
+            `normaliser="softmax"`, `projection="down"`, `head="concat"`, `head_norm=True` and `dropout=1.0`, as
+            `payattention.models.attentive.AttentionOptions` does.
 
     Raises:
         UsageError: An unknown name, or an impossible combination.

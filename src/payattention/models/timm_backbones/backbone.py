@@ -164,7 +164,11 @@ def any_size(backbone: nn.Module) -> bool:
 
 def likely_options(backbone: nn.Module) -> Iterator[BackboneOptions]:
     """The options by which timm may have built a network, as far as the network tells: the likeliest first."""
-    size, usual, channels = own_size(backbone), tuple(pretrained_cfg(backbone)["input_size"][1:]), own_channels(backbone)
+    size, usual, channels = (
+        own_size(backbone),
+        tuple(pretrained_cfg(backbone)["input_size"][1:]),
+        own_channels(backbone),
+    )
     rates = [float(m.drop_prob) for m in backbone.modules() if type(m).__name__ == "DropPath"]  # type: ignore[arg-type]
     for stride in (None, 16, 8):
         yield BackboneOptions(
@@ -190,7 +194,7 @@ def own_channels(backbone: nn.Module) -> int:
     conv = convs.get(first if isinstance(first, str) else first[0]) or next(iter(convs.values()), None)
     if conv is None or conv.in_channels == 3:
         return 3
-    usual = _usual_first_conv(backbone, [name for name, module in convs.items() if module is conv][0])
+    usual = _usual_first_conv(backbone, next(name for name, module in convs.items() if module is conv))
     return conv.in_channels * 3 // usual  # of some, the first convolution sees patches of the picture side by side
 
 

@@ -13,6 +13,7 @@ from payattention.attention.maps import drawable
 from payattention.data import ImageSet
 from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
+from payattention.pictures.channels import visible
 from payattention.pictures.drawing import contact_sheet, overlay
 from payattention.system.files import write_picture
 from payattention.training.callbacks.tensorboard import Board
@@ -60,7 +61,7 @@ def drawn(look: Look, joint: Float[Tensor, "n h w"], data: ImageSet) -> Image.Im
     size = (round(height * _CELL / max(height, width)), round(width * _CELL / max(height, width)))
     columns = {name: drawable(map_.float().cpu(), size) for name, map_ in look.maps.items()}
     columns["combined"] = drawable(joint.float().cpu(), size)
-    pictures = [Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BICUBIC) for pixels in data.images]
+    pictures = [visible(pixels).resize(size[::-1], Image.Resampling.BICUBIC) for pixels in data.images]
     rows = [
         [picture, *(overlay(picture, column[k].numpy()) for column in columns.values())]
         for k, picture in enumerate(pictures)
