@@ -50,10 +50,8 @@ def test_a_query_of_another_dtype(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("method", [None, "activation", "grad_cam", "grad_cam_plus_plus", "score_cam"])
+@pytest.mark.parametrize("method", [None, "activation", "grad_cam", "grad_cam_plus_plus"])
 def test_an_explanation_is_in_float32(method: str | None, dtype: torch.dtype) -> None:
-    if method == "score_cam":
-        pytest.importorskip("torchcam")
     model = settled(pa.create_model("vgg_att2_concat_pc", 3, 0.0625))
     expected = pa.explain(model, PICTURE, method=method)
     found = pa.explain(model.to(dtype), PICTURE, method=method)
