@@ -11,6 +11,8 @@ from .models.rewrites.fold import fold as fold
 from .models.rewrites.prune import prune as prune
 from .models.rewrites.winograd import winograd as winograd
 from .models.timm_backbones.attach import attach as attach
+from .models.wrapped import Wrapped as Wrapped
+from .models.wrapped import wrap as wrap
 from .system.machine import computing as computing
 from .weights.checkpoint import load as load
 from .weights.checkpoint import save as save

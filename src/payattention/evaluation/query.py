@@ -71,9 +71,7 @@ def ask(model: Classifier, query: Image.Image, target: Image.Image, *, size: int
     """
     check_can_ask(model, size)
     with evaluating(model, device_of(model)) as device:
-        asking, answering = (
-            as_input(picture, size or model.image_size, model.in_channels).to(device) for picture in (query, target)
-        )
+        asking, answering = (as_input(model, picture, size).to(device) for picture in (query, target))
         own, asked = model.attend(answering), model.attend(answering, asking)
     before, after = ({name: look.maps[name].float().cpu() for name in model.levels} for look in (own, asked))
     for name in model.levels:

@@ -264,7 +264,7 @@ class _Look:
     def maps(self, picture: Image.Image, class_name: str) -> dict[str, Float[Tensor, "1 h w"]]:
         """The combined map and, where there are several, each level's; on their own grids."""
         device = self.model.device
-        images = as_input(picture, self.size, self.model.in_channels).to(device)
+        images = as_input(self.model, picture, self.size).to(device)
         maps = self._of_true_class(images, class_name) if self.true_class else self.model.attend(images).maps
         levels = {name: maps[name] for name in self.model.levels}
         return {COMBINED: self.model.combined(levels), **(levels if len(levels) > 1 else {})}

@@ -79,7 +79,8 @@ def explain(
         size: Pixels, up to `payattention.explaining.inputs.MAX_SIZE`; by default the size of the model's training.
         target: The class whose maps are asked for, by name or number; "all" for each of the five most probable. Only
             where a map belongs to a class: that of `vgg_gap`, and most post-hoc methods'. By default the predicted.
-        method: A post-hoc method of `payattention.posthoc.METHODS`; by default the attention that was trained.
+        method: A post-hoc method of `payattention.posthoc.METHODS`; by default the attention that was trained, and
+            Grad-CAM of a classifier that was wrapped.
         scale: How overlays colour a map: "own", from its least to its greatest value; "fixed", from 0 to 1.
 
     Returns:
@@ -95,7 +96,7 @@ def explain(
     """
     if not isinstance(model, Classifier):
         raise UsageError(f"explain takes a model, as from pa.load or pa.create_model; got {type(model).__name__}")
-    request = Request(model, chosen_size(model, size), target, method or ATTENTION, scale)
+    request = Request(model, chosen_size(model, size), target, method or model.posthoc_method or ATTENTION, scale)
     if (folder := _folder(picture)) is not None:
         names, pictures = _read_folder(folder, model.in_channels)
     else:

@@ -1,4 +1,7 @@
-"""A picture as a model sees it: whole, in its own proportions, its shorter side scaled to a size."""
+"""A picture as a model sees it: whole, in its own proportions, its shorter side scaled to a size.
+
+A model that takes squares of one size only (`Classifier.sizes`) sees it squeezed to that.
+"""
 
 import operator
 
@@ -52,22 +55,25 @@ def chosen_size(model: Classifier, size: object) -> int:
     return whole
 
 
-def as_input(picture: Image.Image, size: int, channels: int = 3) -> Float[Tensor, "1 channels h w"]:
-    """A picture as a model of so many channels sees it, values in [0, 1].
+def as_input(model: Classifier, picture: Image.Image, size: int | None = None) -> Float[Tensor, "1 channels h w"]:
+    """A picture as a model sees it at a size in pixels, by default its own; values in [0, 1].
 
     Raises:
         UsageError: A number of channels that no picture has.
         DataError: A picture without four bands for a model of four channels.
     """
-    picture = with_channels(picture, channels)
-    seen = seen_size(picture, size)
+    picture = with_channels(picture, model.in_channels)
+    seen = seen_size(model, picture, model.image_size if size is None else size)
     scaled = picture if picture.size == seen else picture.resize(seen, Image.Resampling.BICUBIC)
     pixels = torch.from_numpy(pixels_of(scaled).copy())  # (height, width, channels)
     return pixels.permute(2, 0, 1)[None].float() / 255
 
 
-def seen_size(picture: Image.Image, size: int) -> tuple[int, int]:
+def seen_size(model: Classifier, picture: Image.Image, size: int) -> tuple[int, int]:
     """Width and height of a picture as a model sees it."""
+    least, greatest = model.sizes
+    if least == greatest:
+        return size, size
     scale = size / min(picture.size)
     width, height = (min(max(size, round(side * scale)), _LONGEST * size) for side in picture.size)
     return width, height

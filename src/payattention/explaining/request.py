@@ -76,15 +76,13 @@ class Request:
         """
         by_size: dict[tuple[int, int], list[int]] = {}
         for place, picture in enumerate(pictures):
-            by_size.setdefault(seen_size(picture, self.size), []).append(place)
+            by_size.setdefault(seen_size(self.model, picture, self.size), []).append(place)
         found: dict[int, ByClass] = {}
         with evaluating(self.model, device_of(self.model)) as device:
             for (width, height), places in by_size.items():
                 count = at_once(device, height, width)
                 for batch in (places[start : start + count] for start in range(0, len(places), count)):
-                    images = torch.cat(
-                        [as_input(pictures[place], self.size, self.model.in_channels) for place in batch]
-                    ).to(device)
+                    images = torch.cat([as_input(self.model, pictures[place], self.size) for place in batch]).to(device)
                     own = [(pictures[place], names[place]) for place in batch]
                     found.update(zip(batch, self._looked(own, images), strict=True))
         return [found[place] for place in range(len(pictures))]

@@ -52,7 +52,7 @@ def attack_figure(
     for picture_name, picture in pictures.items():
         for model_name, model in models.items():
             with evaluating(model, device_of(model)) as device:
-                clean = as_input(picture, _checked(model, size), model.in_channels).to(device)
+                clean = as_input(model, picture, _checked(model, size)).to(device)
                 images = torch.cat([clean, *attack.versions(model, clean, predicted(model, clean), eps)])
                 seen, maps = _seen(model, images)
             shown = [_as_picture(image) for image in images]

@@ -65,7 +65,7 @@ def _heatmaps(seen: Explanation, model: Classifier, size: int | None) -> dict[st
 
 def _beside_activations(seen: Explanation, model: Classifier, size: int | None) -> dict[str, Image.Image]:
     with evaluating(model, device_of(model)) as device:
-        images = as_input(seen.picture, size or model.image_size, model.in_channels).to(device)
+        images = as_input(model, seen.picture, size).to(device)
         strengths = activation(model, images)
     own, row = (seen.picture.height, seen.picture.width), {}
     for level, strength in strengths.items():

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from payattention.attention.maps import joint, stretched
 from payattention.errors import UsageError, without_maps, without_query
+from payattention.models.grids import ChannelsFirst, Layout
 from payattention.models.preprocessing import MeanStd, as_type
 from payattention.models.value_range import warn_if_not_pixels
 
@@ -67,6 +68,8 @@ class Classifier(nn.Module):
     query_dim: int = 0
     """Channels of the global feature g that asks where to look; 0 where there is none."""
 
+    posthoc_method: ClassVar[str | None] = None
+    """By which post-hoc method it is explained unless another is named; None for its own attention."""
     progressive: ClassVar[bool] = False
     """Whether a map multiplies the features that the next level sees, so that the last level has all of them in it."""
 
@@ -158,11 +161,15 @@ class Classifier(nn.Module):
         return stretched(self.joint(maps))
 
     def local_layers(self) -> dict[str, nn.Module]:
-        """The modules whose outputs (n, d, h, w) are what attention weighs, or would, from low to high.
+        """The modules whose outputs are what attention weighs, or would, from low to high: (n, d, h, w), or `layout`.
 
         Post-hoc methods look there (`payattention.posthoc`). Empty where a network does not say.
         """
         return {}
+
+    def layout(self, layer: str) -> Layout:
+        """How the output of one of the `local_layers` holds its grid."""
+        return ChannelsFirst()
 
     def check_has_maps(self) -> None:
         """Raises UsageError for a network that has no maps."""

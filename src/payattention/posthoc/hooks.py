@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from payattention.errors import UsageError
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
+from payattention.models.grids import Layout, first_tensor
 from payattention.models.modes import evaluating
 from payattention.system.extras import missing
 
@@ -62,7 +63,10 @@ def local_features(model: Classifier) -> Iterator[dict[str, Tensor]]:
     """
     need(model, layers)
     seen: dict[str, Tensor] = {}
-    hooks = [layer.register_forward_hook(_Keeper(name, seen)) for name, layer in model.local_layers().items()]
+    hooks = [
+        layer.register_forward_hook(_Keeper(name, model.layout(name), seen))
+        for name, layer in model.local_layers().items()
+    ]
     try:
         with evaluating(model):
             yield seen
@@ -72,15 +76,21 @@ def local_features(model: Classifier) -> Iterator[dict[str, Tensor]]:
 
 
 class _Keeper:
-    """A hook that keeps a module's output under a name, as something to differentiate by."""
+    """A hook that keeps a module's features under a name, as something to differentiate by: the network goes on with
+    what is kept, or with a copy of it, since its next layer may work in place."""
 
-    def __init__(self, name: str, seen: dict[str, Tensor]) -> None:
-        self.name, self.seen = name, seen
+    def __init__(self, name: str, layout: Layout, seen: dict[str, Tensor]) -> None:
+        self.name, self.layout, self.seen = name, layout, seen
 
-    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if torch.is_grad_enabled() and not output.requires_grad:
-            output.requires_grad_()
-        self.seen[self.name] = output
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> object:
+        whole = first_tensor(output)
+        assert whole is not None  # layers say where they have features
+        grid = self.layout.grid(whole)
+        if torch.is_grad_enabled() and not grid.requires_grad:
+            grid = grid.detach().requires_grad_()
+        self.seen[self.name] = grid
+        replaced = self.layout.output(grid.clone(), whole)
+        return (replaced, *output[1:]) if isinstance(output, tuple) else replaced
 
 
 def of_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, "n"]:

@@ -1,0 +1,257 @@
+"""Any classifier, as it is: a network that returns logits, in the terms that everything here understands.
+
+`payattention.attach` builds a new classifier on a backbone, whose attention is a part of the answer and is trained.
+`wrap` changes nothing: the logits are the network's own, and maps are read out of it afterwards, by the post-hoc
+methods of `payattention.posthoc`. See docs/your-classifier.md.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from payattention.errors import UsageError, unknown
+from payattention.models.classifier import Classifier, Look, ModelConfig
+from payattention.models.grids import Found, Layout, Tokens, grid_of, last_grid, logits_of
+from payattention.models.modes import evaluating
+from payattention.models.preprocessing import GivenMeanStd, Unchanged
+
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_LEAST = 32
+"""Pixels: smaller pictures leave nothing after the five halvings of most networks."""
+
+
+class Wrapped(Classifier):
+    """A classifier of someone else's, with a layer of its that post-hoc maps are made of; `wrap` makes it."""
+
+    posthoc_method: ClassVar[str] = "grad_cam"
+
+    def __init__(
+        self, network: nn.Module, found: Found, *, num_classes: int, in_channels: int, image_size: int, any_size: bool
+    ) -> None:
+        super().__init__(in_channels)
+        self.network = network
+        self.image_size = image_size
+        self.min_size = min(_LEAST, image_size) if any_size else image_size
+        self.config = ModelConfig(f"{ModelConfig.OBJECT}{type(network).__name__}", num_classes)
+        self._found, self._any_size = found, any_size
+
+    @property
+    def sizes(self) -> tuple[int, int | None]:
+        return self.min_size, None if self._any_size else self.image_size
+
+    def look(self, images: Float[Tensor, "n channels h w"], query: Tensor | None) -> Look:
+        return Look(logits_of(self.network(self.prepared(images))))
+
+    def features(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n k"]:
+        """What the last linear layer sees."""
+        last = [module for module in self.network.modules() if isinstance(module, nn.Linear)]
+        if not last:
+            raise UsageError(f"{self.name} ends in no linear layer: there are no features before it to take")
+        seen: dict[int, Tensor] = {}  # by thread: several may run it at once
+
+        def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            seen[threading.get_ident()] = inputs[0]
+
+        hook = last[-1].register_forward_pre_hook(keep)
+        try:
+            self.network(self.prepared(images))
+        finally:
+            hook.remove()
+        return seen[threading.get_ident()].flatten(1)
+
+    def local_layers(self) -> dict[str, nn.Module]:
+        return {self._found.name: self.network.get_submodule(self._found.name)}
+
+    def layout(self, layer: str) -> Layout:
+        return self._found.layout
+
+
+def wrap(
+    network: nn.Module,
+    *,
+    classes: Sequence[str] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    image_size: int | None = None,
+    layer: str | None = None,
+) -> Wrapped:
+    """Any classifier of pictures, for every verb that needs no trained attention.
+
+    What is left out is taken from where the network comes from: timm's configuration of it; for a network of
+    torchvision, ImageNet's statistics and classes, which all of its weights are of; for one of transformers, its
+    configuration, which does not hold the statistics. A network of nobody's gets its pixels in 0 ... 1 as they are.
+
+    Args:
+        network: Takes images (n, 3, H, W) and returns logits (n, C), or an object with `logits`. It becomes a part of
+            what is returned, as it is: neither copied nor changed.
+        classes: The names of its C classes, in order.
+        mean: What is subtracted from each channel of pixels in 0 ... 1.
+        std: What each channel is then divided by.
+        image_size: Side in pixels of the pictures that it was trained on; 224 where nothing is known.
+        layer: Whose features maps are made of, by its name among `network.named_modules()`; by default the last layer
+            that has a grid which the logits depend on (`payattention.models.grids`).
+
+    Raises:
+        UsageError: What is no classifier of pictures, takes no pictures of that size, has no layer with a grid, or
+            statistics that are not known.
+    """
+    if not isinstance(network, nn.Module) or isinstance(network, Classifier):
+        what = "is a classifier of payattention already" if isinstance(network, Classifier) else "is no nn.Module"
+        raise UsageError(f"wrap takes a network that returns logits; {type(network).__name__} {what}")
+    known = _known(network)
+    size = image_size or known.image_size
+    trial = _Trial(network, size)
+    found = trial.found(layer, known.prefix)
+    model = Wrapped(
+        network,
+        found,
+        num_classes=trial.logits.shape[1],
+        in_channels=trial.images.shape[1],
+        image_size=size,
+        any_size=not isinstance(found.layout, Tokens) and trial.takes_any_size(),
+    )
+    own = _statistics(network, known, mean, std, model.in_channels)
+    model.preprocessing = (Unchanged() if own is None else GivenMeanStd(*own)).to(trial.images.device)
+    model.classes = _class_names(network, classes, known, model.config.num_classes)
+    return model
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What can be known of a network by where it comes from.
+
+    Attributes:
+        statistics: Mean and deviation of each channel; empty for pixels as they are, None where they cannot be known.
+        image_size: Side of its pictures in pixels.
+        classes: Its class names, if it has as many classes.
+        prefix: How many of a transformer's tokens stand for no place; None where it does not say.
+    """
+
+    statistics: tuple[Sequence[float], Sequence[float]] | None = ((), ())
+    image_size: int = 224
+    classes: tuple[str, ...] = ()
+    prefix: int | None = None
+
+
+def _known(network: nn.Module) -> _Known:
+    home = type(network).__module__.partition(".")[0]
+    of = {"timm": _of_timm, "torchvision": _of_torchvision, "transformers": _of_transformers}
+    return of[home](network) if home in of else _Known()
+
+
+def _of_timm(network: Any) -> _Known:
+    from timm.data import ImageNetInfo, infer_imagenet_subset  # type: ignore[attr-defined]
+
+    cfg = network.pretrained_cfg
+    subset = infer_imagenet_subset(network)
+    names = [name.partition(",")[0] for name in ImageNetInfo(subset).label_descriptions()] if subset else []
+    prefix = getattr(network, "num_prefix_tokens", None)
+    return _Known((cfg["mean"], cfg["std"]), cfg["input_size"][-1], tuple(names), prefix)
+
+
+def _of_torchvision(network: Any) -> _Known:
+    from torchvision.models import ResNet18_Weights
+
+    size = 299 if type(network).__name__ == "Inception3" else getattr(network, "image_size", 224)
+    return _Known(_IMAGENET, size, tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"]))
+
+
+def _of_transformers(network: Any) -> _Known:
+    size = getattr(network.config, "image_size", 224)
+    names = network.config.id2label
+    return _Known(None, size if isinstance(size, int) else size[0], tuple(names[k] for k in sorted(names)))
+
+
+class _Trial:
+    """A network's answer to one picture of noise, and what that tells of it."""
+
+    def __init__(self, network: nn.Module, size: int) -> None:
+        self.network = network
+        weight = next(network.parameters(), torch.zeros(1))
+        channels = next((m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d)), 3)
+        noise = torch.rand(1, channels, size, size, generator=torch.Generator().manual_seed(0))
+        self.images = noise.to(weight.device, weight.dtype)
+        self.logits = self._logits(self.images)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        name, (height, width) = type(self.network).__name__, images.shape[2:]
+        try:
+            with evaluating(self.network), torch.no_grad():
+                return logits_of(self.network(images))
+        except TypeError as error:
+            raise UsageError(f"{name} returns no logits (n, C), but {error}") from error
+        except (RuntimeError, ValueError, AssertionError) as error:
+            why = str(error).strip().partition("\n")[0]
+            raise UsageError(
+                f"{name} cannot look at a picture of {width}x{height} ({why}): give its own as image_size="
+            ) from error
+
+    def found(self, layer: str | None, prefix: int | None) -> Found:
+        """The layer that maps are made of."""
+        name = type(self.network).__name__
+        layers = [own for own, _ in self.network.named_modules() if own]
+        if layer is not None and layer not in layers:
+            raise unknown(f"layer of {name}", layer, layers)
+        with evaluating(self.network):
+            if layer is None:
+                found = last_grid(self.network, self.images, prefix)
+            else:
+                found = grid_of(self.network, self.images, layer, prefix)
+        if found is None:
+            which = "no layer" if layer is None else f"layer {layer}"
+            cure = "name one by layer=" if layer is None else "take one that gives features (n, d, h, w) or tokens"
+            raise UsageError(f"{which} of {name} gives a grid of features that its logits depend on; {cure}")
+        return found
+
+    def takes_any_size(self) -> bool:
+        _, channels, side, _ = self.images.shape
+        try:
+            self._logits(self.images.new_zeros(1, channels, side, side + max(_LEAST, side // 4 // _LEAST * _LEAST)))
+        except UsageError:
+            return False
+        return True
+
+
+def _statistics(
+    network: nn.Module, known: _Known, mean: Sequence[float] | None, std: Sequence[float] | None, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and deviation of each channel; None for pixels as they are."""
+    own = known.statistics
+    if own is not None and own[0] and len(own[0]) != channels:
+        own = None  # a first layer for other channels than its weights were trained on
+    if own is None and (mean is None or std is None):
+        raise UsageError(
+            f"{type(network).__name__} does not say how its pixels are normalised: give mean= and std=, "
+            "in transformers its image processor's image_mean and image_std"
+        )
+    means, stds = (tuple(own[k] if own and given is None else given or ()) for k, given in enumerate((mean, std)))
+    if not means and not stds:
+        return None
+    means, stds = means or (0.0,) * channels, stds or (1.0,) * channels
+    if len(means) != channels or len(stds) != channels or min(stds) <= 0:
+        raise UsageError(f"mean {means} and std {stds}: a number for each channel ({channels}), std above 0")
+    return means, stds
+
+
+def _class_names(network: nn.Module, classes: Sequence[str] | None, known: _Known, count: int) -> tuple[str, ...]:
+    if classes is None:
+        return _distinct(known.classes) if len(known.classes) == count else ()
+    if isinstance(classes, str) or len(classes) != count or len(set(classes)) != count:
+        raise UsageError(f"{len(set(classes))} names in classes=: {type(network).__name__} has {count} classes")
+    return tuple(classes)
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of which none stands twice (ImageNet has two cranes): the later ones are numbered."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return tuple(found)
