@@ -40,6 +40,8 @@ from payattention.speed.timing import Action, seconds_of
 from payattention.system.allocator import keep_freed
 from payattention.system.machine import abilities, choosing
 from payattention.system.reporting import per_cent
+from payattention.training.callbacks.views import Views
+from payattention.training.execution import Execution
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import load_recipe
 from payattention.weights.checkpoint import load
@@ -156,7 +158,7 @@ def outside_the_network(setting: Setting) -> dict[str, Any]:
         patch("torch.autograd.backward", counted(torch.autograd.backward)),
         patch.object(SGD, "sgd", counted(SGD.sgd)),
     ):
-        curve = fit(model, data, recipe, out=Path(folder), console=Console(file=io.StringIO()))
+        curve = fit(model, data, recipe, out=Path(folder), views=Views(console=Console(file=io.StringIO())))
     whole = sum(line["seconds"] for line in curve)
     return {
         "model": MODEL,
@@ -241,7 +243,7 @@ def fit_seconds(model: Classifier, data: ImageSet, batch_size: int, precision: s
         tempfile.TemporaryDirectory() as folder,
         choosing("cpu", precision, None),
     ):
-        return fit(model, data, recipe, out=Path(folder), winograd=by_winograd)[0]["seconds"]
+        return fit(model, data, recipe, out=Path(folder), execution=Execution(winograd=by_winograd))[0]["seconds"]
 
 
 def _ours(setting: Setting, data: ImageSet) -> Classifier:

@@ -22,8 +22,8 @@ from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.system.processes import ALONE, Processes, here
 from payattention.training.batches import DeviceSet
+from payattention.training.execution import Execution
 from payattention.training.features import FeatureSet
-from payattention.training.fit import check_compiled
 from payattention.training.recipe import Recipe
 from payattention.training.synchronised import SynchronisedBatchNorm, batch_norm
 
@@ -212,6 +212,6 @@ class TestCalledWronglyByAllAlike:
         assert capsys.readouterr().err.startswith("payattention (process 5 of 8): nowhere: no such folder")
 
     def test_compiling_is_for_one(self) -> None:
-        check_compiled(False)
+        Execution().check()
         with pytest.raises(UsageError, match="--compile is for one process"):
-            check_compiled(True)
+            Execution(compiled=True).check()

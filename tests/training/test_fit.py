@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from payattention.data import ImageSet
+from payattention.training.execution import Execution
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import Recipe
 
@@ -49,7 +50,7 @@ def test_a_compiled_network_trains_alike_and_keeps_the_names_of_its_state(
     states = []
     for compiled in (False, True):
         model = new_model("vgg_att2_concat_pc", image_set, chosen, width=0.0625)
-        fit(model, image_set, chosen, out=tmp_path, compiled=compiled)
+        fit(model, image_set, chosen, out=tmp_path, execution=Execution(compiled))
         states.append(model.state_dict())
         assert model._compiled_call_impl is None
     assert states[0].keys() == states[1].keys()

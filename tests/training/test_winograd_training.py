@@ -19,7 +19,8 @@ from payattention.models.rewrites.winograd import WinogradConv2d, by_winograd, f
 from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.system.machine import choosing
-from payattention.training.fit import convolutions_of, fit, new_model
+from payattention.training.execution import FASTEST, Execution
+from payattention.training.fit import fit, new_model
 from payattention.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -47,9 +48,9 @@ def test_it_trains_the_plain_network_to_rounding(name: str, image_set: ImageSet,
     models = []
     for winograd in (True, False):
         model = new_model(name, image_set, STILL, width=1.0 if name.startswith("timm:") else SMALL)
-        assert convolutions_of(model, winograd=winograd) == ("winograd" if winograd else "direct")
+        assert Execution(winograd=winograd).convolutions(model) == ("winograd" if winograd else "direct")
         before = types_of(model)
-        fit(model, image_set, STILL, out=tmp_path, winograd=winograd)
+        fit(model, image_set, STILL, out=tmp_path, execution=Execution(winograd=winograd))
         assert types_of(model) == before
         models.append(model)
     fast, plain = (model.state_dict() for model in models)
@@ -177,15 +178,15 @@ def test_it_is_left_where_it_was_measured_to_be_slower(shape: tuple[int, ...], o
 @pytest.mark.float32
 def test_it_is_for_float32_on_a_cpu_not_compiled_and_channels_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     model = pa.create_model(MODEL, 3, 0.25)
-    assert convolutions_of(model) == "winograd"
-    assert convolutions_of(model, compiled=True) == "direct"
-    assert convolutions_of(pa.create_model(MODEL, 3, 0.125)) == "direct"
+    assert FASTEST.convolutions(model) == "winograd"
+    assert Execution(compiled=True).convolutions(model) == "direct"
+    assert FASTEST.convolutions(pa.create_model(MODEL, 3, 0.125)) == "direct"
     frozen = pa.attach("resnet10t", 3, freeze=True)
-    assert convolutions_of(frozen) == "direct"  # its convolutions run once, before it is trained
+    assert FASTEST.convolutions(frozen) == "direct"  # its convolutions run once, before it is trained
     with choosing("auto", "bf16", None):
-        assert convolutions_of(model) == "direct"
-    monkeypatch.setattr("payattention.training.fit.chosen_device", lambda: torch.device("cuda"))
-    assert convolutions_of(model) == "direct"
+        assert FASTEST.convolutions(model) == "direct"
+    monkeypatch.setattr("payattention.training.execution.chosen_device", lambda: torch.device("cuda"))
+    assert FASTEST.convolutions(model) == "direct"
 
 
 def test_whatever_ends_it_the_convolutions_are_put_back() -> None:

@@ -14,7 +14,7 @@ model's maps stand two that never saw the picture: everything, and a Gaussian ab
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -196,33 +196,25 @@ def segment(
     check_can_segment(model, sorted(shown), size=size, true_class=true_class, refine=refine)
     watch, device = Stopwatch(), chosen_device()
     look = _Look(model, size or model.image_size, true_class)
-    left_out, empty = list(data.problems), 0
-    scores: list[Mapping[str, Score]] = []
-    classes: list[str] = []
+    left_out, tally = list(data.problems), _Tally()
     with evaluating(model, device):
         tuned = [] if tune_on is None else [done.scores for done in _through(look, tune_on, [], console, "tuning")]
         for done in _through(replace(look, refine=refine), data, left_out, console, "measuring"):
-            scores.append(done.scores)
-            classes.append(done.class_name)
-            empty += not done.truth.any()
+            tally.add(done)
             if each is not None:
                 each(done)
-    thresholds = _thresholds(tuned)
     return Segmentation(
         model=model.name,
         data=data.name,
         split=data.split,
         source=data.source,
         size=look.size,
-        count=len(classes),
-        class_counts={name: classes.count(name) for name in data.classes if name in classes},
-        empty=empty,
+        count=len(tally.classes),
+        class_counts={name: tally.classes.count(name) for name in data.classes if name in tally.classes},
+        empty=tally.empty,
         class_map="true" if true_class else "predicted",
         tuned_on="" if tune_on is None else f"{len(tuned)} pictures of {tune_on.name}, {tune_on.split}",
-        maps={
-            kind: _found([score[kind] for score in scores], np.array(classes), thresholds.get(kind))
-            for kind in scores[0]
-        },
+        maps=tally.found(_thresholds(tuned)),
         left_out=tuple(left_out),
         provenance=watch.provenance(device),
     )
@@ -338,6 +330,28 @@ def _score(mask: NDArray[np.bool_], truth: NDArray[np.bool_], heat: NDArray[np.f
         precision=pixel_average_precision(torch.from_numpy(heat)[None], truths).item() if precise else None,
         curve=None if heat is None else jaccard_curve(heat, truth),
     )
+
+
+@dataclass
+class _Tally:
+    """What was measured so far: each picture's class and scores by kind of map, and how many hold no object."""
+
+    classes: list[str] = field(default_factory=list)
+    scores: list[Mapping[str, Score]] = field(default_factory=list)
+    empty: int = 0
+
+    def add(self, done: Segmented) -> None:
+        self.classes.append(done.class_name)
+        self.scores.append(done.scores)
+        self.empty += not done.truth.any()
+
+    def found(self, thresholds: Mapping[str, int]) -> dict[str, Found]:
+        """All pictures together, by kind of map."""
+        classes = np.array(self.classes)
+        return {
+            kind: _found([scores[kind] for scores in self.scores], classes, thresholds.get(kind))
+            for kind in self.scores[0]
+        }
 
 
 def _thresholds(scores: Sequence[Mapping[str, Score]]) -> dict[str, int]:

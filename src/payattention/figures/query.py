@@ -64,16 +64,7 @@ def query_gallery(
     check_can_ask(model, size)
     level = shown_level([model], level)
     asking = read_picture(query, channels=model.in_channels)
-    skipped = unreadable(targets, channels=model.in_channels)
-    answers: dict[Path, Answer] = {}
-    for target in tracked([*targets.files], "asking", len(targets.files), console, unit="pictures"):
-        if target not in skipped:
-            try:
-                answers[target] = ask(model, asking, read_picture(target, channels=model.in_channels), size=size)
-            except DataError as error:
-                skipped[target] = f"{target}: {error}"
-    if not answers:
-        raise DataError(f"none of the pictures can be asked: {next(iter(skipped.values()))}")
+    answers, skipped = _answers(model, asking, targets, size, console)
     names = unique_names([*answers])
     shown = {names[target]: read_picture(target) for target in [*answers][:_MOST]}
     sheet = query_sheet(asking, shown, {"": [*answers.values()][:_MOST]}, level)
@@ -86,22 +77,41 @@ def query_gallery(
         "distance": _rounded(distances),
         "changed": per_cent(np.mean(changed)),
         "level": level,
-        "pictures": [
-            {
-                "picture": str(target),
-                "label": answer.label,
-                "asked_label": answer.asked_label,
-                "distance": _rounded(answer.distance),
-                "files": _save(answer, out, names[target]),
-            }
-            for target, answer in answers.items()
-        ],
+        "pictures": [_listed(target, answer, _save(answer, out, names[target])) for target, answer in answers.items()],
         "skipped": [*skipped.values()],
         "sheet": write_picture(out / "sheet.png", sheet),
         "provenance": asdict(watch.provenance(model.device)),
     }
     write_json(out / "manifest.json", manifest)
     return manifest
+
+
+def _answers(
+    model: Classifier, asking: Image.Image, targets: Named, size: int | None, console: Console | None
+) -> tuple[dict[Path, Answer], dict[Path, str]]:
+    """The answers of the pictures that can be asked, and why the others cannot."""
+    skipped = unreadable(targets, channels=model.in_channels)
+    answers: dict[Path, Answer] = {}
+    for target in tracked([*targets.files], "asking", len(targets.files), console, unit="pictures"):
+        if target not in skipped:
+            try:
+                answers[target] = ask(model, asking, read_picture(target, channels=model.in_channels), size=size)
+            except DataError as error:
+                skipped[target] = f"{target}: {error}"
+    if not answers:
+        raise DataError(f"none of the pictures can be asked: {next(iter(skipped.values()))}")
+    return answers, skipped
+
+
+def _listed(target: Path, answer: Answer, files: Mapping[str, str]) -> dict[str, Any]:
+    """A picture as the manifest has it."""
+    return {
+        "picture": str(target),
+        "label": answer.label,
+        "asked_label": answer.asked_label,
+        "distance": _rounded(answer.distance),
+        "files": files,
+    }
 
 
 def query_figure(

@@ -69,7 +69,7 @@ class RunConfig:
 
             check_views(self.model, options, self.tensorboard, self.sheet_every)
         if self.compiled:
-            from payattention.training.fit import check_compiled
+            from payattention.training.execution import Execution
 
-            check_compiled(self.compiled)
+            Execution(self.compiled).check()
         _ = self.source

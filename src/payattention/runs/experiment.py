@@ -27,7 +27,8 @@ from payattention.system.processes import here
 from payattention.system.provenance import Stopwatch
 from payattention.training.callbacks.snapshots import FOLDER, Snapshots
 from payattention.training.callbacks.views import Views
-from payattention.training.fit import METRICS, convolutions_of, fit, new_model
+from payattention.training.execution import Execution
+from payattention.training.fit import METRICS, fit, new_model
 from payattention.training.recipe import Recipe
 from payattention.training.stopping import Stop, Stopped
 from payattention.weights.checkpoint import load, save
@@ -106,7 +107,7 @@ def _record(
         "processes": here().count,
         "save_every": config.save_every,
         "compiled": config.compiled,
-        "convolutions": convolutions_of(network, winograd=config.winograd, compiled=config.compiled),
+        "convolutions": Execution(config.compiled, config.winograd).convolutions(network),
         "tensorboard": config.tensorboard,
         "sheet_every": config.sheet_every,
     }
@@ -201,11 +202,10 @@ def _trained(
             recipe,
             out=out,
             seed=config["seed"],
-            console=console,
             snapshots=snapshots,
-            compiled=config["compiled"],
-            winograd=config.get("convolutions") == "winograd",  # runs from before there was a choice did without
-            views=Views(config.get("tensorboard", False), config.get("sheet_every", 0), test),
+            views=Views(config.get("tensorboard", False), config.get("sheet_every", 0), test, console),
+            # runs from before there was a choice did without Winograd
+            execution=Execution(config["compiled"], config.get("convolutions") == "winograd"),
         )
         if here().first:
             save(network, out)

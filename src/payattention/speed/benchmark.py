@@ -101,27 +101,15 @@ def benchmark(
         UsageError: An impossible combination, a batch that does not fit into memory, or a package missing for int8.
         PayAttentionError: Something that compilation needs is missing.
     """
-    watch, device = Stopwatch(), chosen_device()
+    watch = Stopwatch()
     precision = training_precision() if precision == "auto" else precision
     image_size = image_size or max(model.image_size, model.min_size)
     check(precision, phases, batch_size, compiled)
-    if image_size < model.min_size:
-        raise UsageError(f"images of {image_size} pixels are too small: {model.name} takes {model.min_size} at least")
-    if precision == "int8":
-        device = torch.device("cpu")
-    for phase in phases:
-        check_fits(model, batch_size, image_size, training=phase == "training", device=device)
-
+    device = torch.device("cpu") if precision == "int8" else chosen_device()
+    load = _Load(batch_size, image_size, device, precision, compiled)
+    load.check(model, phases)
     peak = None if precision == "int8" else matrix_peak(device, PRECISIONS[precision])
-    paces = {}
-    direct = device.type != "cpu" or precision != "float32" or compiled
-    for name, network in _networks(model, phases, precision, direct).items():
-        training = name.startswith("training")
-        flops = flops_per_image(network, image_size, training=training)
-        with _explained(batch_size, training):
-            images = torch.rand(batch_size, model.in_channels, image_size, image_size, device=device)
-            action = _action(network.to(device), images, precision, training=training, compiled=compiled)
-            paces[name] = _pace(action, device, batch_size, flops, peak, seconds)
+    paces = {name: _pace(network, name, load, peak, seconds) for name, network in [*_networks(model, phases, load)]}
     return Benchmark(
         model=model.name,
         width=model.config.width,
@@ -136,6 +124,34 @@ def benchmark(
         load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         provenance=watch.provenance(device),
     )
+
+
+@dataclass(frozen=True)
+class _Load:
+    """What a network is given at each step, and how it is run."""
+
+    batch_size: int
+    image_size: int
+    device: torch.device
+    precision: str
+    compiled: bool
+
+    @property
+    def direct(self) -> bool:
+        """Whether all convolutions are left to PyTorch."""
+        return self.device.type != "cpu" or self.precision != "float32" or self.compiled
+
+    def check(self, model: Classifier, phases: Sequence[str]) -> None:
+        """Raises UsageError for images that a model cannot take, or a batch that does not fit into memory."""
+        if self.image_size < model.min_size:
+            raise UsageError(
+                f"images of {self.image_size} pixels are too small: {model.name} takes {model.min_size} at least"
+            )
+        for phase in phases:
+            check_fits(model, self.batch_size, self.image_size, training=phase == "training", device=self.device)
+
+    def images(self, channels: int) -> Tensor:
+        return torch.rand(self.batch_size, channels, self.image_size, self.image_size, device=self.device)
 
 
 def check(precision: str, phases: Sequence[str], batch_size: int, compiled: bool) -> None:
@@ -176,43 +192,47 @@ def inference(model: nn.Module, images: Tensor, precision: str = "float32") -> A
     return look
 
 
-def _networks(model: Classifier, phases: Sequence[str], precision: str, direct: bool) -> dict[str, Classifier]:
-    """Copies of a model by the names of what is timed; `direct` leaves all convolutions to PyTorch."""
-    if precision == "int8":
-        return {"inference, int8": model}
-    networks = {}
+def _networks(model: Classifier, phases: Sequence[str], load: _Load) -> Iterator[tuple[str, Classifier]]:
+    """Copies of a model, each with the name of what is timed."""
+    if load.precision == "int8":
+        yield "inference, int8", model
+        return
     if "training" in phases:
-        networks["training"] = copy.deepcopy(model).train()
-        if not direct and suitable_in_training(model):
-            networks["training, Winograd"] = winograd(model).train()
+        yield "training", copy.deepcopy(model).train()
+        if not load.direct and suitable_in_training(model):
+            yield "training, Winograd", winograd(model).train()
     if "inference" in phases:
-        networks["inference"] = fastest = copy.deepcopy(model).eval()
+        fastest = copy.deepcopy(model).eval()
+        yield "inference", fastest
         if foldable(fastest):
-            networks["inference, folded"] = fastest = fold(model)
-        if not direct and suitable(fastest):
-            networks["inference, Winograd"] = winograd(fastest)
-    return networks
+            fastest = fold(model)
+            yield "inference, folded", fastest
+        if not load.direct and suitable(fastest):
+            yield "inference, Winograd", winograd(fastest)
 
 
-def _action(model: Classifier, images: Tensor, precision: str, *, training: bool, compiled: bool) -> Action:
-    if precision == "int8":
+def _action(model: Classifier, load: _Load, training: bool) -> Action:
+    model, images = model.to(load.device), load.images(model.in_channels)
+    if load.precision == "int8":
         twin = quantised(model, images[:CALIBRATION])
         return lambda: twin(images)
     images = images.contiguous(memory_format=torch.channels_last)  # as batches come in training
     model = model.to(memory_format=memory_format(model))
-    network: nn.Module = torch.compile(model) if compiled else model  # type: ignore[assignment]
+    network: nn.Module = torch.compile(model) if load.compiled else model  # type: ignore[assignment]
     if not training:
-        return inference(network, images, precision)
+        return inference(network, images, load.precision)
     labels = torch.randint(model.config.num_classes, (len(images),), device=images.device)
-    return training_step(network, images, labels, precision)
+    return training_step(network, images, labels, load.precision)
 
 
-def _pace(
-    action: Action, device: torch.device, batch_size: int, flops: float, peak: float | None, seconds: float
-) -> Pace:
-    memory = peak_mebibytes(action, device)
-    times = repeated(action, device, seconds)
-    rate = batch_size / statistics.median(times)
+def _pace(network: Classifier, name: str, load: _Load, peak: float | None, seconds: float) -> Pace:
+    training = name.startswith("training")
+    flops = flops_per_image(network, load.image_size, training=training)
+    with _explained(load.batch_size, training):
+        action = _action(network, load, training)
+        memory = peak_mebibytes(action, load.device)
+        times = repeated(action, load.device, seconds)
+    rate = load.batch_size / statistics.median(times)
     return Pace(
         steps=len(times),
         images_per_second=round(rate, 2),

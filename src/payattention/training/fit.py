@@ -1,9 +1,7 @@
 """Training a model by a recipe."""
 
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +11,10 @@ from torch import Tensor, nn
 
 from payattention.attention import Compatibility
 from payattention.data import ImageSet
-from payattention.errors import UsageError
 from payattention.models import Classifier, create_model
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.patch_whitening import fit_whitening
 from payattention.models.preprocessing import Preprocessing, check_sizes
-from payattention.models.rewrites.winograd import by_winograd, suitable_in_training
 from payattention.system.machine import chosen_device, memory_format, training_precision
 from payattention.system.processes import here
 from payattention.training.batches import DeviceSet, batches_of
@@ -27,6 +23,7 @@ from payattention.training.callbacks.finiteness import Finite
 from payattention.training.callbacks.metrics import Bar, Metrics
 from payattention.training.callbacks.snapshots import Snapshots
 from payattention.training.callbacks.views import NO_VIEWS, Views
+from payattention.training.execution import FASTEST, Execution
 from payattention.training.features import FeatureClassifier, FeatureSet, is_frozen
 from payattention.training.launch import launched
 from payattention.training.loop import BEGINNING, Run, train
@@ -70,19 +67,17 @@ def fit(
     *,
     out: Path,
     seed: int = 0,
-    console: Console | None = None,
     snapshots: Snapshots | None = None,
-    compiled: bool = False,
-    winograd: bool = True,
     views: Views = NO_VIEWS,
+    execution: Execution = FASTEST,
 ) -> list[dict[str, float]]:
     """Trains a model in place, on the chosen device, in the chosen precision; leaves it on the CPU, in evaluation mode.
 
     A frozen backbone runs over the data once, and what follows it is trained on the features that it gave.
 
     Writes one line of metrics an epoch to `metrics.jsonl` and `metrics.csv` in `out`; the last epoch's weights, or
-    their average where the recipe has one, are the result, nothing is selected. With a console, shows a progress bar on
-    it. Under torchrun or srun, all processes train together.
+    their average where the recipe has one, are the result, nothing is selected. Under torchrun or srun, all processes
+    train together.
 
     Args:
         model: The network.
@@ -90,11 +85,9 @@ def fit(
         recipe: How.
         out: Folder for the metrics.
         seed: Of order, augmentation and dropout.
-        console: Where the progress bar goes.
         snapshots: Saves the run on its way, and begins where it was saved.
-        compiled: Whether to compile the network (`torch.compile`).
-        winograd: Whether Winograd's algorithm may do the convolutions where it is faster (see `convolutions_of`).
-        views: What else to show of the run.
+        views: What to show of the run.
+        execution: How the network is run.
 
     Returns:
         The metrics' lines.
@@ -105,35 +98,37 @@ def fit(
         PayAttentionError: The loss is no longer finite.
     """
     device, processes = chosen_device(), here()
-    how = convolutions_of(model, winograd=winograd, compiled=compiled)
     processes.check_batch(min(recipe.batch_size, len(data)))
     if device.type == "cuda":
         torch.cuda.set_device(processes.local_rank)
     out.mkdir(parents=True, exist_ok=True)
-    kept = out / ("features.bin" if processes.first else f"features-{processes.rank}.bin")
-    network, resident = _ready(model, data, recipe, device, kept, console)
     metrics = Metrics(out / METRICS)
-    averaging = Averaging(network, recipe.averaging) if recipe.averaging else None
-    bar = None if console is None else _bar(resident, recipe, seed, console)
-    optional = [callback for callback in (averaging, bar, snapshots) if callback is not None]
-    callbacks = [Finite(), metrics, *views.callbacks(model, out, metrics), *optional]
-    start = snapshots.start if snapshots else BEGINNING
-    torch.manual_seed(seed + processes.rank)  # dropout's stream, whatever was drawn before
-    try:
-        fabric = launched(device, training_precision(), processes, unused_parameters=_has_unused(model))
-        run = Run(fabric, processes, network, resident, recipe, seed, callbacks, start)
-        with _convolving(network, how):
-            with _compiled(network, compiled):
-                train(run)
-            if averaging is not None:
-                averaging.take_over()
-                settle(network, _as_they_are(run))
-    finally:
-        kept.unlink(missing_ok=True)
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+    with _ready(model, data, recipe, out, views.console) as (network, resident):
+        averaging = Averaging(network, recipe.averaging) if recipe.averaging else None
+        bar = None if views.console is None else _bar(resident, recipe, seed, views.console)
+        optional = [callback for callback in (averaging, bar, snapshots) if callback is not None]
+        callbacks = [Finite(), metrics, *views.callbacks(model, out, metrics), *optional]
+        start = snapshots.start if snapshots else BEGINNING
+        torch.manual_seed(seed + processes.rank)  # dropout's stream, whatever was drawn before
+        try:
+            fabric = launched(device, training_precision(), processes, unused_parameters=_has_unused(model))
+            run = Run(fabric, processes, network, resident, recipe, seed, callbacks, start)
+            with execution.convolving(model)(network):
+                _train(run, network, averaging, execution)
+        finally:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
     model.cpu().eval()
     return metrics.curve
+
+
+def _train(run: Run, network: nn.Module, averaging: Averaging | None, execution: Execution) -> None:
+    """Trains a network; its averaged weights, where there are any, take the place of the last ones."""
+    with execution.compiling(network):
+        train(run)
+    if averaging is not None:
+        averaging.take_over()
+        settle(network, _as_they_are(run))
 
 
 def _bar(data: DeviceSet | FeatureSet, recipe: Recipe, seed: int, console: Console) -> Bar:
@@ -147,32 +142,6 @@ def _as_they_are(run: Run) -> Iterator[Tensor | dict[str, Tensor]]:
     return (run.fabric.to_device(inputs) for inputs, _ in run.data.epoch(plain, run.seed, run.epochs))
 
 
-def convolutions_of(model: Classifier, *, winograd: bool = True, compiled: bool = False) -> str:
-    """How a model's convolutions are trained on this machine: "winograd", or "direct" as PyTorch does them.
-
-    Winograd's algorithm is for the CPU in float32; of the convolutions that it can do, it does those whose batch,
-    pictures and channels make it faster (`payattention.models.rewrites.winograd.faster_in_training`).
-    """
-    device = chosen_device()
-    plain = device.type == "cpu" and training_precision() == "float32" and not compiled
-    return "winograd" if winograd and plain and not is_frozen(model) and suitable_in_training(model) else "direct"
-
-
-def _convolving(network: nn.Module, how: str) -> AbstractContextManager[None]:
-    return by_winograd(network) if how == "winograd" else nullcontext()
-
-
-def check_compiled(compiled: bool) -> None:
-    """Raises UsageError where a network cannot be compiled for training."""
-    if not compiled:
-        return
-    if here().count > 1:
-        raise UsageError("--compile is for one process: batch norm over several is not compiled")
-    compilers = (os.environ.get("CXX", "g++"), "clang++")
-    if chosen_device().type == "cpu" and not any(map(shutil.which, compilers)):
-        raise UsageError("--compile needs a C++ compiler on the CPU, and there is no g++ or clang++")
-
-
 def _has_unused(model: Classifier) -> bool:
     """A timm network may have parts that no tap needs; what makes g has no use where no level reads it."""
     if any(isinstance(module, Compatibility) and not module.reads_query for module in model.modules()):
@@ -181,22 +150,20 @@ def _has_unused(model: Classifier) -> bool:
 
 
 @contextmanager
-def _compiled(network: nn.Module, wanted: bool) -> Iterator[None]:
-    """Compiles a network while it is trained: in place, so that its state keeps its names."""
-    if wanted:
-        network.compile()
-    try:
-        yield
-    finally:
-        network._compiled_call_impl = None  # what `compile` sets; there is no public way back
-
-
 def _ready(
-    model: Classifier, data: ImageSet, recipe: Recipe, device: torch.device, kept: Path, console: Console | None
-) -> tuple[nn.Module, DeviceSet | FeatureSet]:
-    """What is trained, and on what: the model on images, or what follows a frozen backbone on its features."""
+    model: Classifier, data: ImageSet, recipe: Recipe, out: Path, console: Console | None
+) -> Iterator[tuple[nn.Module, DeviceSet | FeatureSet]]:
+    """What is trained, and on what: the model on images, or what follows a frozen backbone on its features.
+
+    Features that memory has no room for lie in a file of `out` until the end.
+    """
     if not is_frozen(model):
-        return model.to(memory_format=memory_format(model)), DeviceSet.of(data, device)
-    mirrored = recipe.mirrors(data.mirror)
-    features = FeatureSet.of(model, data, device, kept, mirrored=mirrored, console=console)
-    return FeatureClassifier(model), features
+        yield model.to(memory_format=memory_format(model)), DeviceSet.of(data, chosen_device())
+        return
+    file = out / ("features.bin" if here().first else f"features-{here().rank}.bin")
+    try:
+        mirrored = recipe.mirrors(data.mirror)
+        features = FeatureSet.of(model, data, chosen_device(), file, mirrored=mirrored, console=console)
+        yield FeatureClassifier(model), features
+    finally:
+        file.unlink(missing_ok=True)

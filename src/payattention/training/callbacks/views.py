@@ -1,10 +1,11 @@
-"""What may be watched of a run beside its metrics and its progress bar."""
+"""What may be watched of a run beside its metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
 from payattention.data import ImageSet
 from payattention.models import Classifier, create_model
@@ -24,14 +25,16 @@ class Views:
         tensorboard: Whether TensorBoard shows it.
         sheet_every: Epochs from one sheet of attention maps to the next; 0 makes none.
         pictures: What the sheets show a few of; a split that is not trained on.
+        console: Where a progress bar is shown.
     """
 
     tensorboard: bool = False
     sheet_every: int = 0
     pictures: ImageSet | None = None
+    console: Console | None = None
 
     def callbacks(self, model: Classifier, out: Path, metrics: Metrics) -> list[Callback]:
-        """To be placed after the metrics."""
+        """All but the progress bar; to be placed after the metrics."""
         shown: list[Callback] = []
         screen = Board(out / FOLDER, metrics) if self.tensorboard else None
         if screen is not None:
