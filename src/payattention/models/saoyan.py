@@ -25,16 +25,19 @@ def _trunk(levels: tuple[int, ...], width: float, image_size: int, in_channels: 
     """Its trunk, whose last convolution, g, is as large as what the pools leave of a picture."""
     if image_size < 32 or image_size % 32:
         raise UsageError(f"image_size is {image_size}: this network is made for a multiple of 32 pixels")
-    return VGGTrunk(
+    trunk = VGGTrunk(
         LATE_POOLS["cifar"],
         levels,
         taps=taps,
         width=width,
         dropout=0.0,
-        eps=1e-5,
         grid=image_size // 32,
         in_channels=in_channels,
     )
+    for module in trunk.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-5
+    return trunk
 
 
 def saoyan_vgg_att3(

@@ -59,11 +59,11 @@ NO_ATTENTION = dict.fromkeys(
 class ConvBlock(nn.Sequential):
     """3x3 convolution - batch norm - ReLU - dropout."""
 
-    def __init__(self, in_channels: int, channels: int, dropout: float, eps: float = 1e-3) -> None:
+    def __init__(self, in_channels: int, channels: int, dropout: float) -> None:
         super().__init__(
             OrderedDict(
                 conv=nn.Conv2d(in_channels, channels, 3, padding=1),
-                norm=nn.BatchNorm2d(channels, eps=eps),
+                norm=nn.BatchNorm2d(channels, eps=1e-3),
                 relu=nn.ReLU(inplace=True),
                 dropout=nn.Dropout(dropout),
             )
@@ -92,7 +92,6 @@ class VGGTrunk(Trunk):
         width: Scales every channel count.
         dropout: Factor on every dropout rate.
         branch_grad: "sum" (the true gradient) or "mean" of the gradients that meet at a tap.
-        eps: Of the batch norms.
         grid: Side of the grid that the last, adaptive pool leaves; the linear layer behind it sees it whole.
         in_channels: Of the images.
     """
@@ -106,7 +105,6 @@ class VGGTrunk(Trunk):
         width: float = 1.0,
         dropout: float = 1.0,
         branch_grad: str = "sum",
-        eps: float = 1e-3,
         grid: int = 1,
         in_channels: int = 3,
     ) -> None:
@@ -117,7 +115,7 @@ class VGGTrunk(Trunk):
         self.in_channels = in_channels
         for number, (channels, rate) in enumerate(_CONVS[: max(pools)], start=1):
             channels = scaled(channels, width)
-            self.layers[f"conv{number}"] = ConvBlock(in_channels, channels, rate * dropout, eps)
+            self.layers[f"conv{number}"] = ConvBlock(in_channels, channels, rate * dropout)
             if number in pools:
                 self.layers[f"pool{number}"] = _pool(pools[number], grid)
             if f"layer{number}" in last_layers:
