@@ -12,7 +12,7 @@ from payattention.models import check_model, list_models
 from payattention.reproduce import all_cells, chosen_cells, load_tables
 from payattention.reproduce.jobs import Departures, Training, command, job_of
 from payattention.reproduce.queue import operations
-from payattention.training.recipe import list_recipes
+from payattention.training.presets import list_recipes
 
 CELLS = all_cells()
 RUNNABLE = {name: cell for name, cell in CELLS.items() if cell.runnable}

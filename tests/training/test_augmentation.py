@@ -20,7 +20,8 @@ from payattention.training.augment import (
     shifted_onto_black,
 )
 from payattention.training.batches import DeviceSet, Epoch
-from payattention.training.recipe import Recipe, list_recipes, load_recipe
+from payattention.training.presets import list_recipes
+from payattention.training.recipe import Recipe, load_recipe
 
 SEEDS = st.integers(0, 2**31)
 

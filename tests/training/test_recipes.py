@@ -20,7 +20,8 @@ from payattention.models import check_model, create_model
 from payattention.training.fit import new_model
 from payattention.training.model_options import model_options
 from payattention.training.optimisation import create_optimizer, create_schedule
-from payattention.training.recipe import Recipe, list_recipes, load_recipe
+from payattention.training.presets import list_recipes
+from payattention.training.recipe import Recipe, load_recipe
 
 Array = NDArray[np.float64]
 ATTENTION = "vgg_att2_concat_pc"

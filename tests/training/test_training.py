@@ -17,7 +17,8 @@ from payattention.training.augment import mirrored, resized, shifted
 from payattention.training.batches import DeviceSet, Epoch
 from payattention.training.fit import fit, new_model
 from payattention.training.optimisation import create_optimizer, create_schedule, rate_of
-from payattention.training.recipe import Recipe, list_recipes, load_recipe
+from payattention.training.presets import list_recipes
+from payattention.training.recipe import Recipe, load_recipe
 
 
 def recipe(**fields: object) -> Recipe:

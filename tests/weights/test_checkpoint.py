@@ -110,18 +110,18 @@ def header_of(file: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": "wide"}, "its configuration has 'wide' as width; needed: a number"),
-        ({"num_classes": True}, "its configuration has True as num_classes; needed: a whole number"),
-        ({"num_classes": 1}, "its configuration has 1 as num_classes; needed: greater than or equal to 2"),
+        ({"width": "wide"}, "in its configuration, width is 'wide': a number is needed"),
+        ({"num_classes": True}, "in its configuration, num_classes is True: a whole number is needed"),
+        ({"num_classes": 1}, "in its configuration, num_classes is 1: it lies between 2 and 10,000,000"),
         ({"num_classes": 1_000_000, "classes": []}, "2 of another shape"),
-        ({"width": 1e9}, "its configuration has 1000000000.0 as width; needed: less than"),
+        ({"width": 1e9}, "in its configuration, width is 1000000000.0: it is above 0 and at most 100"),
         ({"width": 9.0}, "describes no network here"),
-        ({"classes": "abc"}, "its configuration has 'abc' as classes; needed: a list"),
+        ({"classes": "abc"}, "in its configuration, classes is 'abc': a list is needed"),
         ({"image_size": 8}, "describes no network here .the images are 8x8"),
-        ({"image_size": 10**9}, "as image_size; needed: less than or equal to 10000"),
-        ({"crop_mode": "round"}, "its configuration has 'round' as crop_mode; needed: 'center' or 'squash'"),
-        ({"options": {"head": ["a"]}}, "an option \\['a'\\]; needed: text, a number"),
-        ({"pruned": "yes"}, "its configuration has 'yes' as pruned; needed: true or false"),
+        ({"image_size": 10**9}, "image_size is 1000000000: it lies between 1 and 10,000"),
+        ({"crop_mode": "round"}, "in its configuration, unknown crop_mode 'round'; there are: center, squash"),
+        ({"options": {"head": ["a"]}}, "options.head is \\['a'\\]: it takes text, a number"),
+        ({"pruned": "yes"}, "in its configuration, pruned is 'yes': true or false is needed"),
         ({"folded": True}, "unexpected .trunk"),
         (
             {"name": "timm:vit_giant_patch14_dinov2", "width": 1, "options": {}},
@@ -165,7 +165,7 @@ def test_what_a_header_lacks_is_named(model: Classifier, tmp_path: Path) -> None
     header = json.loads(header_of(file)["payattention"])
     del header["classes"]
     save_file(load_file(file), file, metadata={"payattention": json.dumps(header)})
-    with pytest.raises(CheckpointError, match="its configuration lacks classes"):
+    with pytest.raises(CheckpointError, match="in its configuration, classes is missing"):
         pa.load(file)
 
 
@@ -222,11 +222,14 @@ CHANGES: dict[str, tuple[Callable[[Classifier], object], str]] = {
     ),
     "other pixels": (lambda m: setattr(m, "preprocessing", nn.Identity()), r"2 missing \(preprocessing.mean"),
     "too few classes": (lambda m: setattr(m, "classes", ("a", "b")), "2 class names for 3 classes"),
-    "classes in one text": (lambda m: setattr(m, "classes", "abc"), "'abc' as classes; needed: a list"),
-    "numbers for classes": (lambda m: setattr(m, "classes", (1, 2, 3)), "1 as classes; needed: text"),
-    "a size of another kind": (lambda m: setattr(m, "image_size", 48.0), "48.0 as image_size; needed: a whole number"),
+    "classes in one text": (lambda m: setattr(m, "classes", "abc"), "classes is 'abc': a list is needed"),
+    "numbers for classes": (lambda m: setattr(m, "classes", (1, 2, 3)), "classes.0 is 1: text is needed"),
+    "a size of another kind": (
+        lambda m: setattr(m, "image_size", 48.0),
+        "image_size is 48.0: a whole number is needed",
+    ),
     "a size too small": (lambda m: setattr(m, "image_size", 8), "the images are 8x8"),
-    "a crop of one's own": (lambda m: setattr(m, "crop_mode", "round"), "'round' as crop_mode"),
+    "a crop of one's own": (lambda m: setattr(m, "crop_mode", "round"), "unknown crop_mode 'round'"),
     "no configuration": (lambda m: delattr(m, "config"), "composed by hand"),
 }
 

@@ -21,7 +21,7 @@ from payattention.cli.options import (
     new_folder,
 )
 from payattention.errors import UsageError
-from payattention.training.recipe import list_recipes
+from payattention.training.presets import list_recipes
 
 
 @computes
@@ -151,7 +151,8 @@ def train(
     from payattention.data import check_name
     from payattention.data.load import check_crop_mode
     from payattention.data.parts import check_share
-    from payattention.training.recipe import default_recipe, load_recipe
+    from payattention.training.presets import default_recipe
+    from payattention.training.recipe import load_recipe
     from payattention.weights.header import weights_file
 
     if resume is not None:

@@ -16,7 +16,7 @@ from typing import Any
 from payattention.data import CATALOGUE
 from payattention.errors import DataError
 from payattention.system.files import write_json
-from payattention.training.recipe import default_recipe
+from payattention.training.presets import default_recipe
 
 CELLS = "cells"
 NOT_RUN = "not_run.json"

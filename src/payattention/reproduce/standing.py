@@ -11,7 +11,8 @@ from payattention.data import CATALOGUE
 from payattention.reproduce.jobs import Job, Training, job_of
 from payattention.reproduce.results import Result, number
 from payattention.reproduce.tables import Cell
-from payattention.training.recipe import Recipe, list_recipes, load_recipe
+from payattention.training.presets import list_recipes
+from payattention.training.recipe import Recipe, load_recipe
 
 _COUNTED = re.compile(r"[\d,]+ of [\d,]+ images")
 

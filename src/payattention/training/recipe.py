@@ -1,17 +1,44 @@
-"""Recipes: how to train, as data. The presets are the TOML files in `recipes/`; yours may be based on them."""
+"""Recipes: how to train, as data, whose kinds, ranges and choices are checked."""
 
-import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from importlib.resources import files
+from contextlib import nullcontext
+from dataclasses import asdict, field, replace
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from payattention.errors import UsageError, unknown
+from pydantic import AfterValidator, Field, model_validator
+
+from payattention.errors import UsageError
+from payattention.system.validation import checked, takes, within
+from payattention.training.presets import is_file, settings
+
+_Epochs = Annotated[int, Field(ge=1, le=100_000)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Pixels = Annotated[int, Field(ge=0, le=10_000)]
+_Milestone = Annotated[tuple[_Epochs, Annotated[float, Field(ge=1e-6, le=1e6)]], Field(strict=False)]
+"""TOML and JSON give lists, here and below, where tuples are kept: Field(strict=False)."""
 
 
-@dataclass(frozen=True)
+def _ascending(milestones: tuple[_Milestone, ...]) -> tuple[_Milestone, ...]:
+    if not all(earlier < later for (earlier, _), (later, _) in pairwise(milestones)):
+        raise ValueError("not ascending")
+    return milestones
+
+
+_Milestones = Annotated[
+    tuple[_Milestone, ...],
+    Field(strict=False),
+    AfterValidator(_ascending),
+    takes("pairs of epochs and a factor, the epochs ascending, as [[60, 0.2], [120, 0.2]]"),
+]
+_Sizes = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=1)], ...],
+    Field(strict=False, min_length=1),
+    takes("shares of the full size, as [0.5, 1.0]"),
+]
+
+
+@checked(frozen=True)
 class Recipe:
     """Everything that training depends on, besides the model, the data and the seed.
 
@@ -62,56 +89,44 @@ class Recipe:
     """
 
     summary: str
-    epochs: int
-    batch_size: int = 128
-    lr: float = 0.1
-    optimizer: str = "sgd"
-    filter_lr: float = 0.04
-    filter_momentum: float = 0.6
-    momentum: float = 0.9
-    dampening: float = 0.0
+    epochs: _Epochs
+    batch_size: Annotated[int, Field(ge=2, le=1_000_000)] = 128  # a batch norm of single images has no deviation
+    lr: Annotated[float, Field(ge=1e-12, le=1e6)] = 0.1
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
+    filter_lr: Annotated[float, Field(ge=1e-12, le=1)] = 0.04
+    filter_momentum: Annotated[float, Field(ge=0, le=0.9999)] = 0.6
+    momentum: _Share = 0.9
+    dampening: _Share = 0.0
     nesterov: bool = False
-    weight_decay: float = 5e-4
+    weight_decay: Annotated[float, Field(ge=0, le=1e3)] = 5e-4
     decay_all: bool = True
-    layer_decay: float = 1.0
-    bias_factor: float = 1.0
-    schedule: str = "steps"
-    step_epochs: int = 25
-    step_factor: float = 0.5
-    milestones: tuple[tuple[int, float], ...] = ()
+    layer_decay: Annotated[float, Field(ge=1e-6, le=1)] = 1.0
+    bias_factor: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
+    schedule: Literal["steps", "one_cycle"] = "steps"
+    step_epochs: _Epochs = 25
+    step_factor: Annotated[float, Field(ge=1e-6, le=1)] = 0.5
+    milestones: _Milestones = ()
     momentum_reset: bool = False
-    lr_decay: float = 0.0
-    warmup: float = 0.2
-    label_smoothing: float = 0.0
+    lr_decay: _Share = 0.0
+    warmup: Annotated[float, Field(ge=0, le=0.99)] = 0.2
+    label_smoothing: _Share = 0.0
     mirror: bool = True
     mirror_all: bool = False
-    flips: str = "random"
-    shift: int = 0
-    border: str = "reflect"
-    cutout: int = 0
-    sampling: str = "shuffled"
-    sizes: tuple[float, ...] = (1.0,)
-    averaging: float = 0.0
-    dropout: float | None = None
+    flips: Literal["random", "half", "alternating"] = "random"
+    shift: _Pixels = 0
+    border: Literal["reflect", "zero"] = "reflect"
+    cutout: _Pixels = 0
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    sizes: _Sizes = (1.0,)
+    averaging: _Share = 0.0
+    dropout: Annotated[float | None, Field(ge=0, le=1.99)] = None
     model: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for own in fields(self):
-            _check_kind(own.name, getattr(self, own.name), _KINDS[getattr(own.type, "__name__", str(own.type))])
-        _check_milestones(self.milestones)
-        object.__setattr__(self, "sizes", tuple(self.sizes))  # TOML and JSON give lists
-        object.__setattr__(self, "milestones", tuple((epoch, factor) for epoch, factor in self.milestones))
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:  # so that NaN is refused, too
-                raise UsageError(f"{name} is {value}: it lies between {low:g} and {high:g}")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise unknown(name, str(getattr(self, name)), choices)
-        if not self.sizes or not all(type(size) in (int, float) and 0 < size <= 1 for size in self.sizes):
-            raise UsageError(f"sizes is {list(self.sizes)}: it takes shares of the full size, as [0.5, 1.0]")
+    @model_validator(mode="after")
+    def _check_momentum(self) -> "Recipe":
         if self.nesterov and (self.dampening or not self.momentum):
-            raise UsageError("nesterov needs a momentum above 0 and a dampening of 0")
+            raise ValueError("nesterov needs a momentum above 0 and a dampening of 0")
+        return self
 
     def check_frozen(self) -> None:
         """Raises UsageError if training on a frozen backbone's features cannot follow this recipe."""
@@ -129,82 +144,6 @@ class Recipe:
         return asdict(self)
 
 
-_NUMBER = ((int, float), "a number")
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "str": ((str,), "text"),
-    "int": ((int,), "a whole number"),
-    "float": _NUMBER,
-    "float | None": ((int, float, type(None)), "a number"),
-    "bool": ((bool,), "true or false"),
-    "tuple": ((list, tuple), "a list"),
-    "Mapping": ((dict,), "a table of options"),
-}
-
-
-def _check_kind(name: str, value: object, kind: tuple[tuple[type, ...], str]) -> None:
-    types, words = kind
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise UsageError(f"{name} is {value!r}: {words} is needed")
-
-
-def _check_milestones(milestones: tuple[Any, ...]) -> None:
-    def fits(pair: object) -> bool:
-        if not (isinstance(pair, list | tuple) and len(pair) == 2):
-            return False
-        epoch, factor = pair
-        numbers = type(epoch) is int and type(factor) in (int, float)
-        return numbers and epoch >= 1 and 1e-6 <= factor <= 1e6
-
-    if not all(map(fits, milestones)) or not all(a[0] < b[0] for a, b in pairwise(milestones)):
-        raise UsageError(
-            f"milestones is {list(milestones)}: it takes pairs of epochs and a factor, the epochs ascending, "
-            "as [[60, 0.2], [120, 0.2]]"
-        )
-
-
-_RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (1, 100_000),
-    "batch_size": (2, 1_000_000),  # a batch norm of single images has no deviation
-    "lr": (1e-12, 1e6),
-    "filter_lr": (1e-12, 1),
-    "filter_momentum": (0, 0.9999),
-    "momentum": (0, 1),
-    "dampening": (0, 1),
-    "weight_decay": (0, 1e3),
-    "layer_decay": (1e-6, 1),
-    "bias_factor": (1e-3, 1e3),
-    "step_epochs": (1, 100_000),
-    "step_factor": (1e-6, 1),
-    "lr_decay": (0, 1),
-    "warmup": (0, 0.99),
-    "label_smoothing": (0, 1),
-    "shift": (0, 10_000),
-    "cutout": (0, 10_000),
-    "averaging": (0, 1),
-    "dropout": (0, 1.99),
-}
-_CHOICES = {
-    "optimizer": ("sgd", "adamw", "muon"),
-    "schedule": ("steps", "one_cycle"),
-    "flips": ("random", "half", "alternating"),
-    "border": ("reflect", "zero"),
-    "sampling": ("shuffled", "balanced"),
-}
-_PRESETS = files("payattention.training") / "recipes"
-
-
-def list_recipes() -> list[str]:
-    """Names of the presets."""
-    return sorted(file.name.removesuffix(".toml") for file in _PRESETS.iterdir())
-
-
-def default_recipe(model: str, frozen: bool = False) -> str:
-    """The preset for a model: "modern", or on a timm backbone "probe" where it is frozen and "finetune" where not."""
-    if not model.startswith("timm:"):
-        return "modern"
-    return "probe" if frozen else "finetune"
-
-
 def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """A preset or a TOML file of one's own, with some of its fields replaced.
 
@@ -214,55 +153,9 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
     Raises:
         UsageError: An unknown preset or field, a file that cannot be read, or a value out of range.
     """
-    given = _fields(name)
+    given = settings(name)
     if "epochs" not in given:
         raise UsageError(f'{name} sets no epochs: give them, or begin with a base to take them from: base = "modern"')
-    try:
-        recipe = Recipe(**_known(given))
-    except UsageError as error:
-        raise UsageError(f"{name}: {error}" if _is_file(name) else str(error)) from None
-    return replace(recipe, **_known(overrides or {}))
-
-
-def _fields(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What a preset or file sets, on top of what its base does; `above` are those whose base it is."""
-    if name in above:
-        raise UsageError(f"these recipes are based on each other: {' on '.join([*above, name])}")
-    own = _read(name)
-    base = own.pop("base", None)
-    if _is_file(name):
-        own.setdefault("summary", f"{base}, changed by {name}" if base else name)
-    if base is None:
-        return own
-    if not isinstance(base, str):
-        raise UsageError(f"base is {base!r}: the name of a recipe is needed")
-    if _is_file(base):
-        base = str(Path(name).parent / base)
-    below = _fields(base, (*above, name))
-    if isinstance(own.get("model"), dict) and isinstance(below.get("model"), dict):
-        own["model"] = below["model"] | own["model"]
-    return below | own
-
-
-def _read(name: str) -> dict[str, Any]:
-    if not _is_file(name) and name not in list_recipes():
-        raise unknown("recipe", name, list_recipes())
-    try:
-        file = Path(name) if _is_file(name) else _PRESETS / f"{name}.toml"
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"the recipe {name} cannot be read: {error.strerror}") from None
-    except ValueError as error:  # not TOML, or not even text
-        raise UsageError(f"the recipe {name} is not TOML: {error}") from None
-
-
-def _is_file(name: str) -> bool:
-    return name.endswith(".toml")
-
-
-def _known(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    names = [own.name for own in fields(Recipe)]
-    for name in given:
-        if name not in names:
-            raise unknown("recipe field", name, names)
-    return given
+    with within(name) if is_file(name) else nullcontext():
+        recipe = Recipe(**given)
+    return replace(recipe, **(overrides or {}))

@@ -18,7 +18,7 @@ from torch import nn
 from payattention.errors import CheckpointError, UsageError
 from payattention.models import Classifier, ModelConfig
 from payattention.system.files import replacing
-from payattention.weights.header import KEY, WEIGHTS, Saved, described, first_fault, header_of, weights_file
+from payattention.weights.header import KEY, WEIGHTS, Saved, described, header_of, weights_file, wrong_with
 from payattention.weights.rebuilding import blueprint, built, differences, other_layers, stored
 from payattention.weights.unwrapping import plain_layers, plain_state, unwrapped
 
@@ -82,7 +82,7 @@ def _saved(model: Classifier) -> Saved:
     try:
         return Saved(**asdict(model.config), **own)
     except ValidationError as error:
-        raise UsageError(f"cannot save this {model.name}: {first_fault(error)}") from None
+        raise UsageError(f"cannot save this {model.name}: {wrong_with(error)}") from None
 
 
 def _prove(model: Classifier, saved: Saved) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from payattention.errors import CheckpointError, without_maps, without_query
 from payattention.system.names import check_known
+from payattention.system.validation import STRICT, fault, takes
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 KEY = "payattention"
@@ -20,6 +21,7 @@ KEY = "payattention"
 _LONGEST = 100_000_000  # bytes of a safetensors header, by its specification
 
 _Text = Annotated[str, Field(max_length=200)]
+_Option = Annotated[bool | int | float | _Text | None, takes("text, a number, true or false")]
 
 
 class Saved(BaseModel):
@@ -39,12 +41,12 @@ class Saved(BaseModel):
         query_dim: Channels of its query; None where the file does not say.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+    model_config = STRICT | ConfigDict(frozen=True)
 
     name: _Text
     num_classes: Annotated[int, Field(ge=2, le=10_000_000)]
     width: Annotated[float, Field(gt=0, le=100)] = 1.0
-    options: dict[_Text, bool | int | float | _Text | None] = Field(default_factory=dict)
+    options: dict[_Text, _Option] = Field(default_factory=dict)
     pruned: bool = False
     folded: bool = False
     classes: tuple[str, ...]
@@ -162,38 +164,12 @@ def described(text: str, where: str) -> Saved:
     try:
         return Saved.model_validate_json(text)
     except ValidationError as error:
-        raise CheckpointError(f"{where}: {first_fault(error)}") from None
+        raise CheckpointError(f"{where}: {wrong_with(error)}") from None
 
 
-_KINDS = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a number",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "dict_type": "a table",
-}
-"""What is needed, by pydantic's name for the fault."""
-
-
-def first_fault(error: ValidationError) -> str:
+def wrong_with(error: ValidationError) -> str:
     """What is wrong with a header, in one line."""
-    fault = error.errors(include_url=False, include_context=False)[0]
-    place, wrong = (str(fault["loc"][0]) if fault["loc"] else ""), fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "value_error":
-        return f"its configuration has {wrong}"
-    if not place:
+    first = error.errors()[0]
+    if not first["loc"] and first["type"] != "value_error":  # it is no JSON, or no table
         return "the configuration in its header is damaged"
-    if fault["type"] == "missing":
-        return f"its configuration lacks {place}"
-    if place == "options":
-        return f"its configuration has an option {_short(fault['input'])}; needed: text, a number, true or false"
-    needed = _KINDS.get(fault["type"]) or wrong.removeprefix("Input should be ")
-    return f"its configuration has {_short(fault['input'])} as {place}; needed: {needed}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return f"in its configuration, {fault(error, Saved)}"
