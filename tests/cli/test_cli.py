@@ -235,8 +235,8 @@ def test_ctrl_c_is_one_line_whatever_typer_makes_of_it(
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("from payattention.cli.app import run; run(['--help'])", ["torch", "numpy", "sklearn", "matplotlib"]),
-        ("import payattention", ["torch", "lightning", "gradio", "matplotlib", "sklearn"]),
+        ("from payattention.cli.app import run; run(['--help'])", ["torch", "numpy", "pydantic", "sklearn"]),
+        ("import payattention", ["torch", "lightning", "pydantic", "matplotlib", "sklearn"]),
         ("import payattention as pa; pa.create_model; pa.explain; pa.load", ["lightning", "matplotlib", "sklearn"]),
     ],
 )

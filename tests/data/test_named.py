@@ -6,6 +6,7 @@ import pickle
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
@@ -19,6 +20,7 @@ from torchvision import datasets
 
 from payattention.cli.app import run
 from payattention.data import CATALOGUE, ImageSet, check_name, load_data
+from payattention.data.catalogue import catalogue_of
 from payattention.data.download import download
 from payattention.data.load import _READERS, state
 from payattention.data.readers.cluttered_digits import COUNTS
@@ -195,6 +197,22 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pat
 
 def test_every_set_of_the_catalogue_has_a_reader_and_is_tested_here() -> None:
     assert set(CATALOGUE) - {"cluttered_digits"} == set(_READERS) == set(SETS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"classes": "ten"}, "catalogue.toml, mine: classes is 'ten': a whole number is needed"),
+        ({"counts": {"test": 0}}, "catalogue.toml, mine: counts.test is 0: it is at least 1"),
+        ({"kind": "downlod"}, "catalogue.toml, mine: unknown kind 'downlod'; did you mean 'download'"),
+        ({"license": "MIT"}, "catalogue.toml, mine: unknown facts field 'license'; did you mean 'licence'"),
+        ({"marker": ""}, "catalogue.toml, mine: what is not embedded says where it comes from"),
+    ],
+)
+def test_a_mistake_in_the_catalogue_is_named(fields: dict[str, object], message: str) -> None:
+    theirs = {name: value for name, value in asdict(CATALOGUE["cifar10"]).items() if name != "name"}
+    with pytest.raises(UsageError, match=message):
+        catalogue_of({"theirs": theirs, "mine": {"base": "theirs", **fields}})
 
 
 @pytest.mark.parametrize("name", SETS)
