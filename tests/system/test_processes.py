@@ -175,6 +175,7 @@ def test_two_processes_train_the_weights_of_one(
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     assert two.returncode == 0, two.stderr
     assert not any(word in two.stderr for word in ("Warning", "GLOBAL_RANK", "distributed_backend"))
@@ -191,6 +192,53 @@ def test_two_processes_train_the_weights_of_one(
             weights[name], expected[name], rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
         )
     assert {p.name for p in Path("two").iterdir()} == {p.name for p in Path("one").iterdir()}
+
+
+_LEAVING = """
+import gc, sys
+import numpy as np, torch
+from torch.nn.parallel import DistributedDataParallel
+import payattention as pa
+from payattention.system.processes import here
+from payattention.training.fit import fit
+from payattention.training.callbacks.finiteness import Finite
+from payattention.training.recipe import Recipe
+
+if sys.argv[2] == "fails":
+    Finite.on_batch_end = lambda *_: (_ for _ in ()).throw(pa.PayAttentionError("not finite"))
+destroy = torch.distributed.destroy_process_group
+
+def leave():
+    held = [each for each in gc.get_objects() if isinstance(each, DistributedDataParallel)]
+    print("processes", here().count, "held", len(held))
+    destroy()
+
+torch.distributed.destroy_process_group = leave
+images = np.random.default_rng(0).integers(0, 255, (16, 32, 32, 3), np.uint8)
+data = pa.ImageSet("some", "train", images, np.arange(16) % 2, ("a", "b"))
+try:
+    fit(pa.create_model("vgg_att_pc", 2, 0.0625), data, Recipe("test", 1, 8), out=__import__("pathlib").Path(sys.argv[1]))
+except pa.PayAttentionError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("ends", ["well", "fails"])
+def test_nothing_holds_on_to_the_group_when_it_is_left(ends: str, tmp_path: Path) -> None:
+    """Else PyTorch's reducer, let go last, can wait for ever: it did, with PyTorch 2.9 on a busy machine."""
+    (tmp_path / "leaving.py").write_text(_LEAVING)
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        + [str(tmp_path / "leaving.py"), str(tmp_path / "out"), ends],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("processes 2 held 0") == 2
+    assert done.stdout.count("not finite") == (2 if ends == "fails" else 0)
 
 
 class TestCalledWronglyByAllAlike:

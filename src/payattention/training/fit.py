@@ -1,7 +1,7 @@
 """Training a model by a recipe."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,8 +112,10 @@ def fit(
         torch.manual_seed(seed + processes.rank)  # dropout's stream, whatever was drawn before
         try:
             fabric = launched(device, training_precision(), processes, unused_parameters=_has_unused(model))
-            run = Run(fabric, processes, network, resident, recipe, seed, callbacks, start)
-            with execution.convolving(model)(network):
+            with (
+                closing(Run(fabric, processes, network, resident, recipe, seed, callbacks, start)) as run,
+                execution.convolving(model)(network),
+            ):
                 _train(run, network, averaging, execution)
         finally:
             if torch.distributed.is_initialized():

@@ -1,5 +1,6 @@
 """The training loop: epochs, batches, steps. Whatever else happens in a run is done by its callbacks."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,16 @@ class Run:
         self.optimizer = create_optimizer(network, recipe)
         self.schedule = create_schedule(self.optimizer, recipe, self.batches)
         self.epoch, self.batch, self.step = start.epoch, start.batch, start.step
+
+    def close(self) -> None:
+        """Lets go of what holds on to the processes' group, so that nobody does when the group is left.
+
+        Else the last one to let go would be PyTorch's reducer: it waits for gloo's threads with Python's lock in its
+        hand, which a thread of them may be waiting for.
+        """
+        del self.objective
+        if self.processes.count > 1:
+            gc.collect()  # its parts refer to each other
 
     @property
     def epochs(self) -> int:
