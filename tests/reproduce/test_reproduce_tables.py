@@ -8,10 +8,12 @@ import typer.main
 
 from payattention.cli.app import app
 from payattention.data import CATALOGUE
+from payattention.errors import UsageError
 from payattention.models import check_model, list_models
 from payattention.reproduce import all_cells, chosen_cells, load_tables
 from payattention.reproduce.jobs import Departures, Training, command, job_of
 from payattention.reproduce.queue import operations
+from payattention.reproduce.tables import table_of
 from payattention.training.presets import list_recipes
 
 CELLS = all_cells()
@@ -108,6 +110,51 @@ def test_a_runnable_cell_has_a_command_that_the_program_takes(name: str) -> None
     assert job.data in CATALOGUE
     assert cell.column.value
     check_model(trained.model, trained.width, **dict(trained.options))
+
+
+TABLE = """
+title = "Mine"
+source = "ours"
+unit = "%"
+better = "lower"
+[columns.error]
+title = "error"
+verb = "train"
+data = "cifar10"
+value = ["test", "error"]
+[[rows]]
+name = "vgg"
+title = "VGG"
+error = [7.77, 0.08]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong", "message"),
+    [
+        ('better = "lower"', 'better = "low"', "unknown better 'low'; did you mean 'lower'?"),
+        ('verb = "train"', 'verb = "trian"', "column error: unknown verb 'trian'; did you mean 'train' or 'transfer'?"),
+        ('verb = "train"', 'verb = "segment"', "column error: a column that measures says of which column's networks"),
+        (
+            'verb = "train"',
+            'verb = "train"\nbeside = "table1"',
+            "column error: beside is 'table1': it takes TABLE/COLUMN",
+        ),
+        ("[7.77, 0.08]", "[777]", "row vgg: error: value is 777: it lies between 0 and 100"),
+        ("[7.77, 0.08]", '[7.77, "+"]', "row vgg: error: deviation is '+': a number is needed"),
+        ("[7.77, 0.08]", '[7.77, "-", "*", 3]', "row vgg: error: 3 is one too many: there are value, deviation, mark"),
+        ("[7.77, 0.08]", "7.77", "row vgg: error: a list is needed, as [7.77]"),
+        ("error = [7.77, 0.08]", 'columns = ["eror"]', "row vgg: unknown column 'eror'; did you mean 'error'?"),
+        ("error = [7.77, 0.08]", 'modle = "vgg"', "row vgg: unknown row field 'modle'; did you mean 'model'?"),
+        ('title = "VGG"', "", "row vgg: title is missing"),
+    ],
+)
+def test_a_mistake_in_a_table_is_named(text: str, wrong: str, message: str) -> None:
+    assert table_of("mine", TABLE).rows["vgg"].published["error"].deviation == 0.08
+    assert TABLE.count(text) == 1
+    with pytest.raises(UsageError) as error:
+        table_of("mine", TABLE.replace(text, wrong))
+    assert str(error.value).startswith(f"tables/mine.toml: {message}")
 
 
 def test_equal_settings_are_one_job_and_others_are_not() -> None:

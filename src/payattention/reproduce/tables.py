@@ -11,9 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator, Field, model_validator
+
+from payattention.errors import UsageError
 from payattention.system.names import check_known
+from payattention.system.validation import checked, takes, within
 
 ORDER = (
     "table1", "table2", "figure6", "table3", "table9", "table9_quoted", "authors", "keras", "pytorch",
@@ -21,23 +25,22 @@ ORDER = (
 )  # fmt: skip
 _FOLDER = files("payattention.reproduce") / "tables"
 
+_Better = Literal["lower", "higher"]
+_Factor = Annotated[float, Field(gt=0)]
+_Texts = Annotated[tuple[str, ...], Field(strict=False)]
+_Place = Annotated[str, Field(pattern=r"^\w+/\w+$"), takes("TABLE/COLUMN")]
 
-@dataclass(frozen=True)
+
+@checked(frozen=True)
 class Published:
-    """A printed number, its deviation where one is printed, and a mark that the table's notes explain."""
+    """A printed number in per cent, its deviation if one is printed ("-": none), and a mark that the notes explain."""
 
-    value: float
-    deviation: float | None = None
+    value: Annotated[float, Field(ge=0, le=100)]
+    deviation: Annotated[_Factor | None, BeforeValidator(lambda it: None if it == "-" else it)] = None
     mark: str = ""
 
-    @classmethod
-    def of(cls, numbers: list[Any]) -> "Published":
-        """From `[value]`, `[value, deviation]` or `[value, deviation, mark]`; "-" stands for no deviation."""
-        value, deviation, mark = (*numbers, *("-", "")[len(numbers) - 1 :])
-        return cls(float(value), None if deviation == "-" else float(deviation), mark)
 
-
-@dataclass(frozen=True)
+@checked(frozen=True)
 class Column:
     """How the cells of a column are filled.
 
@@ -64,25 +67,33 @@ class Column:
 
     name: str
     title: str
-    verb: str | None = None
+    verb: Literal["train", "evaluate", "segment", "attack", "transfer"] | None = None
     data: str = ""
     split: str | None = None
     recipe: str = "paper"
     recipe_set: Mapping[str, Any] = field(default_factory=dict)
-    epochs: int | None = None
-    width: float = 1.0
+    epochs: Annotated[int | None, Field(ge=1)] = None
+    width: _Factor = 1.0
     options: Mapping[str, Any] = field(default_factory=dict)
-    init_from: str | None = None
-    of: str | None = None
-    arguments: tuple[str, ...] = ()
-    passes: float = 1.0
-    value: tuple[Any, ...] = ()
-    worth: float = 1.0
-    better: str | None = None
-    beside: str | None = None
+    init_from: _Place | None = None
+    of: _Place | None = None
+    arguments: _Texts = ()
+    passes: _Factor = 1.0
+    value: Annotated[tuple[Any, ...], Field(strict=False)] = ()
+    worth: _Factor = 1.0
+    better: _Better | None = None
+    beside: _Place | None = None
+
+    @model_validator(mode="after")
+    def _check_command(self) -> "Column":
+        if self.verb and not (self.data and self.value):
+            raise ValueError("a column with a verb names its data, and where the number stands: value")
+        if self.verb not in (None, "train") and not self.of:
+            raise ValueError("a column that measures says of which column's networks: of")
+        return self
 
 
-@dataclass(frozen=True)
+@checked(frozen=True)
 class Row:
     """A network, or another method, with its printed numbers.
 
@@ -105,15 +116,15 @@ class Row:
     model: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     recipe: str | None = None
-    arguments: tuple[str, ...] = ()
+    arguments: _Texts = ()
     control: bool = False
-    columns: tuple[str, ...] | None = None
-    worth: float = 1.0
+    columns: _Texts | None = None
+    worth: _Factor = 1.0
     beside: str | None = None
     published: Mapping[str, Published] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@checked(frozen=True)
 class Table:
     """One published table: where it stands, what its numbers mean, and its cells; `label` names it among peers."""
 
@@ -121,10 +132,10 @@ class Table:
     title: str
     source: str
     unit: str
-    better: str
+    better: _Better
     columns: Mapping[str, Column]
     rows: Mapping[str, Row]
-    notes: tuple[str, ...] = ()
+    notes: _Texts = ()
     label: str = ""
 
     def cells(self) -> Iterator["Cell"]:
@@ -184,7 +195,7 @@ class Cell:
 @cache
 def load_tables() -> Mapping[str, Table]:
     """All tables by name, in the order in which they are shown."""
-    return {name: _table(name) for name in ORDER}
+    return {name: table_of(name, (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")) for name in ORDER}
 
 
 def all_cells() -> dict[str, Cell]:
@@ -197,20 +208,31 @@ def check_tables(names: list[str]) -> None:
     check_known("table", ORDER, *names)
 
 
-def _table(name: str) -> Table:
-    content = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
-    columns = {key: _column(key, fields) for key, fields in content.pop("columns").items()}
-    rows = {fields["name"]: _row(fields, columns) for fields in content.pop("rows")}
-    notes = tuple(content.pop("notes", ()))
-    return Table(name, columns=columns, rows=rows, notes=notes, **content)
+def table_of(name: str, text: str) -> Table:
+    """A table from its file's text.
+
+    Raises:
+        UsageError: A wrong or unknown field, or none where one is needed; the message says of which column or row.
+    """
+    content = tomllib.loads(text)
+    columns, rows = {}, {}
+    with within(f"tables/{name}.toml"):
+        for key, fields in content.pop("columns").items():
+            with within(f"column {key}"):
+                columns[key] = Column(key, **fields)
+        for fields in content.pop("rows"):
+            with within(f"row {fields.get('name', fields.get('title'))}"):
+                rows[fields["name"]] = _row(fields, columns)
+        return Table(name, columns=columns, rows=rows, **content)
 
 
-def _column(name: str, fields: dict[str, Any]) -> Column:
-    lists: dict[str, Any] = {key: tuple(fields.pop(key)) for key in ("arguments", "value") if key in fields}
-    return Column(name, **fields, **lists)
-
-
-def _row(fields: dict[str, Any], columns: Mapping[str, Column]) -> Row:
-    published = {key: Published.of(fields.pop(key)) for key in columns if key in fields}
-    lists: dict[str, Any] = {key: tuple(fields.pop(key)) for key in ("arguments", "columns") if key in fields}
-    return Row(**fields, **lists, published=published)
+def _row(fields: Mapping[str, Any], columns: Mapping[str, Column]) -> Row:
+    published = {}
+    for key in (key for key in columns if key in fields):
+        with within(key):
+            if not isinstance(fields[key], list):
+                raise UsageError(f"a list is needed, as [{fields[key]}]")
+            published[key] = Published(*fields[key])
+    row = Row(**{key: value for key, value in fields.items() if key not in columns}, published=published)
+    check_known("column", columns, *(row.columns or ()))
+    return row

@@ -86,11 +86,13 @@ def fault(error: ValidationError, kind: type) -> str:
     fields: dict[str, FieldInfo] = kind.__pydantic_fields__  # type: ignore[attr-defined]
     place = [*first["loc"]]
     if place and isinstance(place[0], int):  # given by its position
-        place[0] = [*fields][place[0]]
+        place[0] = [*fields, "one too many"][min(place[0], len(fields))]
     name, value, wrong = ".".join(map(str, place)), short(first["input"]), first["msg"].removeprefix("Value error, ")
     match first["type"]:
         case "missing":
             return f"{name} is missing"
+        case "unexpected_positional_argument":
+            return f"{value} is one too many: there are {', '.join(fields)}"
         case "unexpected_keyword_argument":
             return str(unknown(f"{_in_words(kind)} field", name, fields))
         case "literal_error" if isinstance(first["input"], str):
@@ -101,8 +103,8 @@ def fault(error: ValidationError, kind: type) -> str:
         case "value_error":
             return f"{name} is {value}: {wrong}"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
-            bounds = first["ctx"] if len(place) > 1 else _bounds(fields[place[0]])
-            return f"{name} is {value}: it {_range(bounds)}"
+            bounds = _bounds(fields[place[0]]) if len(place) == 1 else {}
+            return f"{name} is {value}: it {_range(bounds or first['ctx'])}"
     needed = _KINDS.get(first["type"]) or wrong.removeprefix("Input should be ")
     return f"{name} is {value}: {needed} is needed"
 
