@@ -34,6 +34,31 @@ def without_query(model: str) -> UsageError:
     return UsageError(f"{model} has no query: only attention models have one")
 
 
+def without_numbers(what: str) -> DataError:
+    """The error for what a network gives that is NaN or infinite: nothing can be made of it."""
+    return DataError(f"{what} are not finite: has its training diverged?")
+
+
+def broken_map(model: str, level: str, picture: str) -> DataError:
+    """The error for a map of a picture that no one can look at."""
+    return DataError(f"{picture}: the {level} map of {model} holds NaN or infinite values")
+
+
+def none_of(pictures: str, done: str, reason: str) -> DataError:
+    """The error where not one of some pictures can be "read" or "asked" or whatever; the reason is one picture's."""
+    return DataError(f"none of {pictures} can be {done}: {reason}")
+
+
+def damaged(file: object, why: object) -> CheckpointError:
+    """The error for a file that should hold weights."""
+    return CheckpointError(f"{file}: damaged or not a safetensors file ({why})")
+
+
+def no_such_label(where: str, label: int, classes: int) -> DataError:
+    """The error for a label that is no class's number."""
+    return DataError(f"{where}: label {label} is not among its {classes} classes")
+
+
 def unknown(kind: str, name: str, valid: Iterable[str], otherwise: str | None = None) -> UsageError:
     """The error for a name that does not exist, with the nearest ones that do."""
     return UsageError(f"unknown {kind} {name!r}; {meant(name, valid, otherwise)}")

@@ -84,7 +84,7 @@ def test_figures(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
         (["in_channels=0"], "in_channels is 0: images have 1 to 1024 channels"),
         (["in_channels=grey"], "in_channels is 'grey': it takes a whole number"),
         (["in_channels=1", "--set", "preprocessing=yuv_lcn"], "yuv_lcn is for the three channels of RGB"),
-        (["in_channels=4"], "none of its 8 pictures can be read"),
+        (["in_channels=4"], "none of the 8 pictures of "),
     ],
 )
 def test_mistakes(options: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,12 +168,12 @@ def test_bad_pictures_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert result.maps["combined"].jaccard == 100
     assert result.left_out == (
         "known before",
-        "nan: the model's combined map of it holds NaN or infinite values",
+        "nan: the combined map of Brightness holds NaN or infinite values",
         "without: it has no mask",
         "other size: the picture is 20x20, its mask 30x20",
         f"{tmp_path / 'gone.png'}: no such file",
     )
-    with pytest.raises(DataError, match="by hand: none of its 4 pictures can be measured; the first problem: nan: the"):
+    with pytest.raises(DataError, match="none of the 4 pictures of by hand can be measured: nan: the"):
         segment(Brightness(20), replace(of(), samples=bad))
 
 

@@ -15,7 +15,7 @@ ROOT = Path(payattention.__file__).parent
 BY_HAND = {
     "cli/models.py": "a pattern that no name matches",
     "models/timm_backbones/backbone.py": "timm's own registry",
-    "training/recipe.py": "the fields of a dataclass",
+    "system/validation.py": "a field or a choice that pydantic refused",
 }
 """Modules that say for themselves that a name is unknown, each with what no `Registry` holds."""
 

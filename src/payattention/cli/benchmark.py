@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from payattention.cli.computing import computes
-from payattention.cli.options import JsonOption, SetOption, assignments
+from payattention.cli.options import JsonOption, SetOption, WidthOption, assignments
 
 if TYPE_CHECKING:
     from payattention.models import Classifier
@@ -19,7 +19,7 @@ def benchmark(
         str,
         typer.Argument(help="Network, of `payattention models`, timm:NAME, or a run folder or .safetensors file."),
     ] = "vgg_att3_concat_pc",
-    width: Annotated[float, typer.Option(help="Factor on every channel count, 0.0625 to 8; the paper's is 1.")] = 1.0,
+    width: WidthOption = 1.0,
     classes: Annotated[
         int | None,
         typer.Option(min=2, help="Classes of a network given by name; by default 100.", show_default=False),

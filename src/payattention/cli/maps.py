@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from payattention.cli.computing import computes
-from payattention.cli.options import JsonOption, OutOption, RunArgument, StrictOption, new_folder
+from payattention.cli.options import JsonOption, OutOption, RunArgument, SizeOption, StrictOption, new_folder
 
 
 @computes
@@ -20,14 +20,7 @@ def maps(
             show_default=False,
         ),
     ],
-    size: Annotated[
-        int | None,
-        typer.Option(
-            help="The picture's shorter side as the model sees it, in pixels; by default the training size "
-            "(paper: 32).",
-            show_default=False,
-        ),
-    ] = None,
+    size: SizeOption = None,
     scale: Annotated[
         str,
         typer.Option(

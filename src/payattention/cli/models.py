@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from payattention.cli.options import JsonOption
+from payattention.cli.options import JsonOption, WidthOption
 
 
 def models(
     pattern: Annotated[str, typer.Argument(help="Glob pattern, e.g. 'vgg_att2*'.")] = "*",
     classes: Annotated[int, typer.Option(help="Number of classes that parameters are counted for.")] = 10,
-    width: Annotated[float, typer.Option(help="Factor on every channel count; the paper's is 1.")] = 1.0,
+    width: WidthOption = 1.0,
     as_json: JsonOption = False,
 ) -> None:
     """List the networks, or one with its options.

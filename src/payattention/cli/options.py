@@ -44,6 +44,14 @@ LimitOption = Annotated[
     int | None,
     typer.Option(min=1, help="At most so many images of a split, evenly from its classes.", show_default=False),
 ]
+SizeOption = Annotated[
+    int | None,
+    typer.Option(
+        help="A picture's shorter side as the model sees it, in pixels; by default the training size (paper: 32).",
+        show_default=False,
+    ),
+]
+WidthOption = Annotated[float, typer.Option(help="Factor on every channel count, 0.0625 to 8; the paper's is 1.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 OutOption = Annotated[
     Path | None,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from payattention.cli.computing import computes
-from payattention.cli.options import JsonOption, OutOption, RunArgument, new_folder
+from payattention.cli.options import JsonOption, OutOption, RunArgument, SizeOption, new_folder
 
 BLIND = (
     "no query can change this model's maps: to its scores the query adds the same number at every position, and the "
@@ -23,14 +23,7 @@ def query(
         list[Path],
         typer.Argument(metavar="TARGET...", help="The pictures that are asked: files, or folders.", show_default=False),
     ],
-    size: Annotated[
-        int | None,
-        typer.Option(
-            help="The pictures' shorter side as the model sees them, in pixels; by default the training size "
-            "(paper: 32).",
-            show_default=False,
-        ),
-    ] = None,
+    size: SizeOption = None,
     level: Annotated[
         str | None,
         typer.Option(help="The level that the sheet shows; by default the last but one (paper: layer10)."),

@@ -14,6 +14,7 @@ from payattention.cli.options import (
     LimitOption,
     OutOption,
     RunArgument,
+    SizeOption,
     SplitOption,
     new_folder,
 )
@@ -50,14 +51,7 @@ def segment(
     ] = None,
     data_root: DataRootOption = None,
     split: SplitOption = "test",
-    size: Annotated[
-        int | None,
-        typer.Option(
-            help="The picture's shorter side as the model sees it, in pixels; by default the training size "
-            "(paper: 32).",
-            show_default=False,
-        ),
-    ] = None,
+    size: SizeOption = None,
     classes: ClassesOption = None,
     limit: LimitOption = None,
     tune: Annotated[

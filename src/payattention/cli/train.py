@@ -17,6 +17,7 @@ from payattention.cli.options import (
     SeedOption,
     SetOption,
     StrictOption,
+    WidthOption,
     assignments,
     new_folder,
 )
@@ -31,7 +32,7 @@ def train(
         str, typer.Option(help="Network, of `payattention models`, or timm:NAME for attention on a timm backbone.")
     ] = "vgg_att2_concat_pc",
     data: DataOption = "cluttered_digits",
-    width: Annotated[float, typer.Option(help="Factor on every channel count, 0.0625 to 8; the paper's is 1.")] = 1.0,
+    width: WidthOption = 1.0,
     recipe: Annotated[
         str | None,
         typer.Option(

@@ -27,7 +27,7 @@ from payattention.data.decoding import Block, Form, blocks
 from payattention.data.imageset import ImageSet
 from payattention.data.places import cache_root
 from payattention.data.samples import Contents, Listing
-from payattention.errors import DataError
+from payattention.errors import DataError, none_of
 from payattention.pictures.reading import shown
 
 _FORMAT = 2  # raised whenever the same files would be decoded differently
@@ -145,7 +145,7 @@ def _make(
             parts, problems = _write(partial, decoded)
         problems = [*contents.problems, *problems]
         if not parts["images"].shape[0]:
-            raise DataError(f"{name}: none of its {contents.count} pictures can be read ({_first(problems)})")
+            raise none_of(f"the {contents.count:,} pictures of {name}", "read", _first(problems))
         meta = {
             "key": key,
             "parts": {part: asdict(facts) for part, facts in parts.items()},

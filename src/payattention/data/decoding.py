@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from payattention.data.samples import Contents, Sample
-from payattention.errors import DataError
+from payattention.errors import DataError, no_such_label
 from payattention.pictures.channels import picture_from, with_channels
 from payattention.pictures.reading import Decoded, decode_picture, mask_to_size, quiet, read_mask, shown, to_size
 from payattention.system.machine import chosen_threads
@@ -104,7 +104,7 @@ def _block(samples: Iterable[Sample], contents: Contents, form: Form) -> Block:
     for sample in samples:
         try:
             if not 0 <= sample.label < len(contents.classes):
-                raise DataError(f"{sample.name}: label {sample.label} is not among its {len(contents.classes)} classes")
+                raise no_such_label(sample.name, sample.label, len(contents.classes))
             image, mask = _decode(sample, size, form)
         except DataError as error:
             problems.append(str(error))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from payattention.errors import DataError
+from payattention.errors import DataError, no_such_label
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ImageSet:
             raise DataError(f"{self.name}: {count} images, but {len(self.labels)} labels")
         if self.labels.min() < 0 or self.labels.max() >= len(self.classes):
             wrong = self.labels.min() if self.labels.min() < 0 else self.labels.max()
-            raise DataError(f"{self.name}: label {wrong} is not among its {len(self.classes)} classes")
+            raise no_such_label(self.name, int(wrong), len(self.classes))
         if self.masks is not None and self.masks.shape != self.images.shape[:3]:
             raise DataError(f"{self.name}: masks of shape {self.masks.shape}, images of {self.images.shape[:3]}")
 

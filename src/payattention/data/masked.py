@@ -12,7 +12,7 @@ from payattention.data.catalogue import CATALOGUE
 from payattention.data.decoding import with_mask
 from payattention.data.imageset import ImageSet
 from payattention.data.load import check_name, check_split, listing_of, source_of
-from payattention.data.parts import in_turn
+from payattention.data.parts import check_limit, in_turn
 from payattention.data.readers.cluttered_digits import cluttered_digits
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError
@@ -46,8 +46,7 @@ class MaskedPictures:
 
     def limited(self, count: int) -> "MaskedPictures":
         """At most `count` pictures, as evenly from all classes as they go; always the same ones."""
-        if count < 1:
-            raise UsageError(f"the limit is {count} pictures: it must be at least 1")
+        check_limit(count)
         labels = np.array([sample.label for sample in self.samples])
         return replace(self, samples=[self.samples[k] for k in sorted(in_turn(labels)[:count])])
 

@@ -44,9 +44,14 @@ def limited(data: ImageSet, count: int) -> ImageSet:
     Raises:
         UsageError: Fewer than one image.
     """
-    if count < 1:
-        raise UsageError(f"the limit is {count} images: it must be at least 1")
+    check_limit(count)
     return divided(data, count)[0]
+
+
+def check_limit(count: int) -> None:
+    """Raises UsageError for a limit that leaves nothing."""
+    if count < 1:
+        raise UsageError(f"the limit is {count} pictures: it must be at least 1")
 
 
 def divided(data: ImageSet, count: int) -> list[ImageSet]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
-from payattention.errors import DataError
+from payattention.errors import without_numbers
 from payattention.models import Classifier, Look
 from payattention.models.modes import evaluating
 from payattention.system.progress import Meter, length, tracked
@@ -67,4 +67,4 @@ def batches(data: ImageSet, device: torch.device, what: str, console: Console | 
 def check_logits(model: Classifier, logits: torch.Tensor) -> None:
     """Raises DataError for logits that are no numbers: their largest says nothing, and no attack would change it."""
     if not logits.isfinite().all():
-        raise DataError(f"the logits of this {model.name} are not finite: has its training diverged?")
+        raise without_numbers(f"the logits of this {model.name}")

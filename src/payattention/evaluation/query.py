@@ -20,7 +20,7 @@ from rich.console import Console
 from torch import Tensor
 
 from payattention.data import ImageSet
-from payattention.errors import DataError, UsageError
+from payattention.errors import UsageError, broken_map
 from payattention.evaluation.looks import computed
 from payattention.evaluation.result import Result
 from payattention.explaining.inputs import as_input, check_size
@@ -76,7 +76,7 @@ def ask(model: Classifier, query: Image.Image, target: Image.Image, *, size: int
     before, after = ({name: look.maps[name].float().cpu() for name in model.levels} for look in (own, asked))
     for name in model.levels:
         if not (before[name].isfinite().all() and after[name].isfinite().all()):
-            raise DataError(f"{model.name}'s map {name} of this picture holds NaN or infinite values")
+            raise broken_map(model.name, name, "this picture")
     change = {name: relative_change(before[name], after[name]) for name in model.levels}
     classes = model.class_names(own.logits.shape[1])
     return Answer(
@@ -137,8 +137,7 @@ def query_effect(
     Raises:
         UsageError: A model without a query, or a single image.
     """
-    if not model.query_dim:
-        raise UsageError(f"{model.name} has no query that could be exchanged; take one of the attention models")
+    model.check_has_query()
     if len(data) < 2:
         raise UsageError(f"{data.name} has a single image in its {data.split} split: there is no other to ask")
     watch, device = Stopwatch(), chosen_device()

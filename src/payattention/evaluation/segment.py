@@ -31,7 +31,7 @@ from payattention.data import ImageSet
 from payattention.data.class_names import same_class
 from payattention.data.masked import MaskedPictures, of_images, read_masked
 from payattention.data.samples import Sample
-from payattention.errors import DataError, UsageError
+from payattention.errors import DataError, UsageError, broken_map, none_of
 from payattention.evaluation.comparison.trivial import all_ones, centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
 from payattention.evaluation.metrics.overlap import STEPS, best_threshold, jaccard_curve
@@ -293,7 +293,7 @@ def _through(
             meter.advance(1)
     if not measured:
         reason = left_out[0] if left_out else "there are none"
-        raise DataError(f"{data.name}: none of its {len(data)} pictures can be measured; the first problem: {reason}")
+        raise none_of(f"the {len(data):,} pictures of {data.name}", "measured", reason)
 
 
 def _segmented(look: _Look, sample: Sample, class_name: str) -> Segmented:
@@ -313,7 +313,7 @@ def _heats(look: _Look, picture: Image.Image, class_name: str, name: str) -> dic
     heats = {}
     for kind, level in look.maps(picture, class_name).items():
         if not level.isfinite().all():
-            raise DataError(f"{name}: the model's {kind} map of it holds NaN or infinite values")
+            raise broken_map(look.model.name, kind, name)
         heats[kind] = stretched(upsampled(level.float().cpu(), own))[0]
     everything, centre = TRIVIAL
     return {**heats, everything: all_ones(1, *own)[0], centre: stretched(centred_gaussian(1, *own))[0]}

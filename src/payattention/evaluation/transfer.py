@@ -16,7 +16,7 @@ from rich.console import Console
 from torch import Tensor
 
 from payattention.data import ImageSet
-from payattention.errors import DataError, UsageError
+from payattention.errors import UsageError, without_numbers
 from payattention.evaluation.looks import computed
 from payattention.evaluation.result import Result
 from payattention.evaluation.whitening import whitening
@@ -150,7 +150,7 @@ def features_of(
 
     features = np.concatenate([found for _, found in computed(seen, model, data, device, "features", console)])
     if not np.isfinite(features).all():
-        raise DataError(f"the features of this {model.name} are not finite: has its training diverged?")
+        raise without_numbers(f"the features of this {model.name}")
     return features
 
 

@@ -9,7 +9,7 @@ from typing import Literal, SupportsIndex, overload
 
 from PIL import Image
 
-from payattention.errors import DataError, UsageError
+from payattention.errors import DataError, UsageError, none_of
 from payattention.explaining.explanation import ATTENTION, Explanation
 from payattention.explaining.inputs import chosen_size
 from payattention.explaining.request import ByClass, Request
@@ -150,7 +150,7 @@ def _read_folder(folder: Path, channels: int) -> tuple[list[str], list[Image.Ima
         else:
             left_out.append(str(read))
     if not pictures:
-        raise DataError(f"none of the pictures can be read: {left_out[-1]}")
+        raise none_of("the pictures", "read", left_out[-1])
     if left_out:
         more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
         warnings.warn(f"left out: {left_out[0]}{more}", stacklevel=3)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from payattention.attention.maps import joint
 from payattention.data.tensors import at_once
-from payattention.errors import DataError, UsageError
+from payattention.errors import UsageError, broken_map
 from payattention.explaining.explanation import ATTENTION, TOP, Explanation
 from payattention.explaining.inputs import as_input, seen_size
 from payattention.models import Classifier
@@ -141,7 +141,7 @@ class Request:
         classes = self.model.class_names(len(probabilities))
         for level in seen.maps:
             if not torch.from_numpy(seen.maps[level][k]).isfinite().all():
-                raise DataError(f"{self.model.name}'s map {level} of {name} holds NaN or infinite values")
+                raise broken_map(self.model.name, level, name)
         return Explanation(
             picture=with_channels(picture, 3),
             name=name,

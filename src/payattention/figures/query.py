@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from payattention.attention.maps import upsampled
-from payattention.errors import DataError
+from payattention.errors import DataError, none_of
 from payattention.evaluation.query import Answer, ask, check_can_ask, is_blind
 from payattention.explaining.folder import unique_names
 from payattention.models import Classifier
@@ -99,7 +99,7 @@ def _answers(
             except DataError as error:
                 skipped[target] = f"{target}: {error}"
     if not answers:
-        raise DataError(f"none of the pictures can be asked: {next(iter(skipped.values()))}")
+        raise none_of("the pictures", "asked", next(iter(skipped.values())))
     return answers, skipped
 
 

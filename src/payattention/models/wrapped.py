@@ -15,11 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
 from payattention.models.classifier import Classifier, Look, ModelConfig
 from payattention.models.grids import Found, Layout, Tokens, grid_of, last_grid, logits_of
 from payattention.models.modes import evaluating
 from payattention.models.preprocessing import GivenMeanStd, Unchanged
+from payattention.system.names import check_known
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _LEAST = 32
@@ -196,8 +197,8 @@ class _Trial:
         """The layer that maps are made of."""
         name = type(self.network).__name__
         layers = [own for own, _ in self.network.named_modules() if own]
-        if layer is not None and layer not in layers:
-            raise unknown(f"layer of {name}", layer, layers)
+        if layer is not None:
+            check_known(f"layer of {name}", layers, layer)
         with evaluating(self.network):
             if layer is None:
                 found = last_grid(self.network, self.images, prefix)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from payattention.errors import DataError
+from payattention.errors import DataError, none_of
 from payattention.pictures.kinds import LONG_READ, is_picture, unread_kind
 from payattention.pictures.reading import read_picture, shown
 from payattention.system.machine import chosen_threads
@@ -99,7 +99,7 @@ def unreadable(named: Named, strict: bool = False, *, channels: int = 3) -> dict
         if problem is not None:
             skipped[file] = str(problem)
     if not named.files.keys() - skipped.keys():
-        raise DataError(f"none of the pictures can be read: {next(iter(skipped.values()))}")
+        raise none_of("the pictures", "read", next(iter(skipped.values())))
     if strict and skipped:
         raise DataError(f"{next(iter(skipped.values()))}{f' (and {len(skipped) - 1} more)' * (len(skipped) > 1)}")
     return skipped

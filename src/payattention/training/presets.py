@@ -5,7 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
+from payattention.system.names import check_known
 
 _PRESETS = files("payattention.training") / "recipes"
 
@@ -43,8 +44,8 @@ def settings(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    if not is_file(name) and name not in list_recipes():
-        raise unknown("recipe", name, list_recipes())
+    if not is_file(name):
+        check_known("recipe", list_recipes(), name)
     try:
         file = Path(name) if is_file(name) else _PRESETS / f"{name}.toml"
         return tomllib.loads(file.read_text(encoding="utf-8"))

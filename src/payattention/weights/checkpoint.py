@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from payattention.errors import CheckpointError, UsageError
+from payattention.errors import CheckpointError, UsageError, damaged
 from payattention.models import Classifier, ModelConfig
 from payattention.system.files import replacing
 from payattention.weights.header import KEY, WEIGHTS, Saved, described, header_of, weights_file, wrong_with
@@ -149,4 +149,4 @@ def _fill(model: Classifier, file: Path) -> None:
             for name, tensor in model.state_dict().items():
                 tensor.copy_(opened.get_tensor(name))
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file}: damaged or not a safetensors file ({error})") from None
+        raise damaged(file, error) from None

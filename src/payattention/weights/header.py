@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from payattention.errors import CheckpointError, without_maps, without_query
+from payattention.errors import CheckpointError, damaged, without_maps, without_query
 from payattention.system.names import check_known
 from payattention.system.validation import STRICT, fault, takes
 
@@ -128,7 +128,7 @@ def tensors_of(file: Path) -> tuple[dict[str, Any], dict[str, Stored]]:
             for name, value in found.items()
         }
     except (OSError, ValueError, AttributeError, TypeError, LookupError, RecursionError) as error:
-        raise CheckpointError(f"{file}: damaged or not a safetensors file ({error})") from None
+        raise damaged(file, error) from None
     return metadata, tensors
 
 
