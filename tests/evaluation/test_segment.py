@@ -258,7 +258,7 @@ def test_a_precision_that_is_undefined_is_left_blank(tmp_path: Path) -> None:
     segment_gallery(Brightness(20), of((picture(20, 20, (TOP, ALL)), mask(20, 20))), tmp_path / "out")
     scores = (tmp_path / "out" / "pictures.csv").read_text().splitlines()[1:]
     assert scores
-    assert all(line.endswith(",0.00,") for line in scores)
+    assert all(line.endswith(",0.0,") for line in scores)
 
 
 @pytest.fixture
