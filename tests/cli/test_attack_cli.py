@@ -49,12 +49,17 @@ def _pictures(tmp_path: Path) -> None:
 
 def test_attack_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
     shape = ["--data", "folder:pictures", "--eps", "0,4", "--attacks", "noise,fgsm,pgd", "--steps", "2"]
+    shape += ["--objective", "logit"]
     assert run(["attack", "run", *shape, "--pictures", "2", "--out", "out", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result.pop("out") == "out"
     assert result == json.loads(Path("out/attack.json").read_text())
     assert result["count"] == 12
-    assert result["settings"] == {"noise": {}, "fgsm": {}, "pgd": {"steps": 2, "step_size": None, "random_start": True}}
+    assert result["settings"] == {
+        "noise": {},
+        "fgsm": {"objective": "logit"},
+        "pgd": {"steps": 2, "step_size": None, "random_start": True, "objective": "logit"},
+    }
     assert [(row["attack"], row["eps"]) for row in result["attacks"]] == [
         (name, eps) for name in ("noise", "fgsm", "pgd") for eps in (0, 4)
     ]

@@ -23,7 +23,7 @@ from payattention.models.preprocessing import PREPROCESSINGS
 from settling import settled
 
 SMALL = 0.0625
-ATTACKS = (Noise(), FGSM(), PGD(3), PGD(2, random_start=False), PGD(3, 40.0))
+ATTACKS = (Noise(), FGSM(), FGSM("logit"), PGD(3), PGD(2, random_start=False), PGD(3, 40.0))
 
 
 class Line(Classifier):
@@ -98,6 +98,18 @@ def test_the_loss_ascends_as_the_cross_entropy_does() -> None:
     (theirs,) = torch.autograd.grad(cross_entropy.sum(), logits)
     torch.testing.assert_close(log_odds_against(logits, labels).exp().log1p(), cross_entropy)
     torch.testing.assert_close(theirs, ours * (1 - (-cross_entropy).exp())[:, None])  # the same up to 1 - p > 0
+
+
+def test_the_logit_alone_falls_along_its_own_weights() -> None:
+    """With three classes its direction is not that of the probability, where a linear model's logit is known."""
+    model, images = Line(3), grey()
+    labels = predicted(model, images)
+    down = -model.linear.weight.detach()[labels].view(-1, 3, 4, 4).sign()
+    for method in (FGSM("logit"), PGD(8, random_start=False, objective="logit")):
+        torch.testing.assert_close(method(model, images, labels, 8.0), (images + 8 / 255 * down).clamp(0, 1))
+    assert not torch.equal(FGSM()(model, images, labels, 8.0), FGSM("logit")(model, images, labels, 8.0))
+    with pytest.raises(UsageError, match="unknown objective 'logits'; did you mean 'logit'"):
+        FGSM("logits")
 
 
 def test_a_model_that_is_too_sure_for_its_cross_entropy_is_still_attacked() -> None:

@@ -31,6 +31,14 @@ StepSizeOption = Annotated[
     typer.Option(help="Size of a step of pgd, of 255; by default eps/4 (Madry et al.: 2 at 8).", show_default=False),
 ]
 RandomStartOption = Annotated[bool, typer.Option(help="Whether pgd starts at a random point, as Madry et al. do.")]
+ObjectiveOption = Annotated[
+    str,
+    typer.Option(
+        metavar="probability|logit",
+        help="What of the class fgsm and pgd make fall: its probability, or its logit alone (the paper's predicted "
+        "class score can be read as either).",
+    ),
+]
 
 
 @computes
@@ -52,6 +60,7 @@ def attack(
     steps: StepsOption = 20,
     step_size: StepSizeOption = None,
     random_start: RandomStartOption = True,
+    objective: ObjectiveOption = "probability",
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of noise and random starts.")] = 0,
     pictures: Annotated[
         int, typer.Option(min=0, max=24, help="How many images to show under the last attack named.")
@@ -86,7 +95,9 @@ def attack(
 
     check_eps(sizes)
     check_away_from(away_from)
-    chosen = named_attacks([name.strip() for name in attacks.split(",")], PGD(steps, step_size, random_start))
+    chosen = named_attacks(
+        [name.strip() for name in attacks.split(",")], PGD(steps, step_size, random_start, objective)
+    )
     model = loaded(run)
     images = read_for(model, source, split, strict=strict, limit=limit)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from payattention.cli.attack import EpsOption, RandomStartOption, StepSizeOption, StepsOption
+from payattention.cli.attack import EpsOption, ObjectiveOption, RandomStartOption, StepSizeOption, StepsOption
 from payattention.cli.computing import computes
 from payattention.cli.options import JsonOption, numbers, picture_file
 
@@ -52,6 +52,7 @@ def figure(
     steps: StepsOption = 20,
     step_size: StepSizeOption = None,
     random_start: RandomStartOption = True,
+    objective: ObjectiveOption = "probability",
     out: Annotated[
         Path | None, typer.Option(help="Picture file to write; by default KIND.png here.", show_default=False)
     ] = None,
@@ -92,7 +93,7 @@ def figure(
     from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
 
     check_eps(sizes)
-    (method,) = named_attacks([attack], PGD(steps, step_size, random_start)).values()
+    (method,) = named_attacks([attack], PGD(steps, step_size, random_start, objective)).values()
     models = _loaded(runs)
     pictures = {name: read_picture(path) for name, path in _names(files).items()}
     if kind == "attack":

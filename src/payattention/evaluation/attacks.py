@@ -6,7 +6,7 @@ steps of 8-bit pixels, 0 ... 255; what would leave the range of pixels is clippe
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -63,7 +63,19 @@ class Noise(Attack):
 
 @dataclass(frozen=True)
 class FGSM(Attack):
-    """The fast gradient sign method (Goodfellow et al., 2015): one step of size eps along the gradient's sign."""
+    """The fast gradient sign method (Goodfellow et al., 2015): one step of size eps along the gradient's sign.
+
+    Args:
+        objective: What is to fall, a name of `OBJECTIVES`.
+
+    Raises:
+        UsageError: An unknown objective.
+    """
+
+    objective: str = "probability"
+
+    def __post_init__(self) -> None:
+        OBJECTIVES[self.objective]  # refuses an unknown one
 
     def versions(
         self,
@@ -72,7 +84,7 @@ class FGSM(Attack):
         labels: Int[Tensor, "n"],
         sizes: Sequence[float],
     ) -> Iterator[Tensor]:
-        direction = ascent(model, images, labels)
+        direction = ascent(model, images, labels, self.objective)
         return (moved(images, direction, eps) for eps in sizes)
 
 
@@ -86,16 +98,19 @@ class PGD(Attack):
         steps: How many.
         step_size: Of each, in steps of 8-bit pixels; None for a quarter of eps.
         random_start: Whether to start anywhere in the ball, by torch's own random numbers, or at the images.
+        objective: What is to fall, a name of `OBJECTIVES`.
 
     Raises:
-        UsageError: No steps, or steps that lead nowhere.
+        UsageError: No steps, steps that lead nowhere, or an unknown objective.
     """
 
     steps: int = 20
     step_size: float | None = None
     random_start: bool = True
+    objective: str = "probability"
 
     def __post_init__(self) -> None:
+        OBJECTIVES[self.objective]  # refuses an unknown one
         if self.steps < 1:
             raise UsageError(f"steps is {self.steps}: PGD takes at least 1 step")
         if self.step_size is not None and not 0 < self.step_size <= 255:
@@ -115,17 +130,17 @@ class PGD(Attack):
         low, high = moved(images, -1, eps), moved(images, 1, eps)
         x = moved(images, _random_like(images), eps) if self.random_start else images
         for _ in range(self.steps):
-            x = moved(x, ascent(model, x, labels), step).clamp(low, high)
+            x = moved(x, ascent(model, x, labels, self.objective), step).clamp(low, high)
         return x
 
 
 def named_attacks(names: Sequence[str], pgd: PGD) -> dict[str, Attack]:
-    """The attacks called "noise", "fgsm" and "pgd", the last with its settings.
+    """The attacks called "noise", "fgsm" and "pgd", the last with its settings, FGSM with its objective.
 
     Raises:
         UsageError: An unknown name.
     """
-    known: Registry[Attack] = Registry("attack", {"noise": Noise(), "fgsm": FGSM(), "pgd": pgd})
+    known: Registry[Attack] = Registry("attack", {"noise": Noise(), "fgsm": FGSM(pgd.objective), "pgd": pgd})
     return {name: known[name] for name in names}
 
 
@@ -144,12 +159,15 @@ def moved(
 
 
 def ascent(
-    model: nn.Module, images: Float[Tensor, "n channels h w"], labels: Int[Tensor, "n"]
+    model: nn.Module,
+    images: Float[Tensor, "n channels h w"],
+    labels: Int[Tensor, "n"],
+    objective: str = "probability",
 ) -> Float[Tensor, "n channels h w"]:
-    """Which way each value has to go for the cross-entropy at `labels` to grow: the gradient's sign, -1, 0 or 1."""
+    """Which way each value has to go for the labels' probabilities, or logits, to fall: the sign, -1, 0 or 1."""
     with torch.enable_grad():
         images = images.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(log_odds_against(at_least_float32(model(images)), labels).sum(), images)
+        (gradient,) = torch.autograd.grad(OBJECTIVES[objective](at_least_float32(model(images)), labels).sum(), images)
     return gradient.sign()
 
 
@@ -163,6 +181,18 @@ def log_odds_against(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"]) -> 
     own = labels[:, None]
     others = logits.scatter(1, own, -torch.inf)
     return others.logsumexp(1) - logits.gather(1, own)[:, 0]
+
+
+def logit_against(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """The label's logit, negative. It falls alone: other classes' may fall with it, and the prediction stay."""
+    return -logits.gather(1, labels[:, None])[:, 0]
+
+
+OBJECTIVES: Registry[Callable[[Tensor, Tensor], Tensor]] = Registry(
+    "objective", {"probability": log_odds_against, "logit": logit_against}
+)
+"""What an attack can raise, of logits (n, C) and labels (n,), by what it makes fall: the paper's "predicted class
+score" can be read as either. By probability, it is the cross-entropy that rises."""
 
 
 def _random_like(images: Tensor) -> Tensor:
