@@ -113,14 +113,14 @@ def test_a_loaded_set_is_measured_as_it_is(image_set: ImageSet) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**31), st.floats(0, 1), st.sampled_from([1, 3, 1000]))
+@given(st.integers(0, 2**31), st.floats(0, 1), st.sampled_from([1, 3, 100, 1000]))
 def test_the_curve_is_the_jaccard_index_at_each_threshold(seed: int, share: float, values: int) -> None:
     random = np.random.default_rng(seed)
     heat = (random.integers(values + 1, size=(5, 7)) / values).astype(np.float32)
     truth = random.random((5, 7)) < share
     curve = jaccard_curve(heat, truth)
     for k in range(STEPS + 1):
-        cut = torch.from_numpy(heat * STEPS >= k)[None]
+        cut = torch.from_numpy(heat >= np.float32(k / STEPS))[None]  # 100 values: a pixel at .29 passes .29
         assert curve[k] == pytest.approx(jaccard(cut, torch.from_numpy(truth)[None]).item())
 
 
@@ -285,6 +285,19 @@ def test_the_command(saved: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "left out: masks/2.png: no such file" in printed.err
     assert run([*call[:-3], "--out", "again", "--limit", "1"]) == 0
     assert "written: again" in capsys.readouterr().out
+
+
+def test_strict_refuses_what_would_be_left_out(saved: str, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["segment", saved, "--data", "pictures", "--masks", "masks", "--out", "out", "--strict"]
+    assert run(call) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "payattention: masks/2.png: no such file"
+    Path("pictures/film.mp4").write_bytes(b"\0")
+    assert run(call) == 1
+    assert "(and 1 more)" in capsys.readouterr().err
+    assert not Path("out").exists()
+    Path("pictures/film.mp4").unlink()
+    Path("pictures/2.png").unlink()
+    assert run(call) == 0
 
 
 def test_masks_that_are_all_empty_are_told(saved: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from payattention.cli.options import (
     RunArgument,
     SizeOption,
     SplitOption,
+    StrictOption,
     new_folder,
 )
 
@@ -73,6 +74,7 @@ def segment(
     crf: Annotated[
         bool, typer.Option("--crf", help="Also refine the masks by a dense CRF (needs the extra crf).")
     ] = False,
+    strict: StrictOption = False,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,6 +101,8 @@ def segment(
     model = loaded(run)
     check_can_segment(model, size=size, true_class=true_class, refine=crf)
     pictures = _part(_pictures(data, split, masks, foreground, data_root), classes, limit)
+    if strict:
+        pictures.check_all_readable()
     tune_on = None if masks else _tuning(data, split, tune, classes, data_root)
     if pictures.source:
         print(f"note: {pictures.source}", file=sys.stderr)

@@ -18,7 +18,9 @@ from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError
 from payattention.pictures.named import Inside, looked_through, pictures_in
 from payattention.pictures.reading import quiet, shown
+from payattention.system.machine import chosen_threads
 from payattention.system.names import check_known
+from payattention.system.workers import in_order
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,14 @@ class MaskedPictures:
         if not samples:
             raise UsageError(f"{self.name} has no picture of {', '.join(names)} in its {self.split} split")
         return replace(self, samples=samples)
+
+    def check_all_readable(self) -> None:
+        """Raises DataError if anything was left out already, or if any picture or mask cannot be read: it reads all."""
+        unread = in_order(_problem, self.samples, chosen_threads())
+        problems = [*self.problems, *(line for line in unread if line is not None)]
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise DataError(f"{problems[0]}{more}")
 
 
 def masked_pictures(name: str, split: str = "test", root: Path | None = None) -> MaskedPictures:
@@ -155,6 +165,14 @@ def read_masked(sample: Sample, channels: int = 3) -> tuple[Image.Image, NDArray
     """
     with quiet:
         return with_mask(sample, channels)
+
+
+def _problem(sample: Sample) -> str | None:
+    try:
+        read_masked(sample)
+    except DataError as error:
+        return str(error)
+    return None
 
 
 def _class_folders(pictures: Path, masks: Path) -> list[Path]:

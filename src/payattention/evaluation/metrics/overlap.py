@@ -24,6 +24,7 @@ from payattention.evaluation.metrics.checks import check_finite
 
 STEPS = 100
 """A map in 0 ... 1 is cut at 0, 1/100, ..., 1; what is not below the threshold is taken for the object."""
+_THRESHOLDS = np.linspace(0, 1, STEPS + 1).astype(np.float32)  # as a map holds them: in float32, 100 * .29 is below 29
 
 
 def jaccard(masks: Bool[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, "n"]:
@@ -77,7 +78,7 @@ def jaccard_curve(heat: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArra
 
     1 where neither has a pixel, 0 where one of them has none.
     """
-    passed = np.floor(heat * STEPS).astype(np.int64).clip(0, STEPS)  # the highest threshold that each pixel reaches
+    passed = np.searchsorted(_THRESHOLDS, heat, side="right") - 1  # the highest threshold that each pixel reaches
     taken = _at_least(passed.ravel())
     intersection = _at_least(passed[truth])
     union = taken + truth.sum() - intersection
