@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import distance_transform_edt
 from skimage.filters import threshold_otsu
 
 from payattention.attention.maps import combined, otsu_mask, peaks, stretched, upsampled
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation import pointing
-from payattention.evaluation.metrics.pointing import dilated, hit
+from payattention.evaluation.metrics.pointing import dilated
 from payattention.models import Classifier, Look
 
 
@@ -38,6 +39,12 @@ def test_otsu_is_scikit_images() -> None:
     assert (otsu_mask(heat).numpy() == (heat.numpy() > threshold_otsu(heat.numpy()))).all()
 
 
+def test_a_map_that_is_constant_but_for_rounding_has_a_mask() -> None:
+    heat = torch.full((4, 4), 0.7)
+    heat[0, 0] = torch.nextafter(heat[0, 0], torch.tensor(1.0))
+    assert otsu_mask(heat).nonzero().tolist() == [[0, 0]]
+
+
 def test_peaks_are_rows_and_columns() -> None:
     maps = torch.zeros(2, 5, 7)
     maps[0, 3, 6] = maps[1, 4, 0] = 1
@@ -52,11 +59,12 @@ def test_upsampling_keeps_the_peak_at_its_place() -> None:
     assert 16 <= x < 24
 
 
-def test_dilation_reaches_the_tolerance_and_no_further() -> None:
-    mask = torch.zeros(1, 9, 9, dtype=torch.bool)
-    mask[0, 4, 4] = True
-    points = torch.tensor([[2, 2], [6, 4], [1, 4], [4, 7]])
-    assert hit(points, dilated(mask, 2).expand(4, 9, 9)).tolist() == [True, True, False, False]
+@pytest.mark.parametrize("pixels", [0, 1, 2, 15])
+def test_dilation_reaches_as_far_as_the_nearest_object_and_no_further(pixels: int) -> None:
+    """scipy's distance transform; the disc is the field's, a square would reach further at its corners."""
+    masks = torch.rand(3, 40, 50) < 0.002
+    for mask, grown in zip(masks, dilated(masks, pixels), strict=True):
+        assert (grown.numpy() == (distance_transform_edt(~mask.numpy()) <= pixels)).all()
 
 
 class Pointer(Classifier):
@@ -75,14 +83,24 @@ class Pointer(Classifier):
 
 
 def test_the_pointing_game_counts_hits_of_the_object(image_set: ImageSet) -> None:
-    """The object is the upper left 8x8; with 2 pixels of tolerance, 10x10."""
-    assert pointing(Pointer(9, 9), image_set).hits == {
+    """The object is the upper left 8x8; 97 pixels lie within 2 of it."""
+    assert pointing(Pointer(8, 8), image_set).hits == {
         "layer": 100.0,
         "combined": 100.0,
         "image centre": 0.0,
-        "random point": round(100 * 100 / 1024, 2),
+        "random point": round(100 * 97 / 1024, 2),
     }
-    assert pointing(Pointer(10, 9), image_set).hits["layer"] == 0.0
+    assert pointing(Pointer(9, 9), image_set).hits["layer"] == 0.0
+    assert pointing(Pointer(9, 9), image_set, tolerance=3).hits["layer"] == 100.0
+
+
+def test_a_map_of_several_peaks_scores_the_share_that_hits(image_set: ImageSet) -> None:
+    class Everywhere(Pointer):
+        def look(self, images: torch.Tensor, query: torch.Tensor | None) -> Look:
+            return Look(torch.zeros(len(images), 2), {"layer": torch.ones(len(images), 4, 4)})
+
+    hits = pointing(Everywhere(0, 0), image_set).hits
+    assert hits["layer"] == hits["random point"]
 
 
 def test_images_without_an_object_do_not_count(image_set: ImageSet) -> None:

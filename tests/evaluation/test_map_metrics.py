@@ -23,8 +23,8 @@ from payattention.evaluation.metrics import (
     pixel_average_precision,
     pointing_hits,
 )
-from payattention.evaluation.metrics.perturbation import blurred, ranks
-from payattention.evaluation.metrics.pointing import dilated, hit
+from payattention.evaluation.metrics.perturbation import ranks
+from payattention.posthoc.baselines import blurred
 
 
 def test_jaccard_by_hand() -> None:
@@ -111,20 +111,22 @@ def test_random_maps_are_new_each_time_and_repeat() -> None:
 
 
 def test_pointing_by_hand() -> None:
-    """One peak beside the object, one on it, one two pixels off; then two peaks of which one hits; then no object."""
+    """One peak too far from the object, one on it, one near it; then two peaks of which one hits; then no object."""
     maps = torch.zeros(5, 6, 6)
     truth = torch.zeros(5, 6, 6, dtype=torch.bool)
     truth[:4, 0, 0] = True
     truth[1, 5, 5] = True  # several objects: any of them
-    maps[0, 3, 0] = maps[1, 5, 5] = maps[2, 2, 2] = 1
+    maps[0, 2, 1] = maps[1, 5, 5] = maps[2, 1, 1] = 1
     maps[3, 0, 0] = maps[3, 5, 5] = 1
     assert pointing_hits(maps, truth, tolerance=2).nan_to_num(-1).tolist() == [0, 1, 1, 0.5, -1]
     assert pointing_hits(maps, truth, tolerance=3)[0] == 1
 
 
-def test_pointing_is_the_pointing_game_where_peaks_are_single() -> None:
+def test_a_single_peak_hits_where_its_nearest_object_is_near() -> None:
     maps, truth = torch.rand(20, 7, 9), torch.rand(20, 7, 9) < 0.1
-    assert pointing_hits(maps, truth, 1).tolist() == hit(peaks(maps), dilated(truth, 1)).float().tolist()
+    truth[:, 0, 0] = True
+    nearest = [((mask.nonzero() - peak) ** 2).sum(1).min() for mask, peak in zip(truth, peaks(maps), strict=True)]
+    assert pointing_hits(maps, truth, 2).tolist() == [float(squared <= 4) for squared in nearest]
 
 
 def test_a_constant_map_points_as_a_random_point_does() -> None:

@@ -39,7 +39,8 @@ from settling import settled
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8))
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-CHEAP = [name for name in METHODS if not method(name).costly and name != "cam"]
+LIMITED = ("CAM", "attention rollout", "gradient-weighted attention")
+CHEAP = [name for name in METHODS if not method(name).costly and method(name).title not in LIMITED]
 
 
 def _map_sheet(model: Classifier, data: ImageSet) -> Image.Image:

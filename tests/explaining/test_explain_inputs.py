@@ -150,6 +150,8 @@ def test_a_class_by_name_and_by_number_and_the_most_probable(model: Classifier) 
         np.testing.assert_allclose(by_name.maps[level], values[0].detach().numpy(), rtol=1e-4, atol=1e-7)
     for number in (2, np.int64(2)):
         assert same(pa.explain(model, RGB, target=number, method="grad_cam"), by_name)  # type: ignore[call-overload]
+    covered = [pa.explain(model, RGB, method="score_cam", baseline=name) for name in ("black", "mean")]
+    assert not same(*covered)
     of_all = pa.explain(model, RGB, target="all", method="grad_cam")
     assert isinstance(of_all, dict)
     assert list(of_all) == list(by_name.top)

@@ -1,9 +1,11 @@
 """Post-hoc maps against loops and other libraries, on every network, and the model left as it was."""
 
+from collections.abc import Callable
 from importlib.util import find_spec
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import payattention as pa
@@ -11,7 +13,9 @@ from payattention import posthoc
 from payattention.errors import UsageError
 from payattention.models import Classifier, Look
 from payattention.posthoc import METHODS
+from payattention.posthoc.baselines import BASELINES, baseline_of
 from payattention.posthoc.hooks import local_features
+from payattention.posthoc.perturbation import random_masks
 from payattention.system import extras
 from settling import settled
 
@@ -24,10 +28,10 @@ extra = pytest.mark.skipif(not HAS_EXTRA, reason="needs the extra posthoc")
 class Toy(Classifier):
     """Three channels in, two local ones out, and logits that are any linear function of them: gradients are weights."""
 
-    def __init__(self) -> None:
+    def __init__(self, stride: int = 1) -> None:
         super().__init__()
         self.preprocessing = nn.Identity()
-        self.local = nn.Conv2d(3, 2, 1)
+        self.local = nn.Conv2d(3, 2, 1, stride)
         self.classifier = nn.Linear(2 * 3 * 4, 5)
 
     def local_layers(self) -> dict[str, nn.Module]:
@@ -129,29 +133,258 @@ def test_grad_cam_is_torchcams(model: Classifier, images: Tensor) -> None:
         torch.testing.assert_close(ours, other)
 
 
-@extra
-def test_score_cam_is_that_of_loops(toy: Toy, pictures: Tensor) -> None:
-    """Mask the picture by each channel, stretched to 0 ... 1; weigh channels by the softmax of what the logit gains."""
-    maps = posthoc.score_cam(toy, pictures)["local"]
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_score_cam_is_that_of_loops(baseline: str) -> None:
+    """Enlarge a channel, stretch it to 0 ... 1, mask the picture; weigh by the softmax of what the logit gains."""
+    toy, pictures = Toy(stride=2).double().eval(), torch.rand(2, 3, 6, 8, dtype=torch.float64)
+    maps = posthoc.score_cam(toy, pictures, baseline=baseline, batch_size=1)["local"]
     for n in range(2):
         features, _, label = of_toy(toy, pictures, n)
+        image, cover = pictures[n : n + 1], by_hand_baseline(pictures[n], baseline)
         gains = []
         for f in features:
-            mask = torch.tensor([(x - min(f)) / (max(f) - min(f)) for x in f], dtype=torch.float64).view(3, 4)
-            gains.append((toy(pictures[n : n + 1] * mask) - toy(pictures[n : n + 1]))[0, label])
+            large = F.interpolate(torch.tensor(f).double().view(1, 1, 3, 4), (6, 8), mode="bilinear")
+            mask = (large - large.min()) / (large.max() - large.min())
+            gains.append((toy(mask * image + (1 - mask) * cover) - toy(cover))[0, label])
         weights = torch.stack(gains).softmax(0).tolist()
         by_hand = [max(0, sum(w * f[i] for w, f in zip(weights, features, strict=True))) for i in range(12)]
         assert maps[n].flatten().tolist() == pytest.approx(by_hand, abs=1e-6)
 
 
+def by_hand_baseline(picture: Tensor, name: str) -> Tensor:
+    if name == "black":
+        return torch.zeros_like(picture)[None]
+    if name == "mean":
+        return torch.stack([torch.full_like(colour, float(colour.sum()) / colour.numel()) for colour in picture])[None]
+    return F.interpolate(F.adaptive_avg_pool2d(picture[None], 4), picture.shape[1:], mode="bilinear")
+
+
 @extra
-def test_integrated_gradients_of_a_linear_network_are_inputs_times_weights(toy: Toy, pictures: Tensor) -> None:
-    maps = posthoc.integrated_gradients(toy, pictures)["pixels"]
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_integrated_gradients_of_a_linear_network_are_inputs_times_weights(
+    baseline: str, toy: Toy, pictures: Tensor
+) -> None:
+    maps = posthoc.integrated_gradients(toy, pictures, baseline=baseline)["pixels"]
     for n in range(2):
         _, gradients, _ = of_toy(toy, pictures, n)
         into_pixels = torch.einsum("kc,ki->ci", toy.local.weight[:, :, 0, 0], torch.tensor(gradients).double())
-        attributions = (pictures[n].flatten(1) * into_pixels).sum(0).abs()
+        attributions = (
+            ((pictures[n] - by_hand_baseline(pictures[n], baseline)[0]).flatten(1) * into_pixels).sum(0).abs()
+        )
         torch.testing.assert_close(maps[n].flatten(), attributions, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["xgrad_cam", "hires_cam", "layer_cam"])
+def test_weights_of_each_position_are_those_of_loops(name: str, toy: Toy, pictures: Tensor) -> None:
+    maps = METHODS[name].maps(toy, pictures)["local"]
+    for n in range(2):
+        features, gradients, _ = of_toy(toy, pictures, n)
+        by_hand = []
+        for i in range(12):
+            total = 0.0
+            for f, g in zip(features, gradients, strict=True):
+                shared = sum(gj * fj / sum(f) for gj, fj in zip(g, f, strict=True))
+                total += {"xgrad_cam": shared, "hires_cam": g[i], "layer_cam": max(0, g[i])}[name] * f[i]
+            by_hand.append(max(0, total))
+        assert maps[n].flatten().tolist() == pytest.approx(by_hand)
+
+
+def test_eigen_cam_is_the_first_component(toy: Toy, pictures: Tensor) -> None:
+    """By power iteration: the direction that the features of all positions are longest on."""
+    maps = posthoc.eigen_cam(toy, pictures)["local"]
+    for n in range(2):
+        features = torch.tensor(of_toy(toy, pictures, n)[0]).double()  # (d, 12)
+        direction = torch.ones(2, dtype=torch.float64)
+        for _ in range(500):
+            direction = features @ (features.T @ direction)
+            direction /= direction.norm()
+        lengths = direction @ features
+        torch.testing.assert_close(maps[n].flatten(), (lengths * lengths.sum().sign()).relu(), atol=1e-5, rtol=1e-4)
+
+
+def test_ablation_cam_is_that_of_loops(toy: Toy, pictures: Tensor) -> None:
+    """In this toy a channel without features takes its part of the sum with it."""
+    maps = posthoc.ablation_cam(toy, pictures, batch_size=1)["local"]
+    for n in range(2):
+        features, gradients, label = of_toy(toy, pictures, n)
+        logit = toy(pictures)[n, label].item()
+        parts = [sum(fi * gi for fi, gi in zip(f, g, strict=True)) for f, g in zip(features, gradients, strict=True)]
+        by_hand = [max(0, sum(p / abs(logit) * f[i] for p, f in zip(parts, features, strict=True))) for i in range(12)]
+        assert maps[n].flatten().tolist() == pytest.approx(by_hand)
+
+
+def of_pixels(toy: Toy, n: int, pictures: Tensor) -> Tensor:
+    """The gradient (3, h, w) of the toy's predicted logit for an image's pixels."""
+    gradients = torch.tensor(of_toy(toy, pictures, n)[1]).double()
+    return torch.einsum("kc,ki->ci", toy.local.weight[:, :, 0, 0], gradients).view(3, 3, 4).detach()
+
+
+def test_gradients_of_a_linear_network_are_its_weights(toy: Toy, pictures: Tensor) -> None:
+    """So is their mean over noisy copies."""
+    for n in range(2):
+        weights = of_pixels(toy, n, pictures)
+        torch.testing.assert_close(posthoc.gradient(toy, pictures)["pixels"][n], weights.abs().amax(0))
+        torch.testing.assert_close(posthoc.smooth_grad(toy, pictures, samples=3)["pixels"][n], weights.abs().amax(0))
+        shares = posthoc.input_x_gradient(toy, pictures)["pixels"][n]
+        torch.testing.assert_close(shares, (weights * pictures[n]).sum(0).abs())
+
+
+def test_smooth_grad_is_that_of_loops(images: Tensor) -> None:
+    model = settled(pa.create_model("vgg", 3, SMALL))
+    labels, random = model(images).argmax(1), torch.Generator().manual_seed(4)
+    span = images.amax((1, 2, 3)) - images.amin((1, 2, 3))
+    total = torch.zeros_like(images)
+    for _ in range(3):
+        noise = torch.randn(images.shape[1:], generator=random)
+        for n, image in enumerate(images):
+            noisy = (image + 0.1 * span[n] * noise).requires_grad_()
+            model(noisy[None])[0, labels[n]].backward()
+            total[n] += noisy.grad
+    model.zero_grad()
+    maps = posthoc.smooth_grad(model, images, samples=3, noise=0.1, seed=4)["pixels"]
+    torch.testing.assert_close(maps, (total / 3).abs().amax(1), atol=1e-5, rtol=1e-3)
+
+
+class Rectified(Classifier):
+    """ReLUs of every make: in place and not, up to 6, as a module and as a function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preprocessing = nn.Identity()
+        self.layers = nn.ModuleList([nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)])
+        self.relus = nn.ModuleList([nn.ReLU(), nn.ReLU(inplace=True), nn.ReLU6()])
+        self.classifier = nn.Linear(4, 3)
+        for module in self.layers:
+            module.weight.data.mul_(5)
+
+    def look(self, images: Tensor, query: Tensor | None) -> Look:
+        x = images
+        for layer, relu in zip(self.layers, [*self.relus, F.relu], strict=True):
+            x = relu(layer(x))
+        return Look(self.classifier(x.mean((2, 3))))
+
+
+def test_guided_backprop_is_that_of_loops(images: Tensor) -> None:
+    """Layer by layer: a ReLU passes back what is positive, where it was open."""
+    model = Rectified().eval()
+    labels = model(images).argmax(1)
+    outputs = [images]
+    for layer, ceiling in zip(model.layers, [torch.inf, torch.inf, 6, torch.inf], strict=True):
+        outputs.append(layer(outputs[-1]).clamp(0, ceiling))
+    gradient = model.classifier.weight[labels][:, :, None, None].expand_as(outputs[-1]) / 24**2
+    for layer, x, ceiling in zip(
+        model.layers[::-1], outputs[-2::-1], [torch.inf, 6, torch.inf, torch.inf], strict=True
+    ):
+        before = layer(x)
+        gradient = gradient.relu() * ((before > 0) & (before < ceiling))
+        gradient = F.conv_transpose2d(gradient, layer.weight)
+    assert (outputs[3] == 6).any()
+    maps = posthoc.guided_backprop(model, images)["pixels"]
+    assert maps.max() > 0
+    torch.testing.assert_close(maps, gradient.abs().amax(1).detach())
+    assert not torch.equal(maps, posthoc.gradient(model, images)["pixels"])
+
+
+@extra
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_occlusion_is_captums(baseline: str, images: Tensor) -> None:
+    from captum.attr import Occlusion
+
+    model, images = settled(pa.create_model("vgg", 3, SMALL)), images[:2, :, :, :29].contiguous()
+    for window, stride in ((8, 4), (7, 5)):
+        theirs = Occlusion(model).attribute(
+            images,
+            (3, window, window),
+            strides=(3, stride, stride),
+            baselines=baseline_of(images, baseline),
+            target=model(images).argmax(1),
+        )
+        ours = posthoc.occlusion(model, images, baseline=baseline, window=window, stride=stride)["pixels"]
+        torch.testing.assert_close(ours, theirs[:, 0].relu(), atol=1e-5, rtol=1e-4)
+
+
+def test_rise_is_that_of_loops(images: Tensor) -> None:
+    model, images = settled(pa.create_model("vgg", 3, SMALL)), images[:2]
+    maps = posthoc.rise(model, images, masks=5, batch_size=2, seed=3, baseline="black")["pixels"]
+    random = torch.Generator().manual_seed(3)
+    masks = torch.cat([random_masks(count, 32, 32, random) for count in (2, 2, 1)])
+    for n, image in enumerate(images):
+        label = model(images)[n].argmax()
+        weighed = [model((mask * image)[None]).softmax(1)[0, label] * mask for mask in masks]
+        torch.testing.assert_close(maps[n], (torch.stack(weighed).sum(0) / masks.sum(0)).detach())
+
+
+def test_rises_masks_are_open_by_half() -> None:
+    masks = random_masks(2000, 33, 20, torch.Generator().manual_seed(0))
+    assert masks.shape == (2000, 33, 20)
+    torch.testing.assert_close(torch.stack([masks.amin(), masks.amax()]), torch.tensor([0.0, 1.0]))
+    torch.testing.assert_close(masks.mean(0), torch.full((33, 20), 0.5), atol=0.05, rtol=0)
+
+
+def attention_by_hand(model: Classifier, images: Tensor) -> list[Tensor]:
+    """Each block's attention, from what goes into it, by its own query and key."""
+    blocks, seen = model.trunk.backbone.blocks, []
+    hooks = [block.attn.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for block in blocks]
+    model(images)
+    for hook in hooks:
+        hook.remove()
+    matrices = []
+    for block, tokens in zip(blocks, seen, strict=True):
+        heads, dim = block.attn.num_heads, tokens.shape[2]
+        q, k, _ = block.attn.qkv(tokens).split(dim, 2)
+        each = [
+            (a @ b.mT / (dim // heads) ** 0.5).softmax(2)
+            for a, b in zip(q.split(dim // heads, 2), k.split(dim // heads, 2), strict=True)
+        ]
+        matrices.append(torch.stack(each, 1).detach())  # (n, heads, t, t)
+    return matrices
+
+
+def test_attention_rollout_is_that_of_loops() -> None:
+    model, images = settled(pa.attach("test_vit", 3, levels=2), (160, 160)), torch.rand(2, 3, 160, 160)
+    maps = posthoc.attention_rollout(model, images)["tokens"]
+    assert maps.shape == (2, 10, 10)
+    matrices = attention_by_hand(model, images)
+    for n in range(2):
+        rolled = torch.eye(101)
+        for matrix in matrices:
+            rolled = (0.5 * matrix[n].mean(0) + 0.5 * torch.eye(101)) @ rolled
+        torch.testing.assert_close(rolled.sum(1), torch.ones(101))
+        torch.testing.assert_close(maps[n].flatten(), rolled[1:, 1:].mean(0), atol=1e-6, rtol=1e-4)
+
+
+def test_gradient_attention_is_that_of_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an attention of our own in each block, which keeps its matrix and the gradient."""
+    model, images = (
+        settled(pa.attach("test_vit", 3, levels=1), (160, 160)).double(),
+        torch.rand(1, 3, 160, 160).double(),
+    )
+    maps = posthoc.gradient_attention(model, images, torch.tensor([1]))["tokens"]
+    blocks = model.trunk.backbone.blocks
+    kept = []
+
+    def plain(block: nn.Module) -> Callable[..., Tensor]:
+        def forward(tokens: Tensor, **_: object) -> Tensor:
+            n, t, dim = tokens.shape
+            q, k, v = block.attn.qkv(tokens).view(n, t, 3, block.attn.num_heads, -1).permute(2, 0, 3, 1, 4)
+            matrix = (q @ k.mT / q.shape[3] ** 0.5).softmax(3)
+            matrix.retain_grad()
+            kept.append(matrix)
+            return block.attn.proj((matrix @ v).transpose(1, 2).reshape(n, t, dim))
+
+        return forward
+
+    for block in blocks:
+        monkeypatch.setattr(block.attn, "forward", plain(block))
+    model(images)[0, 1].backward()
+    model.zero_grad()
+    relevance = torch.eye(101).double()
+    for matrix in kept:
+        heads = [(a * g).clamp_min(0) for a, g in zip(matrix[0].detach(), matrix.grad[0], strict=True)]
+        relevance = relevance + sum(heads) / len(heads) @ relevance
+    expected = (relevance - torch.eye(101))[1:, 1:].mean(0)
+    assert expected.max() > 0
+    torch.testing.assert_close(maps.flatten(), expected)
 
 
 @pytest.mark.parametrize("name", pa.list_models())
@@ -164,13 +397,15 @@ def test_every_network(name: str) -> None:
     for key in QUICK:
         method = METHODS[key]
         if (missing := method.missing(model)) is not None:
-            assert key == "cam"
-            with pytest.raises(UsageError, match="CAM is for networks"):
+            limited = {"cam": "CAM is for", "guided_backprop": "guided backprop is for"}
+            with pytest.raises(UsageError, match=limited.get(key, "are for plain vision transformers")):
                 method.maps(model, images)
             assert model.name in missing
             continue
         maps = method.maps(model, images)
-        assert list(maps) == (["last layer"] if key == "cam" else list(model.local_layers()))
+        pixel_methods = ("gradient", "input_x_gradient", "guided_backprop")
+        own = {"cam": ["last layer"], **{method: ["pixels"] for method in pixel_methods}}
+        assert list(maps) == own.get(key, list(model.local_layers()))
         for values in maps.values():
             assert values.ndim == 3
             assert len(values) == 2
@@ -202,7 +437,7 @@ def test_an_attached_backbone(freeze: bool) -> None:
     images = torch.rand(2, 3, 64, 70)
     grids = {name: maps.shape for name, maps in model.attend(images).maps.items()}
     before = State(model.train())
-    for name in ("activation", "grad_cam", "grad_cam_plus_plus", "integrated_gradients"):
+    for name in ("activation", "grad_cam", "grad_cam_plus_plus", "guided_backprop", "integrated_gradients"):
         maps = METHODS[name].maps(model, images)
         assert {layer: values.shape for layer, values in maps.items()} in (grids, {"pixels": (2, 64, 70)})
         assert all(values.isfinite().all() for values in maps.values())
@@ -213,19 +448,30 @@ def test_an_attached_backbone(freeze: bool) -> None:
 def test_costly_methods_leave_a_model_as_it_was(model: Classifier, images: Tensor) -> None:
     settled(model).train()
     before = State(model)
-    for name in ("score_cam", "integrated_gradients"):
-        maps = METHODS[name].maps(model, images)
-        assert all((values >= 0).all() for values in maps.values())
+    for name, method in METHODS.items():
+        if method.costly:
+            settings = {"rise": {"masks": 8}, "smooth_grad": {"samples": 2}}.get(name, {})
+            maps = method.maps(model, images, None, **settings)
+            assert all((values >= 0).all() and not values.requires_grad for values in maps.values())
     before.check(model)
 
 
-@pytest.mark.parametrize(("name", "package"), [("score_cam", "torchcam"), ("integrated_gradients", "captum")])
-def test_a_missing_extra_is_named(
-    name: str, package: str, model: Classifier, images: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_extra_is_named(model: Classifier, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=rf"needs the package {package}: pip install 'payattention\[posthoc\]'"):
-        METHODS[name].maps(model, images)
+    with pytest.raises(UsageError, match=r"needs the package captum: pip install 'payattention\[posthoc\]'"):
+        posthoc.integrated_gradients(model, images)
+
+
+def test_a_baseline_is_for_what_takes_pixels_away(toy: Toy, pictures: Tensor) -> None:
+    """One that is named is the one that is taken; the default is what the registry says."""
+    score_cam = METHODS["score_cam"]
+    named = {name: score_cam.on(name).maps(toy, pictures, None)["local"] for name in BASELINES}
+    assert torch.equal(named[score_cam.baseline], score_cam.maps(toy, pictures, None)["local"])
+    assert len({values.sum().item() for values in named.values()}) == 3
+    with pytest.raises(UsageError, match="unknown baseline 'blakc'; did you mean 'black'"):
+        score_cam.on("blakc")
+    with pytest.raises(UsageError, match=r"Grad-CAM takes no pixels away, so it has no baseline; .*score_cam"):
+        METHODS["grad_cam"].on("black")
 
 
 def test_a_network_that_names_no_layer(images: Tensor) -> None:

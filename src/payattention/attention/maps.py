@@ -79,4 +79,4 @@ def otsu_mask(heat: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
 
     if heat.min() == heat.max():
         return torch.zeros_like(heat, dtype=torch.bool)
-    return heat > threshold_otsu(heat.numpy())
+    return heat > threshold_otsu(heat.double().numpy())  # in float32 a map that is all but flat has no room for bins

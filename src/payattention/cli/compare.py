@@ -14,6 +14,7 @@ from payattention.cli.options import (
     RunArgument,
     SplitOption,
     StrictOption,
+    ToleranceOption,
     new_folder,
 )
 
@@ -34,18 +35,39 @@ def compare(
         typer.Option(
             min=2,
             help="At most so many pictures, evenly from the classes, for what takes many forward passes a picture: "
-            "deletion and insertion of every map (34), Score-CAM (one a channel), integrated gradients (50, and back).",
+            "deletion and insertion of every map (34), Score-CAM and Ablation-CAM (one a channel), occlusion (49), "
+            "RISE (1,000), SmoothGrad and integrated gradients (50, and back).",
         ),
     ] = 100,
+    minutes: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="About so many minutes at most for each method that takes many forward passes; it is then measured on "
+            "fewer pictures, at least one.",
+        ),
+    ] = 1.5,
     methods: Annotated[
+        str,
+        typer.Option(
+            metavar="fast|all|A,B,...",
+            help="Post-hoc methods that the model and the installed extras allow: all, fast (those of few forward "
+            "passes), or by name: activation, eigen_cam, attention_rollout, gradient_attention (both of vision "
+            "transformers), cam, grad_cam, grad_cam_plus_plus, xgrad_cam, hires_cam, "
+            "layer_cam, gradient, input_x_gradient, guided_backprop, smooth_grad, integrated_gradients, score_cam, "
+            "ablation_cam, occlusion, rise.",
+        ),
+    ] = "all",
+    baseline: Annotated[
         str | None,
         typer.Option(
-            metavar="A,B,...",
-            help="Post-hoc methods, of activation, cam, grad_cam, grad_cam_plus_plus, score_cam, "
-            "integrated_gradients; by default all that the model and the installed extras allow.",
+            metavar="black|mean|blur",
+            help="What stands in place of the pixels that a method takes away; by default each method's own: the "
+            "picture's mean colour for Score-CAM, occlusion and RISE, black for integrated gradients.",
             show_default=False,
         ),
     ] = None,
+    tolerance: ToleranceOption = 2,
     strict: StrictOption = False,
     out: OutOption = None,
     as_json: JsonOption = False,
@@ -54,7 +76,7 @@ def compare(
 
     Every map of the model, of post-hoc methods asked for the predicted class, and of trivial baselines: where it peaks,
     how much of it lies on the object, whether the class goes and comes with its pixels. docs/maps.md explains the
-    columns. Needs a data set with object masks; Score-CAM and integrated gradients need the extra `posthoc`.
+    columns. Needs a data set with object masks; integrated gradients need the extra `posthoc`.
 
     Writes compare.json and compare.png, a sheet of maps.
     """
@@ -73,14 +95,23 @@ def compare(
     from payattention.evaluation.comparison.sources import sources
 
     model = loaded(run)
-    chosen = None if methods is None else [method.strip() for method in methods.split(",")]
-    sources(model, chosen)  # refuses an unknown method before any data is read
+    chosen = [method.strip() for method in methods.split(",")]
+    sources(model, chosen, baseline=baseline)  # refuses what is unknown before any data is read
     images = read_for(model, source, split, strict=strict, classes=classes, limit=limit)
 
+    from payattention.evaluation.comparison.table import Bound
     from payattention.evaluation.comparison.table import compare as measure
     from payattention.figures.compare import map_sheet
 
-    result = measure(model, images, methods=chosen, costly=costly, console=progress_console())
+    result = measure(
+        model,
+        images,
+        methods=chosen,
+        baseline=baseline,
+        costly=Bound(costly, minutes),
+        tolerance=tolerance,
+        console=progress_console(),
+    )
     write_json(folder / "compare.json", result.as_json())
     write_picture(folder / "compare.png", map_sheet(model, images, result))
     if as_json:

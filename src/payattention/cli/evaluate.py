@@ -15,6 +15,7 @@ from payattention.cli.options import (
     RunDataOption,
     SplitOption,
     StrictOption,
+    ToleranceOption,
 )
 
 
@@ -29,6 +30,7 @@ def evaluate(
     balance: Annotated[
         bool, typer.Option("--balance", help="Every class counts alike: also give the mean of the classes' errors.")
     ] = False,
+    tolerance: ToleranceOption = 2,
     strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,7 +52,7 @@ def evaluate(
     model, console = loaded(run), progress_console()
     images = read_for(model, source, split, strict=strict, classes=classes, limit=limit)
     errors = classify(model, images, console=console)
-    points = pointing(model, images, console=console) if images.masks is not None and model.levels else None
+    points = pointing(model, images, tolerance, console=console) if images.masks is not None and model.levels else None
     balanced = round(fmean(errors.class_errors.values()), 3) if balance else None
     if as_json:
         more = {"balanced_error": balanced, "pointing": points and points.as_json()}

@@ -57,6 +57,14 @@ OutOption = Annotated[
     Path | None,
     typer.Option(help="Folder to write to; by default a new one under runs/.", show_default=False),
 ]
+ToleranceOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Of the pointing game: pixels from the object, on the masks' grid, at which a peak still hits (Zhang et "
+        "al.: 15, in pictures of full size).",
+    ),
+]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order, augmentation and dropout.")]
 SetOption = Annotated[
     list[str] | None,

@@ -1,23 +1,22 @@
 """The pointing game: does a map's peak fall on the object? (Zhang et al., 2016)
 
-Higher is better. A hit is a peak within a tolerance, in pixels, of the object's mask; images without an object do
-not count. Beside the maps stand two trivial baselines: the image's centre, and a uniform random point (exactly, not
-sampled).
+By the rules of `payattention.evaluation.metrics.pointing`; images without an object do not count. Beside the maps stand
+two trivial baselines: the image's centre, and a uniform random point (exactly, not sampled).
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
-from payattention.attention.maps import peaks, upsampled
+from payattention.attention.maps import upsampled
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation.looks import looks
-from payattention.evaluation.metrics.pointing import dilated, hit
+from payattention.evaluation.metrics.pointing import pointing_hits
 from payattention.evaluation.result import Result
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device
@@ -50,7 +49,7 @@ def pointing(
     Args:
         model: A model with maps.
         data: A set with masks.
-        tolerance: Pixels around the mask that still count.
+        tolerance: Pixels around the object that still count.
         seed: Noted in the result.
         console: Where progress is shown.
 
@@ -63,28 +62,29 @@ def pointing(
     model.check_has_maps()
     watch, device = Stopwatch(), chosen_device()
     size = (data.images.shape[1], data.images.shape[2])
-    targets = dilated(torch.from_numpy(data.masks), tolerance)
-    there = targets.flatten(1).any(1)
-    hits: dict[str, list[Tensor]] = {name: [] for name in (*model.levels, "combined")}
+    trivial = _trivial(*size)
+    hits: dict[str, list[Tensor]] = {name: [] for name in (*model.levels, "combined", *trivial)}
     for chosen, look in looks(model, data, device, console):
+        truth = torch.from_numpy(data.masks[chosen])
         maps = {**look.maps, "combined": model.combined(look.maps)}
-        for name, level in maps.items():
-            points = peaks(upsampled(level.float().cpu(), size))
-            hits[name].append(hit(points, targets[chosen]))
-    shares = {name: _share(torch.cat(found)[there]) for name, found in hits.items()}
-    centre = torch.tensor([[size[0] // 2, size[1] // 2]]).expand(len(data), 2)
-    shares["image centre"] = _share(hit(centre, targets)[there])
-    shares["random point"] = _share(targets[there])
+        on_grid = {name: upsampled(level.float().cpu(), size) for name, level in maps.items()}
+        on_grid |= {name: level.expand(len(truth), -1, -1) for name, level in trivial.items()}
+        for name, found in hits.items():
+            found.append(pointing_hits(on_grid[name], truth, tolerance))  # NaN without an object
+    shares = {name: per_cent(torch.cat(found).nanmean(), 2) for name, found in hits.items()}
     return Pointing(
         data=data.name,
         split=data.split,
         source=data.source,
-        count=int(there.sum()),
+        count=int(data.masks.any((1, 2)).sum()),
         tolerance=tolerance,
         hits=shares,
         provenance=watch.provenance(device, seed),
     )
 
 
-def _share(found: Bool[Tensor, "..."]) -> float:
-    return per_cent(found.float().mean(), 2)
+def _trivial(height: int, width: int) -> dict[str, Float[Tensor, "1 h w"]]:
+    """Maps that look at nothing: one that peaks at the centre, and one that peaks everywhere."""
+    centre = torch.zeros(1, height, width)
+    centre[0, height // 2, width // 2] = 1
+    return {"image centre": centre, "random point": torch.ones(1, height, width)}

@@ -28,6 +28,7 @@ def explain(
     size: SupportsIndex | None = None,
     target: Literal["all"],
     method: str | None = None,
+    baseline: str | None = None,
     scale: str = "own",
 ) -> ByClass | list[ByClass]: ...
 
@@ -40,6 +41,7 @@ def explain(
     size: SupportsIndex | None = None,
     target: str | int | None = None,
     method: str | None = None,
+    baseline: str | None = None,
     scale: str = "own",
 ) -> Explanation: ...
 
@@ -52,6 +54,7 @@ def explain(
     size: SupportsIndex | None = None,
     target: str | int | None = None,
     method: str | None = None,
+    baseline: str | None = None,
     scale: str = "own",
 ) -> list[Explanation]: ...
 
@@ -63,6 +66,7 @@ def explain(
     size: SupportsIndex | None = None,
     target: str | int | None = None,
     method: str | None = None,
+    baseline: str | None = None,
     scale: str = "own",
 ) -> Explanation | list[Explanation] | ByClass | list[ByClass]:
     """Classifies pictures and shows where the model looked.
@@ -81,14 +85,16 @@ def explain(
             where a map belongs to a class: that of `vgg_gap`, and most post-hoc methods'. By default the predicted.
         method: A post-hoc method of `payattention.posthoc.METHODS`; by default the attention that was trained, and
             Grad-CAM of a classifier that was wrapped.
+        baseline: Of a method that takes pixels away, what stands in their place: "black", "mean" (the picture's mean
+            colour) or "blur"; by default the method's own.
         scale: How overlays colour a map: "own", from its least to its greatest value; "fixed", from 0 to 1.
 
     Returns:
         An explanation, or a list of them in the pictures' order; under "all", dictionaries of them by class.
 
     Raises:
-        UsageError: A model without maps, a size too small for it, an unknown class, method or scale, or what is no
-            picture.
+        UsageError: A model without maps, a size too small for it, an unknown class, method, baseline or scale, or
+            what is no picture.
         DataError: A file that is missing, damaged or not a picture; or maps of it with NaN or infinite values.
 
     Warns:
@@ -96,7 +102,8 @@ def explain(
     """
     if not isinstance(model, Classifier):
         raise UsageError(f"explain takes a model, as from pa.load or pa.create_model; got {type(model).__name__}")
-    request = Request(model, chosen_size(model, size), target, method or model.posthoc_method or ATTENTION, scale)
+    method = method or model.posthoc_method or ATTENTION
+    request = Request(model, chosen_size(model, size), target, method, scale, baseline)
     if (folder := _folder(picture)) is not None:
         names, pictures = _read_folder(folder, model.in_channels)
     else:

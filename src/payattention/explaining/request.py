@@ -40,6 +40,7 @@ class Request:
         target: A class by name or number, "all" for the five most probable, or None.
         method: "attention", or a post-hoc method's name.
         scale: How overlays colour a map.
+        baseline: Of a post-hoc method that takes pixels away; None for its own.
 
     Raises:
         UsageError: What this model cannot be asked.
@@ -50,12 +51,15 @@ class Request:
     target: object = None
     method: str = ATTENTION
     scale: str = "own"
+    baseline: str | None = None
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
         if self.method == ATTENTION:
             self.model.check_has_maps()
-        elif (missing := posthoc(self.method).missing(self.model)) is not None:
+            if self.baseline is not None:
+                raise UsageError(f"baseline {self.baseline!r}: attention takes no pixels away; name a method with one")
+        elif (missing := posthoc(self.method).on(self.baseline).missing(self.model)) is not None:
             raise UsageError(missing)
         if self.target is not None:
             self._check_maps_are_of_classes()
@@ -114,7 +118,7 @@ class Request:
 
     def _maps_of(self, images: Float[Tensor, "n channels h w"], labels: Tensor | None) -> Mapping[str, Tensor]:
         if self.method != ATTENTION:
-            return posthoc(self.method).maps(self.model, images, labels)
+            return posthoc(self.method).on(self.baseline).maps(self.model, images, labels)
         assert isinstance(self.model, ClassMapped)
         with torch.no_grad():
             return {self.model.levels[0]: self.model.class_map(images, labels).relu()}

@@ -23,14 +23,15 @@ _CELL = 136  # pixels: the longest title fits over it
 
 def map_sheet(model: Classifier, data: ImageSet, compared: Comparison, pictures: int = PICTURES) -> Image.Image:
     """Pictures, their objects, and maps: every trained one, and of each other method the best in pixel AP."""
-    few, shown = limited(data, pictures), _shown(compared.rows)
+    few = limited(data, pictures)
+    shown = [row for row in _shown(compared.rows) if row.pictures >= len(few)]  # others would take too long again
     methods, names = {row.method for row in shown}, {row.name for row in shown}
     images = images_of(few, slice(len(few)), chosen_device())
     with evaluating(model, images.device):
         guesses = _guesses(model, images)
         maps = {
             name: values
-            for source in sources(model)[0]
+            for source in sources(model, baseline=compared.baseline)[0]
             if source.title in methods
             for name, values in source.maps(images).items()
             if name in names

@@ -7,15 +7,35 @@ its modes, hooks and gradients.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor
 
+from payattention.errors import UsageError
 from payattention.models import Classifier
-from payattention.posthoc.cam import activation, cam, grad_cam, grad_cam_plus_plus
-from payattention.posthoc.gradients import integrated_gradients
-from payattention.posthoc.hooks import Requirement, captum, class_maps, layers, torchcam
-from payattention.posthoc.perturbation import score_cam
+from payattention.posthoc.baselines import BASELINES
+from payattention.posthoc.cam import (
+    activation,
+    cam,
+    eigen_cam,
+    grad_cam,
+    grad_cam_plus_plus,
+    hires_cam,
+    layer_cam,
+    signed_features,
+    xgrad_cam,
+)
+from payattention.posthoc.gradients import (
+    gradient,
+    guided_backprop,
+    input_x_gradient,
+    integrated_gradients,
+    smooth_grad,
+)
+from payattention.posthoc.hooks import Requirement, captum, class_maps, layers, relus
+from payattention.posthoc.perturbation import ablation_cam, occlusion, rise, score_cam
+from payattention.posthoc.transformers import attention_rollout, global_attention, gradient_attention
 from payattention.system.names import Registry
 
 
@@ -23,33 +43,66 @@ class Method(NamedTuple):
     """A method.
 
     Attributes:
-        maps: Its function.
+        maps: Its function, `(model, images, labels) -> {name: maps}`.
         title: What tables call it.
         requirements: What it asks for.
         costly: Whether it takes many forward passes.
         of_class: Whether its maps are of the class that is asked for, not the same for every class.
+        baseline: What stands in place of the pixels that it takes away, a name of `BASELINES`; None if it takes none.
+        caveat: Says in a line what to bear in mind of its maps of some images, if anything.
     """
 
-    maps: Callable[[Classifier, Tensor, Tensor | None], Mapping[str, Tensor]]
+    maps: Callable[..., Mapping[str, Tensor]]
     title: str
     requirements: tuple[Requirement, ...]
     costly: bool = False
     of_class: bool = True
+    baseline: str | None = None
+    caveat: Callable[[Classifier, Tensor], str | None] | None = None
 
     def missing(self, model: Classifier) -> str | None:
         """Why it cannot run here on that model, in a line; None if it can."""
         return next((line for line in (asks(model) for asks in self.requirements) if line is not None), None)
+
+    def on(self, baseline: str | None) -> "Method":
+        """The same on another baseline; as it is for None.
+
+        Raises:
+            UsageError: An unknown baseline, or a method that takes no pixels away.
+        """
+        if baseline is None:
+            return self
+        BASELINES[baseline]  # refuses an unknown one
+        if self.baseline is None:
+            able = ", ".join(name for name, method in METHODS.items() if method.baseline is not None)
+            raise UsageError(f"{self.title} takes no pixels away, so it has no baseline; those that have: {able}")
+        return self._replace(maps=partial(self.maps, baseline=baseline), baseline=baseline)
 
 
 METHODS: Registry[Method] = Registry(
     "post-hoc method",
     {
         "activation": Method(activation, "activation", (layers,), of_class=False),
+        "eigen_cam": Method(eigen_cam, "Eigen-CAM", (layers,), of_class=False),
+        "attention_rollout": Method(attention_rollout, "attention rollout", (global_attention,), of_class=False),
+        "gradient_attention": Method(gradient_attention, "gradient-weighted attention", (global_attention,)),
         "cam": Method(cam, "CAM", (class_maps,)),
         "grad_cam": Method(grad_cam, "Grad-CAM", (layers,)),
-        "grad_cam_plus_plus": Method(grad_cam_plus_plus, "Grad-CAM++", (layers,)),
-        "score_cam": Method(score_cam, "Score-CAM", (layers, torchcam), costly=True),
-        "integrated_gradients": Method(integrated_gradients, "integrated gradients", (captum,), costly=True),
+        "grad_cam_plus_plus": Method(grad_cam_plus_plus, "Grad-CAM++", (layers,), caveat=signed_features),
+        "xgrad_cam": Method(xgrad_cam, "XGrad-CAM", (layers,)),
+        "hires_cam": Method(hires_cam, "HiResCAM", (layers,)),
+        "layer_cam": Method(layer_cam, "LayerCAM", (layers,)),
+        "gradient": Method(gradient, "gradient", ()),
+        "input_x_gradient": Method(input_x_gradient, "input x gradient", ()),
+        "guided_backprop": Method(guided_backprop, "guided backprop", (relus,)),
+        "smooth_grad": Method(smooth_grad, "SmoothGrad", (), costly=True),
+        "integrated_gradients": Method(
+            integrated_gradients, "integrated gradients", (captum,), costly=True, baseline="black"
+        ),
+        "score_cam": Method(score_cam, "Score-CAM", (layers,), costly=True, baseline="mean"),
+        "ablation_cam": Method(ablation_cam, "Ablation-CAM", (layers,), costly=True),
+        "occlusion": Method(occlusion, "occlusion", (), costly=True, baseline="mean"),
+        "rise": Method(rise, "RISE", (), costly=True, baseline="mean"),
     },
 )
 
@@ -66,11 +119,24 @@ def method(name: str) -> Method:
 __all__ = [
     "METHODS",
     "Method",
+    "ablation_cam",
     "activation",
+    "attention_rollout",
     "cam",
+    "eigen_cam",
     "grad_cam",
     "grad_cam_plus_plus",
+    "gradient",
+    "gradient_attention",
+    "guided_backprop",
+    "hires_cam",
+    "input_x_gradient",
     "integrated_gradients",
+    "layer_cam",
     "method",
+    "occlusion",
+    "rise",
     "score_cam",
+    "smooth_grad",
+    "xgrad_cam",
 ]

@@ -35,9 +35,11 @@ def class_maps(model: Classifier) -> str | None:
     return f"CAM is for networks that classify the mean of their features, as vgg_gap does; {model.name} does not"
 
 
-def torchcam(_: Classifier) -> str | None:
-    """The package of that name."""
-    return missing("Score-CAM", "torchcam")
+def relus(model: Classifier) -> str | None:
+    """A model with ReLUs."""
+    if any(isinstance(module, nn.ReLU | nn.ReLU6) for module in model.modules()):
+        return None
+    return f"guided backprop is for networks with ReLUs; {model.name} has none"
 
 
 def captum(_: Classifier) -> str | None:
@@ -95,5 +97,9 @@ class _Keeper:
 
 def of_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, "n"]:
     """Each image's logit of its label, by default of its predicted class."""
-    chosen = logits.argmax(1) if labels is None else labels.to(logits.device)
-    return logits.gather(1, chosen[:, None]).squeeze(1)
+    return logits.gather(1, chosen_classes(logits, labels)[:, None]).squeeze(1)
+
+
+def chosen_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"] | None) -> Int[Tensor, "n"]:
+    """The classes that are asked for, by default the predicted ones."""
+    return logits.argmax(1) if labels is None else labels.to(logits.device)

@@ -1,38 +1,238 @@
-"""Score-CAM (Wang et al., 2020): channels weigh as much as the class rises when each alone uncovers the picture.
+"""Maps by trying: what of the picture does the class need? Many forward passes a picture, and no gradient.
 
-torchcam's implementation, on our pixels: a picture is masked before the model's preprocessing, so what is covered is
-black. One forward pass for each channel of each layer.
+- Score-CAM (Wang et al., 2020, algorithm 1): each channel of a layer is enlarged to the picture's size, stretched to
+  0 ... 1 and laid over the picture as a mask; channels weigh by the softmax over what the class's logit then is:
+
+    map = relu(sum_k softmax_k(s)_k F_k),   s_k = logit(M_k x + (1 - M_k) b),   M_k = stretched(enlarged(F_k))
+
+  The paper subtracts logit(b), the same for all channels, which the softmax does not see.
+- Ablation-CAM (Desai & Ramaswamy, 2020): channels weigh by the share of the logit that is lost without each,
+  w_k = (logit - logit without F_k) / |logit|. The paper divides by the logit, which turns the map round where it is
+  negative.
+- Occlusion (Zeiler & Fergus, 2014): a square covers the picture place by place; a pixel's value is the mean of what the
+  logit loses under the squares that cover it, cut at 0.
+- RISE (Petsiuk et al., 2018): random masks cover the picture; a pixel's value is the mean of the class's probability
+  over the masks that leave it open, each mask weighed by how far it does.
 """
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import math
+from collections.abc import Iterator
 
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from payattention.attention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.modes import evaluating
-from payattention.posthoc.hooks import layers, need, torchcam
+from payattention.posthoc.baselines import baseline_of
+from payattention.posthoc.hooks import chosen_classes, local_features, of_classes
 
 
 @torch.no_grad()
 def score_cam(
-    model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tensor | None = None, *, batch_size: int = 64
+    model: Classifier,
+    images: Float[Tensor, "n channels h w"],
+    labels: Tensor | None = None,
+    *,
+    baseline: str = "mean",
+    batch_size: int = 64,
 ) -> dict[str, Tensor]:
-    """The Score-CAM map (n, h', w') of each local layer.
+    """The Score-CAM map (n, h', w') of each local layer; a forward pass for each of its channels.
 
     Args:
         model: Any classifier that names its local layers.
         images: Values in [0, 1].
         labels: The classes (n,); by default the predicted ones.
+        baseline: What covers a picture: "mean" (its mean colour), "black" or "blur". The authors' code multiplies
+            pictures less the data's mean, so that what it covers is of the mean colour.
         batch_size: Masked pictures in one forward pass.
 
     Raises:
-        UsageError: A model that does not name its layers, or torchcam is missing.
+        UsageError: A model that does not name its layers, or an unknown baseline.
     """
-    need(model, layers, torchcam)
-    from torchcam.methods import ScoreCAM
+    covers = baseline_of(images, baseline)
+    with local_features(model) as features:
+        classes = chosen_classes(model(images), labels).tolist()
+    maps = {}
+    with evaluating(model):
+        for name, local in features.items():
+            scores = [
+                _uncovered(model, image, cover, channels, label, batch_size)
+                for image, cover, channels, label in zip(images, covers, local, classes, strict=True)
+            ]
+            weights = torch.stack(scores).softmax(1)  # (n, d)
+            maps[name] = (weights[:, :, None, None] * local).sum(1).relu()
+    return maps
 
-    local = model.local_layers()
-    with evaluating(model), ScoreCAM(model, list(local.values()), batch_size=batch_size) as extract:
-        predicted = model(images).argmax(1)
-        maps = extract((predicted if labels is None else labels).tolist(), normalized=False)
-    return dict(zip(local, maps, strict=True))
+
+def _uncovered(
+    model: Classifier,
+    image: Float[Tensor, "channels h w"],
+    cover: Float[Tensor, "channels h w"],
+    channels: Float[Tensor, "d _ _"],
+    label: int,
+    batch_size: int,
+) -> Float[Tensor, "d"]:
+    """A class's logit when each channel alone uncovers the picture."""
+    size = (image.shape[1], image.shape[2])
+    scores = []
+    for some in channels.split(batch_size):
+        masks = stretched(upsampled(some, size))[:, None].to(image)  # (b, 1, h, w)
+        scores.append(model(masks * image + (1 - masks) * cover)[:, label])
+    return torch.cat(scores)
+
+
+@torch.no_grad()
+def ablation_cam(
+    model: Classifier, images: Float[Tensor, "n channels h w"], labels: Tensor | None = None, *, batch_size: int = 64
+) -> dict[str, Tensor]:
+    """The Ablation-CAM map (n, h', w') of each local layer; a forward pass for each of its channels.
+
+    Args:
+        model: Any classifier that names its local layers.
+        images: Values in [0, 1].
+        labels: The classes (n,); by default the predicted ones.
+        batch_size: Pictures that lack a channel in one forward pass.
+
+    Raises:
+        UsageError: A model that does not name its layers.
+    """
+    with local_features(model) as features:
+        logits = model(images)
+    classes = chosen_classes(logits, labels)
+    whole = of_classes(logits, classes)[:, None]  # (n, 1)
+    layers, maps = model.local_layers(), {}
+    with evaluating(model):
+        for name, local in features.items():
+            left = [
+                _ablated(model, layers[name], image, label, local.shape[1], batch_size)
+                for image, label in zip(images, classes.tolist(), strict=True)
+            ]
+            weights = (whole - torch.stack(left)) / whole.abs()  # (n, d)
+            maps[name] = (weights[:, :, None, None] * local).sum(1).relu()
+    return maps
+
+
+def _ablated(
+    model: Classifier,
+    layer: nn.Module,
+    image: Float[Tensor, "channels h w"],
+    label: int,
+    channels: int,
+    batch_size: int,
+) -> Float[Tensor, "d"]:
+    """A class's logit without each channel of a layer."""
+    logits = []
+    for some in torch.arange(channels, device=image.device).split(batch_size):
+
+        def without(module: nn.Module, inputs: object, output: Tensor, some: Tensor = some) -> Tensor:
+            output = output.clone()
+            output[torch.arange(len(some)), some] = 0
+            return output
+
+        hook = layer.register_forward_hook(without)
+        try:
+            logits.append(model(image.expand(len(some), -1, -1, -1))[:, label])
+        finally:
+            hook.remove()
+    return torch.cat(logits)
+
+
+@torch.no_grad()
+def occlusion(
+    model: Classifier,
+    images: Float[Tensor, "n channels h w"],
+    labels: Tensor | None = None,
+    *,
+    baseline: str = "mean",
+    window: int | None = None,
+    stride: int | None = None,
+) -> dict[str, Tensor]:
+    """What the logit loses where a square covers the picture, as {"pixels": (n, H, W)}.
+
+    Args:
+        model: Any classifier.
+        images: Values in [0, 1].
+        labels: The classes (n,); by default the predicted ones.
+        baseline: What the square shows: "mean" (the picture's mean colour; the paper's is grey), "black" or "blur".
+        window: The square's side in pixels; by default a quarter of the shorter side.
+        stride: Pixels from one place to the next; by default half the window.
+
+    Raises:
+        UsageError: An unknown baseline.
+    """
+    covers = baseline_of(images, baseline)
+    height, width = images.shape[2:]
+    window = window or max(1, min(height, width) // 4)
+    stride = stride or max(1, window // 2)
+    lost, covered = images.new_zeros(len(images), height, width), images.new_zeros(height, width)
+    with evaluating(model):
+        logits = model(images)
+        classes = chosen_classes(logits, labels)
+        whole = of_classes(logits, classes)
+        for square in _squares(height, width, window, stride):
+            mask = torch.zeros_like(covered)
+            mask[square] = 1
+            loss = whole - of_classes(model(torch.where(mask > 0, covers, images)), classes)  # (n,)
+            lost += loss[:, None, None] * mask
+            covered += mask
+    return {"pixels": (lost / covered).relu()}
+
+
+def _squares(height: int, width: int, window: int, stride: int) -> Iterator[tuple[slice, slice]]:
+    """Squares that cover a picture; the last ones may reach over its border."""
+    steps = (math.ceil(max(side - window, 0) / stride) for side in (height, width))
+    rows, columns = (range(0, count * stride + 1, stride) for count in steps)
+    return ((slice(y, y + window), slice(x, x + window)) for y in rows for x in columns)
+
+
+@torch.no_grad()
+def rise(
+    model: Classifier,
+    images: Float[Tensor, "n channels h w"],
+    labels: Tensor | None = None,
+    *,
+    baseline: str = "mean",
+    masks: int = 1000,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> dict[str, Tensor]:
+    """The mean probability of the class where a pixel is left open, as {"pixels": (n, H, W)}.
+
+    Args:
+        model: Any classifier.
+        images: Values in [0, 1].
+        labels: The classes (n,); by default the predicted ones.
+        baseline: What covers a picture: "mean" (its mean colour; the authors' code has the data's), "black" or "blur".
+        masks: How many (the paper: 4,000 for VGG16, 8,000 for ResNet50).
+        seed: Of the masks, which are the same for all pictures.
+        batch_size: Masked pictures in one forward pass.
+
+    Raises:
+        UsageError: An unknown baseline.
+    """
+    covers = baseline_of(images, baseline)
+    random = torch.Generator().manual_seed(seed)
+    total, open_ = images.new_zeros(len(images), *images.shape[2:]), images.new_zeros(images.shape[2:])
+    with evaluating(model):
+        classes = chosen_classes(model(images), labels).tolist()
+        for start in range(0, masks, batch_size):
+            some = random_masks(min(batch_size, masks - start), images.shape[2], images.shape[3], random).to(images)
+            open_ += some.sum(0)
+            for n, (image, cover, label) in enumerate(zip(images, covers, classes, strict=True)):
+                seen = some[:, None] * image + (1 - some[:, None]) * cover  # (b, channels, H, W)
+                total[n] += (model(seen).softmax(1)[:, label, None, None] * some).sum(0)
+    return {"pixels": total / open_}
+
+
+def random_masks(
+    count: int, height: int, width: int, random: torch.Generator, cells: int = 7
+) -> Float[Tensor, "b h w"]:
+    """RISE's masks in 0 ... 1: 7x7 cells, each open or shut by half a chance, enlarged and moved by part of a cell."""
+    grids = (torch.rand(count, 1, cells, cells, generator=random) < 0.5).float()
+    cell_height, cell_width = -(-height // cells), -(-width // cells)
+    large = F.interpolate(grids, ((cells + 1) * cell_height, (cells + 1) * cell_width), mode="bilinear")[:, 0]
+    ys, xs = (torch.randint(side, (count,), generator=random).tolist() for side in (cell_height, cell_width))
+    return torch.stack([mask[y : y + height, x : x + width] for mask, y, x in zip(large, ys, xs, strict=True)])

@@ -22,7 +22,6 @@ PACKAGES = {
     "pillow_heif": Package("pillow-heif", "heif"),
     "pydensecrf": Package("pydensecrf2", "crf"),
     "tensorboard": Package("tensorboard", "tensorboard"),
-    "torchcam": Package("torchcam", "posthoc"),
 }
 """By the module that is imported."""
 

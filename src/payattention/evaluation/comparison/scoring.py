@@ -1,7 +1,7 @@
 """Scoring the maps of one source on a data set, batch by batch."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from rich.console import Console
@@ -9,9 +9,8 @@ from torch import Tensor
 
 from payattention.attention.maps import upsampled
 from payattention.data import ImageSet
-from payattention.data.tensors import images_of
+from payattention.data.tensors import images_of, slices_of
 from payattention.evaluation.comparison.sources import Source
-from payattention.evaluation.looks import batches
 from payattention.evaluation.metrics import (
     METRICS,
     energy_inside,
@@ -23,9 +22,11 @@ from payattention.evaluation.metrics import (
     pointing_hits,
 )
 from payattention.models import Classifier
+from payattention.system.progress import length, tracked
 
 STEPS = 16
 """Parts that a picture's pixels are divided into for deletion and insertion."""
+_FEW = 4  # pictures
 
 
 class Scores:
@@ -58,6 +59,7 @@ def measured(
     parts: Sequence[ImageSet],
     device: torch.device,
     tolerance: int,
+    seconds: float | None = None,
     console: Console | None = None,
 ) -> list[Scores]:
     """The scores of each map of a source.
@@ -68,6 +70,7 @@ def measured(
         parts: The data set; its first part is for what takes many forward passes.
         device: Where maps are made.
         tolerance: Of the pointing game, in pixels.
+        seconds: About so long at most for a source that takes many forward passes, but at least one picture.
         console: Where progress is shown.
 
     Raises:
@@ -75,7 +78,9 @@ def measured(
     """
     found: dict[str, Scores] = {}
     for part in parts[:1] if source.costly else parts:
-        for chosen in batches(part, device, source.title, console):
+        in_time = source.costly and seconds is not None
+        slices = _in_time(len(part), seconds or 0) if in_time else slices_of(part, device)
+        for chosen in tracked(slices, source.title, len(part), console, count=length):
             images = images_of(part, chosen, device)
             truth = torch.from_numpy(part.masks[chosen])  # type: ignore[index]
             start = _clock(device)
@@ -88,6 +93,17 @@ def measured(
                     scores |= _on_the_network(model, images, maps.to(device))
                 found.setdefault(name, Scores(name, source)).add(scores, seconds)
     return list(found.values())
+
+
+def _in_time(count: int, seconds: float) -> Iterator[slice]:
+    """Few pictures at a time while the next few are likely to be done in time; the first one in any case."""
+    begun, done = time.perf_counter(), 0
+    while done < count:
+        upto = min(count, done + _FEW) if done else 1
+        yield slice(done, upto)
+        done = upto
+        if (time.perf_counter() - begun) * (done + _FEW) / done > seconds:
+            return
 
 
 def _on_objects(maps: Tensor, truth: Tensor, tolerance: int) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from payattention.evaluation.comparison.trivial import all_ones, centred_gaussia
 from payattention.models import Classifier
 from payattention.models.class_map import ClassMapped
 from payattention.posthoc import METHODS, Method, method
+from payattention.posthoc.baselines import BASELINES
 
 Kind = Literal["trained", "post-hoc", "trivial"]
 COMBINED = "combined"
@@ -26,32 +27,53 @@ class Source(NamedTuple):
     maps: Callable[[Tensor], Mapping[str, Tensor]]
     costly: bool = False
     """Whether it takes many forward passes a picture."""
+    caveat: Callable[[Tensor], str | None] | None = None
+    """What to bear in mind of its maps of some images, in a line."""
 
 
 def sources(
-    model: Classifier, methods: Sequence[str] | None = None, seed: int = 0
+    model: Classifier, methods: Sequence[str] | None = None, seed: int = 0, baseline: str | None = None
 ) -> tuple[list[Source], tuple[str, ...]]:
     """All that can be compared on a model, and a line for each post-hoc method that cannot.
 
     Args:
         model: In evaluation mode.
-        methods: Names of `payattention.posthoc.METHODS`; by default all that the model and the machine allow.
+        methods: Names of `payattention.posthoc.METHODS`, "fast" for all that take a forward pass or few, "all" for all;
+            of these two, those that the model and the machine allow. By default "all".
         seed: Of the random maps.
+        baseline: Of all methods that take pixels away; None for each one's own.
 
     Raises:
-        UsageError: A method that was asked for by name and is unknown or impossible here.
+        UsageError: A method that was asked for by name and is unknown or impossible here, or an unknown baseline.
     """
-    reasons = {name: method(name).missing(model) for name in (METHODS if methods is None else methods)}
+    if baseline is not None:
+        BASELINES[baseline]  # refuses an unknown one
+    asked = ["all"] if methods is None else methods
+    reasons = {name: method(name).missing(model) for name in _named(asked)}
+    for name in asked:
+        if (reason := reasons.get(name)) is not None:
+            raise UsageError(reason)
     missing = tuple(reason for reason in reasons.values() if reason is not None)
-    if missing and methods is not None:
-        raise UsageError(missing[0])
     own = [Source("trained attention", "trained", partial(_trained, model))] if has_trained_maps(model) else []
+    possible = [method(name) for name, reason in reasons.items() if reason is None]
+    based = [found if found.baseline is None else found.on(baseline) for found in possible]
     after = [
-        Source(method(name).title, "post-hoc", partial(_after_training, model, method(name)), method(name).costly)
-        for name, reason in reasons.items()
-        if reason is None
+        Source(
+            found.title,
+            "post-hoc",
+            partial(_after_training, model, found),
+            found.costly,
+            None if found.caveat is None else partial(found.caveat, model),
+        )
+        for found in based
     ]
     return [*own, *after, *_trivial(seed)], missing
+
+
+def _named(methods: Sequence[str]) -> dict[str, None]:
+    """The methods, each once, groups by their members."""
+    groups = {"all": list(METHODS), "fast": [name for name, found in METHODS.items() if not found.costly]}
+    return dict.fromkeys(name for asked in methods for name in groups.get(asked, [asked]))
 
 
 def has_trained_maps(model: Classifier) -> bool:

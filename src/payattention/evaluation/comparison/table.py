@@ -9,6 +9,7 @@ set, evenly from its classes; two rows are compared on the pictures that both ha
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
@@ -19,7 +20,7 @@ from payattention.data.parts import divided
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError, PayAttentionError, UsageError
 from payattention.evaluation.comparison.scoring import Scores, measured
-from payattention.evaluation.comparison.sources import Kind, sources
+from payattention.evaluation.comparison.sources import Kind, Source, sources
 from payattention.evaluation.comparison.verdict import Margin, margins, verdict
 from payattention.evaluation.metrics import METRICS
 from payattention.evaluation.result import Result
@@ -28,6 +29,8 @@ from payattention.models.modes import evaluating
 from payattention.system.machine import chosen_device
 from payattention.system.provenance import Stopwatch
 from payattention.system.reporting import Table, per_cent
+
+_LOOKED_AT = 16  # pictures, for what is to be borne in mind
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,20 @@ class Row:
     milliseconds: float
 
 
+class Bound(NamedTuple):
+    """What is spent on each method that takes many forward passes: so many pictures, and about so many minutes.
+
+    A method that runs out of time has fewer pictures in its rows; it has at least one.
+    """
+
+    pictures: int = 100
+    minutes: float | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        return None if self.minutes is None else 60 * self.minutes
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison(Result):
     """The table and what it says.
@@ -63,6 +80,8 @@ class Comparison(Result):
         margins: By post-hoc row, how far the trained combined map lies above it in pixel average precision.
         verdict: That in words.
         left_out: A line for each method that could not be measured.
+        baseline: Of the methods that take pixels away; None for each one's own.
+        notes: What to bear in mind of some rows, a line each.
     """
 
     model: str
@@ -72,6 +91,8 @@ class Comparison(Result):
     margins: Mapping[str, Margin]
     verdict: str
     left_out: tuple[str, ...]
+    baseline: str | None
+    notes: tuple[str, ...]
 
     def report(self) -> Iterator[Table | str]:
         columns = ("map", "kind", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture")
@@ -83,6 +104,10 @@ class Comparison(Result):
                 f"{self.without_object:,} of {self.count:,} pictures have no object, or no mask: pointing, energy "
                 "and pixel AP leave them out, and in Jaccard any mask found there counts 0."
             )
+        for row in self.rows:
+            if row.pictures < self.costly:
+                yield f"{row.name}: {row.pictures:,} pictures, for want of time (--minutes)"
+        yield from (f"note: {line}" for line in self.notes)
         yield from (f"left out: {line}" for line in self.left_out)
         yield self.verdict
 
@@ -92,7 +117,8 @@ def compare(
     data: ImageSet,
     *,
     methods: Sequence[str] | None = None,
-    costly: int = 100,
+    baseline: str | None = None,
+    costly: int | Bound = 100,
     tolerance: int = 2,
     seed: int = 0,
     console: Console | None = None,
@@ -102,8 +128,10 @@ def compare(
     Args:
         model: Any classifier.
         data: A set with masks.
-        methods: Names of `payattention.posthoc.METHODS`; by default all that the model and the machine allow.
-        costly: At most so many pictures for what takes many forward passes.
+        methods: Names of `payattention.posthoc.METHODS`, or "fast" or "all", of which those are taken that the model
+            and the machine allow; by default "all".
+        baseline: Of the methods that take pixels away, "black", "mean" or "blur"; by default each one's own.
+        costly: At most so many pictures for what takes many forward passes, or a bound in pictures and minutes.
         tolerance: Of the pointing game, in pixels.
         seed: Of the random maps.
         console: Where progress is shown.
@@ -113,14 +141,16 @@ def compare(
         DataError: A set whose masks are all empty.
     """
     empty = check_has_objects(data)
-    found, left_out = sources(model, methods, seed)
+    found, left_out = sources(model, methods, seed, baseline)
     watch, device = Stopwatch(), chosen_device()
-    parts, columns = divided(data, costly), list[Scores]()
+    bound = Bound(costly) if isinstance(costly, int) else costly
+    parts, columns = divided(data, bound.pictures), list[Scores]()
     with evaluating(model, device):
+        notes = _notes(found, data, device)
         _warm_up(model, data, device)
         for source in found:
             try:
-                columns += measured(source, model, parts, device, tolerance, console)
+                columns += measured(source, model, parts, device, tolerance, bound.seconds, console)
             except PayAttentionError as error:  # maps that are not finite: the others are still worth knowing
                 left_out = (*left_out, f"{source.title}: {error}")
     precision = {scores.name: scores.of("average_precision") for scores in columns}
@@ -137,6 +167,8 @@ def compare(
         margins=above,
         verdict=verdict(above, precision),
         left_out=left_out,
+        baseline=baseline,
+        notes=notes,
         provenance=watch.provenance(device, seed),
     )
 
@@ -170,6 +202,13 @@ def _row(scores: Scores) -> Row:
 def _mean(scores: Tensor) -> float | None:
     mean = scores.double().nanmean().item()
     return None if math.isnan(mean) else per_cent(mean, 2)
+
+
+def _notes(found: Sequence[Source], data: ImageSet, device: torch.device) -> tuple[str, ...]:
+    """The caveats of sources, by the set's first pictures."""
+    images = images_of(data, slice(min(len(data), _LOOKED_AT)), device)
+    lines = [source.caveat(images) for source in found if source.caveat is not None]
+    return tuple(line for line in lines if line is not None)
 
 
 @torch.no_grad()

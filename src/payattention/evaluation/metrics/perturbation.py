@@ -18,11 +18,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from payattention.evaluation.metrics.checks import check_finite
+from payattention.posthoc.baselines import blurred, mean_colour
 
 Classify = Callable[[Tensor], Tensor]
 """Images (n, channels, h, w) to probabilities (n, C)."""
@@ -56,7 +56,7 @@ def perturbation_areas(
     """
     check_finite(maps)
     places = ranks(maps)[:, None]  # (n, 1, h, w)
-    grey = images.mean((2, 3), keepdim=True)  # (n, channels, 1, 1)
+    grey = mean_colour(images)
     blurry = blurred(images)
     removed, added = [], []
     for step in range(steps + 1):
@@ -72,8 +72,3 @@ def ranks(maps: Float[Tensor, "n h w"]) -> Int[Tensor, "n h w"]:
     shuffle = torch.randperm(flat.shape[1], generator=torch.Generator().manual_seed(0)).to(maps.device)
     order = shuffle[flat[:, shuffle].argsort(dim=1, descending=True, stable=True)]  # (n, h*w)
     return order.argsort(dim=1).view(maps.shape)
-
-
-def blurred(images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
-    """Pictures of 4x4 pixels, enlarged to their old size."""
-    return F.interpolate(F.adaptive_avg_pool2d(images, 4), images.shape[2:], mode="bilinear", align_corners=False)

@@ -1,8 +1,9 @@
 """The pointing game: does a map's peak fall on the object? (Zhang et al., 2016)
 
-Higher is better. A hit is a peak within a tolerance, in pixels, of any object of the mask; without an object it is
-undefined: NaN. Where several pixels share the maximum, the score is the share of them that hit: what a random one of
-them can expect. So a constant map scores as a random point does, and a map of one peak 0 or 1.
+Higher is better. A hit is a peak within a tolerance, in pixels as the crow flies, of any object of the mask (the paper:
+15 px in pictures of full size); without an object it is undefined: NaN. Where several pixels share the maximum, the
+score is the share of them that hit: what a random one of them can expect. So a constant map scores as a random point
+does, and a map of one peak 0 or 1.
 """
 
 import torch
@@ -16,6 +17,11 @@ from payattention.evaluation.metrics.checks import check_finite
 def pointing_hits(maps: Float[Tensor, "n h w"], truth: Bool[Tensor, "n h w"], tolerance: int = 2) -> Float[Tensor, "n"]:
     """Share of each map's peaks that hit.
 
+    Args:
+        maps: On the grid of the masks.
+        truth: Masks.
+        tolerance: Pixels around the object that still count.
+
     Raises:
         PayAttentionError: Maps that are not finite.
     """
@@ -26,11 +32,7 @@ def pointing_hits(maps: Float[Tensor, "n h w"], truth: Bool[Tensor, "n h w"], to
 
 
 def dilated(masks: Bool[Tensor, "n h w"], pixels: int) -> Bool[Tensor, "n h w"]:
-    """Masks grown by `pixels` in each of the eight directions."""
-    grown = F.max_pool2d(masks[:, None].float(), 2 * pixels + 1, stride=1, padding=pixels)
-    return grown[:, 0] > 0
-
-
-def hit(points: Tensor, targets: Bool[Tensor, "n h w"]) -> Bool[Tensor, "n"]:
-    """Whether each point (n, 2; row and column) lies in its target."""
-    return targets[torch.arange(len(points)), points[:, 0], points[:, 1]]
+    """Masks grown by a disc: all that lies within `pixels` of one of their pixels."""
+    reach = torch.arange(-pixels, pixels + 1, device=masks.device)
+    disc = reach[:, None] ** 2 + reach**2 <= pixels**2
+    return F.conv2d(masks[:, None].float(), disc[None, None].float(), padding=pixels)[:, 0] > 0.5  # rounding errors
