@@ -196,6 +196,7 @@ def test_two_processes_train_the_weights_of_one(
 
 _LEAVING = """
 import gc, sys
+from pathlib import Path
 import numpy as np, torch
 from torch.nn.parallel import DistributedDataParallel
 import payattention as pa
@@ -217,7 +218,7 @@ torch.distributed.destroy_process_group = leave
 images = np.random.default_rng(0).integers(0, 255, (16, 32, 32, 3), np.uint8)
 data = pa.ImageSet("some", "train", images, np.arange(16) % 2, ("a", "b"))
 try:
-    fit(pa.create_model("vgg_att_pc", 2, 0.0625), data, Recipe("test", 1, 8), out=__import__("pathlib").Path(sys.argv[1]))
+    fit(pa.create_model("vgg_att_pc", 2, 0.0625), data, Recipe("test", 1, 8), out=Path(sys.argv[1]))
 except pa.PayAttentionError as error:
     print(error)
 """
@@ -227,9 +228,9 @@ except pa.PayAttentionError as error:
 def test_nothing_holds_on_to_the_group_when_it_is_left(ends: str, tmp_path: Path) -> None:
     """Else PyTorch's reducer, let go last, can wait for ever: it did, with PyTorch 2.9 on a busy machine."""
     (tmp_path / "leaving.py").write_text(_LEAVING)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        + [str(tmp_path / "leaving.py"), str(tmp_path / "out"), ends],
+        [*launcher, str(tmp_path / "leaving.py"), str(tmp_path / "out"), ends],
         env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
