@@ -15,6 +15,7 @@ OURS_TO_REFUSE = (
     "models.registry",
     "models.timm_backbones.attach",
     "pictures.sources",
+    "runs.config",
     "training.recipe",
 )
 

@@ -316,8 +316,9 @@ class TestFromTheCommandLine:
             ("--resume damaged", 1, "config.json: damaged; begin a new run"),
             ("--resume old", 1, "old: this run cannot be resumed (no save_every, compiled); begin a new one"),
             ("--resume python", 2, "python: this run was begun from Python: go on there with"),
-            ("--resume recipe", 1, "recipe/config.json: not a recipe of this version ("),
-            ("--resume reading", 1, "reading/config.json: not a reading of this version ("),
+            ("--resume recipe", 1, "recipe/config.json: not a recipe of this version (unknown recipe field 'rate'"),
+            ("--resume reading", 1, "config.json: not a reading of this version (unknown wanted field 'limits'; did"),
+            ("--resume seed", 1, "seed/config.json: damaged (seed is '3': a whole number is needed); begin a new run"),
             ("--resume list", 1, "list/config.json: damaged; begin a new run"),
             ("--save-every 0", 2, "--save-every"),
         ],
@@ -332,6 +333,7 @@ class TestFromTheCommandLine:
             "python": config | {"reading": None},
             "recipe": config | {"recipe": config["recipe"] | {"rate": 1}},
             "reading": config | {"reading": config["reading"] | {"limits": 1}},
+            "seed": config | {"seed": "3"},
             "list": [],
         }
         for name, content in {"damaged": "{", **{name: json.dumps(item) for name, item in contents.items()}}.items():

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from payattention.system.validation import checked
+
 if TYPE_CHECKING:
     from payattention.data import ImageSet
     from payattention.models import Classifier
@@ -22,7 +24,7 @@ def loaded(run: Path) -> "Classifier":
     return load(run).to(chosen_device())
 
 
-@dataclass(frozen=True)
+@checked(frozen=True)
 class Wanted:
     """What a run trains on and is measured on, as it was asked for; kept in its config.json to read it again."""
 

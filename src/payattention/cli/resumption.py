@@ -31,13 +31,13 @@ def go_on(run: Path, data_root: Path | None, console: "Console") -> dict[str, An
     from payattention.system.provenance import Stopwatch
     from payattention.weights.header import CONFIG
 
-    reading = unfinished(run).get("reading")
+    reading = unfinished(run).reading
     if reading is None:
         raise UsageError(f"{run}: this run was begun from Python: go on there with payattention.runs.experiment.resume")
     watch = Stopwatch()
     try:
-        wanted = Wanted(**reading | ({} if data_root is None else {"root": str(data_root)}))
-    except TypeError as error:
+        wanted = Wanted(**dict(reading) | ({} if data_root is None else {"root": str(data_root)}))
+    except UsageError as error:
         raise CheckpointError(f"{run / CONFIG}: not a reading of this version ({error}); begin a new run") from None
     train, test = wanted.read()
     return resume(run, train, test, console=console, watch=watch)[1]

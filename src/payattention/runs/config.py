@@ -1,20 +1,26 @@
-"""What is asked of a run, and all that can be checked of it before any data is read."""
+"""What is asked of a run, with all that can be checked of it before any data is read, and what is recorded of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from payattention.models import Classifier, check_model
 from payattention.models.preprocessing import check_sizes
+from payattention.system.validation import checked
 from payattention.training.model_options import model_options
 from payattention.training.recipe import Recipe
 
+_Steps = Annotated[int, Field(ge=1)]
+_EpochsOrNone = Annotated[int, Field(ge=0)]
 
-@dataclass(frozen=True)
+
+@checked(frozen=True)
 class RunConfig:
-    """What is asked of a run. `config.json` holds it, with what was found: the data, the machine, the convolutions.
+    """What is asked of a run; a wrong kind of value, or one out of range, raises UsageError.
 
     Attributes:
         model: A network's name.
@@ -37,12 +43,12 @@ class RunConfig:
     width: float = 1.0
     options: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
-    save_every: int = 500
+    save_every: _Steps = 500
     compiled: bool = False
     winograd: bool = True
-    init_from: Path | None = None
+    init_from: Annotated[Path, Field(strict=False)] | None = None
     tensorboard: bool = False
-    sheet_every: int = 0
+    sheet_every: _EpochsOrNone = 0
     reading: Mapping[str, Any] | None = None
 
     @cached_property
@@ -73,3 +79,38 @@ class RunConfig:
 
             Execution(self.compiled).check()
         _ = self.source
+
+
+@checked(frozen=True, kw_only=True)
+class Record:
+    """The content of `config.json`: what was asked of a run, and what it was begun on.
+
+    What early runs do not say has a default: what held for all runs then.
+
+    Attributes:
+        model: The network as it was built.
+        init_from: What was taken over of a saved model.
+        data: The two sets, as they are known again.
+        reading: As in `RunConfig`; so are `recipe`, `seed`, `save_every`, `compiled`, `tensorboard`, `sheet_every`.
+        device: Its type.
+        precision: What was computed in.
+        threads: How many computed.
+        processes: How many trained together.
+        convolutions: How they are done in training.
+    """
+
+    model: Mapping[str, Any] = field(default_factory=dict)
+    init_from: Mapping[str, Any] | str | None = None
+    data: Mapping[str, Any]
+    reading: Mapping[str, Any] | None = None
+    recipe: Recipe
+    seed: int
+    device: str = "auto"
+    precision: str | None = None
+    threads: _Steps | None = None
+    processes: _Steps = 1
+    save_every: _Steps
+    compiled: bool
+    convolutions: Literal["winograd", "direct"] = "direct"
+    tensorboard: bool = False
+    sheet_every: _EpochsOrNone = 0

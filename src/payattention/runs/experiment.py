@@ -19,7 +19,7 @@ from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
 from payattention.evaluation import classify
 from payattention.models import Classifier
-from payattention.runs.config import RunConfig
+from payattention.runs.config import Record, RunConfig
 from payattention.runs.folder import RESULT, START, check_new, kept_if_begun, lines_of, unfinished
 from payattention.system.files import remove_halves, write_json
 from payattention.system.machine import choice, choosing, chosen_device, recorded_precision, training_precision
@@ -76,7 +76,7 @@ def train_and_test(
     with kept_if_begun(out, record, new=True):
         if here().first:
             save(network, out / START)
-            write_json(out / CONFIG, record)
+            write_json(out / CONFIG, asdict(record))
         return _finished(network, train, test, record, out, console, watch)
 
 
@@ -92,25 +92,24 @@ def _network(config: RunConfig, train: ImageSet) -> Classifier:
 
 def _record(
     config: RunConfig, network: Classifier, begun: dict[str, Any] | None, train: ImageSet, test: ImageSet
-) -> dict[str, Any]:
-    """The content of `config.json`."""
-    return {
-        "model": asdict(network.config),
-        "init_from": begun,
-        "data": _described(train, test),
-        "reading": config.reading,
-        "recipe": config.recipe.to_dict(),
-        "seed": config.seed,
-        "device": chosen_device().type,
-        "precision": training_precision(),
-        "threads": torch.get_num_threads(),
-        "processes": here().count,
-        "save_every": config.save_every,
-        "compiled": config.compiled,
-        "convolutions": Execution(config.compiled, config.winograd).convolutions(network),
-        "tensorboard": config.tensorboard,
-        "sheet_every": config.sheet_every,
-    }
+) -> Record:
+    return Record(
+        model=asdict(network.config),
+        init_from=begun,
+        data=_described(train, test),
+        reading=config.reading,
+        recipe=config.recipe,
+        seed=config.seed,
+        device=chosen_device().type,
+        precision=training_precision(),
+        threads=torch.get_num_threads(),
+        processes=here().count,
+        save_every=config.save_every,
+        compiled=config.compiled,
+        convolutions=Execution(config.compiled, config.winograd).convolutions(network),
+        tensorboard=config.tensorboard,
+        sheet_every=config.sheet_every,
+    )
 
 
 def resume(
@@ -128,21 +127,21 @@ def resume(
         DataError: The sets are not those that the run was begun on.
         UsageError: The run is finished.
     """
-    config = unfinished(out)
-    _check_same(config["data"], _described(train, test), out)
-    with _as_begun(config, out), kept_if_begun(out, config):
-        return _finished(load(out / START), train, test, config, out, console, watch or Stopwatch())
+    record = unfinished(out)
+    _check_same(record.data, _described(train, test), out)
+    with _as_begun(record, out), kept_if_begun(out, record):
+        return _finished(load(out / START), train, test, record, out, console, watch or Stopwatch())
 
 
 @contextmanager
-def _as_begun(config: Mapping[str, Any], out: Path) -> Iterator[None]:
-    """What a run was begun on; early runs do not say all of it."""
+def _as_begun(record: Record, out: Path) -> Iterator[None]:
+    """What a run was begun on."""
     now = choice()
-    device = config.get("device", "auto") if now.device == "auto" else now.device
-    precision = recorded_precision(config["precision"]) if "precision" in config else "auto"
+    device = record.device if now.device == "auto" else now.device
+    precision = "auto" if record.precision is None else recorded_precision(record.precision)
     with ExitStack() as stack:
         try:
-            stack.enter_context(choosing(device, precision, now.threads or config.get("threads")))
+            stack.enter_context(choosing(device, precision, now.threads or record.threads))
         except UsageError as error:
             raise UsageError(f"{out} was begun on {device}, in {precision}: {error}") from None
         yield
@@ -152,7 +151,7 @@ def _finished(
     network: Classifier,
     train: ImageSet,
     test: ImageSet,
-    config: Mapping[str, Any],
+    record: Record,
     out: Path,
     console: Console | None,
     watch: Stopwatch,
@@ -162,14 +161,14 @@ def _finished(
     if (out / WEIGHTS).is_file():
         network, curve = load(out), lines_of(out / METRICS)
     else:
-        curve = _trained(network, train, test, config, out, console)
+        curve = _trained(network, train, test, record, out, console)
     with choosing("auto", "float32", None):  # whatever it was trained in: errors are compared
         test_error = classify(network, test, console=console)
     result = {
-        **{name: value for name, value in config.items() if name != "reading"},  # paths of this machine
+        **{name: value for name, value in asdict(record).items() if name != "reading"},  # paths of this machine
         "test": {"count": test_error.count, "error": test_error.error},
         "curve": curve,
-        "provenance": asdict(watch.provenance(chosen_device(), config["seed"])),
+        "provenance": asdict(watch.provenance(chosen_device(), record.seed)),
     }
     if here().first:
         write_json(out / RESULT, result)
@@ -183,14 +182,13 @@ def _trained(
     network: Classifier,
     train: ImageSet,
     test: ImageSet,
-    config: Mapping[str, Any],
+    record: Record,
     out: Path,
     console: Console | None,
 ) -> list[dict[str, float]]:
     """Trains from the newest snapshot, or from the start, and saves the weights."""
-    recipe = Recipe(**config["recipe"])
     with Stop(patient=here().count > 1) as stop:
-        snapshots = Snapshots(out, network, stop, config["save_every"])
+        snapshots = Snapshots(out, network, stop, record.save_every)
         if console is not None:
             for problem in snapshots.problems:
                 console.print(f"note: {problem}; going on from the one before it")
@@ -199,13 +197,12 @@ def _trained(
         curve = fit(
             network,
             train,
-            recipe,
+            record.recipe,
             out=out,
-            seed=config["seed"],
+            seed=record.seed,
             snapshots=snapshots,
-            views=Views(config.get("tensorboard", False), config.get("sheet_every", 0), test, console),
-            # runs from before there was a choice did without Winograd
-            execution=Execution(config["compiled"], config.get("convolutions") == "winograd"),
+            views=Views(record.tensorboard, record.sheet_every, test, console),
+            execution=Execution(record.compiled, record.convolutions == "winograd"),
         )
         if here().first:
             save(network, out)

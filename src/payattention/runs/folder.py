@@ -3,14 +3,16 @@
 import json
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 
 from payattention.errors import CheckpointError, DataError, PayAttentionError, UsageError
+from payattention.runs.config import Record
 from payattention.system.invocation import program
 from payattention.system.processes import Processes, here
 from payattention.training.callbacks.snapshots import FOLDER
@@ -28,8 +30,8 @@ def check_new(out: Path) -> None:
         raise UsageError(f"{out}: there is a run already; resume it, or take another folder")
 
 
-def unfinished(out: Path) -> dict[str, Any]:
-    """The configuration of a run that can be resumed.
+def unfinished(out: Path) -> Record:
+    """The record of a run that can be resumed.
 
     Raises:
         CheckpointError: No run, or one that lacks what resuming needs.
@@ -40,23 +42,32 @@ def unfinished(out: Path) -> dict[str, Any]:
     if not (out / CONFIG).is_file():
         raise CheckpointError(f"{out}: no run to resume there (no {CONFIG}); begin it with `{program()} train`")
     try:
-        config: dict[str, Any] = json.loads((out / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((out / CONFIG).read_text(encoding="utf-8"))
     except ValueError:
         config = {}
     if not config or not isinstance(config, dict):
         raise CheckpointError(f"{out / CONFIG}: damaged; begin a new run")
-    lacking = [name for name in ("data", "recipe", "seed", "save_every", "compiled") if name not in config]
+    needed = [own.name for own in fields(Record) if own.default is MISSING and own.default_factory is MISSING]
+    lacking = [name for name in needed if name not in config]
     if lacking or not (out / START).is_file():
         raise CheckpointError(f"{out}: this run cannot be resumed (no {', '.join(lacking) or START}); begin a new one")
+    return _record_of(config, out / CONFIG)
+
+
+def _record_of(config: dict[str, Any], file: Path) -> Record:
+    known = {own.name: config[own.name] for own in fields(Record) if own.name in config}
     try:
-        Recipe(**config["recipe"])
+        recipe = Recipe(**known["recipe"])
     except (TypeError, UsageError) as error:
-        raise CheckpointError(f"{out / CONFIG}: not a recipe of this version ({error}); begin a new run") from None
-    return config
+        raise CheckpointError(f"{file}: not a recipe of this version ({error}); begin a new run") from None
+    try:
+        return Record(**known | {"recipe": recipe})
+    except UsageError as error:
+        raise CheckpointError(f"{file}: damaged ({error}); begin a new run") from None
 
 
 @contextmanager
-def kept_if_begun(out: Path, config: Mapping[str, Any], *, new: bool = False) -> Iterator[None]:
+def kept_if_begun(out: Path, record: Record, *, new: bool = False) -> Iterator[None]:
     """Says how to go on with a run that failed or was stopped; a new one that has saved nothing leaves nothing."""
     before = [*out.iterdir()] if out.is_dir() else None
     try:
@@ -64,7 +75,7 @@ def kept_if_begun(out: Path, config: Mapping[str, Any], *, new: bool = False) ->
     except BaseException as error:
         saved = [*written(out / FOLDER), *out.glob(WEIGHTS)]
         if saved or not new:
-            raise _advised(error, _to_go_on(out, config), saved) from None
+            raise _advised(error, _to_go_on(out, record), saved) from None
         if here().first:
             _as_before(out, before)
         if isinstance(error, SafetensorError):
@@ -101,9 +112,9 @@ def _advised(error: BaseException, go_on: str, saved: Sequence[Path]) -> BaseExc
     return error
 
 
-def _to_go_on(out: Path, config: Mapping[str, Any]) -> str:
+def _to_go_on(out: Path, record: Record) -> str:
     """The command that resumes a run."""
-    if config["reading"] is None:
+    if record.reading is None:
         return f"payattention.runs.experiment.resume(Path({str(out)!r}), train, test)"
     resuming = f"train --resume {shlex.quote(str(out))}"
     match here():

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
@@ -38,7 +39,7 @@ class Execution:
         if chosen_device().type == "cpu" and not any(map(shutil.which, compilers)):
             raise UsageError("--compile needs a C++ compiler on the CPU, and there is no g++ or clang++")
 
-    def convolutions(self, model: Classifier) -> str:
+    def convolutions(self, model: Classifier) -> Literal["winograd", "direct"]:
         """How a model's convolutions are trained on this machine: "winograd", or "direct" as PyTorch does them.
 
         Winograd's algorithm is for the CPU in float32; of the convolutions that it can do, it does those whose batch,
