@@ -34,6 +34,7 @@ from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.named import picture_files
 from payattention.posthoc import METHODS, method
+from payattention.posthoc.hooks import local_features
 from payattention.speed.benchmark import benchmark
 from settling import settled
 
@@ -175,6 +176,16 @@ def test_the_first_of_several_threads_that_is_done_leaves_the_model_to_the_other
     assert modes
     assert not any(modes)
     assert _state(training) == before
+
+
+def test_a_post_hoc_method_sees_the_features_of_its_own_thread(training: Classifier) -> None:
+    with local_features(training) as seen:
+        training(IMAGES)
+        own = dict(seen)
+        other = threading.Thread(target=lambda: training(IMAGES.flip(0)))
+        other.start()
+        other.join(30)
+        assert all(seen[name] is own[name] for name in own)
 
 
 @pytest.mark.parametrize("name", LOOKS)

@@ -232,3 +232,10 @@ def test_int8_without_its_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
 
 def test_what_fits_is_not_refused() -> None:
     check_fits(create_model("vgg_att_pc", 3, SMALL), 4, 32, training=True, device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_network_of_other_channels_is_timed(channels: int) -> None:
+    model = create_model("fast_att_pc", 3, SMALL, in_channels=channels)
+    paces = benchmark(model, batch_size=2, image_size=32, seconds=0.0).phases
+    assert all(pace.images_per_second > 0 for pace in paces.values())

@@ -71,6 +71,7 @@ def explain(
 ) -> Explanation | list[Explanation] | ByClass | list[ByClass]:
     """Classifies pictures and shows where the model looked.
 
+    A picture is read with the model's channels: as RGB, in grey, or as four bands (`payattention.pictures.channels`).
     The whole picture is seen: it is scaled until its shorter side has `size` pixels, its proportions kept (a picture
     over four times as long as wide is squeezed to that, to bound the cost).
 

@@ -3,6 +3,7 @@
 What a method asks of a model and of the machine stands here, too: each requirement says in a line what is missing.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -79,12 +80,14 @@ def local_features(model: Classifier) -> Iterator[dict[str, Tensor]]:
 
 class _Keeper:
     """A hook that keeps a module's features under a name, as something to differentiate by: the network goes on with
-    what is kept, or with a copy of it, since its next layer may work in place."""
+    what is kept, or with a copy of it, since its next layer may work in place. It looks at its own thread alone."""
 
     def __init__(self, name: str, layout: Layout, seen: dict[str, Tensor]) -> None:
-        self.name, self.layout, self.seen = name, layout, seen
+        self.name, self.layout, self.seen, self.thread = name, layout, seen, threading.get_ident()
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> object:
+        if threading.get_ident() != self.thread:
+            return None
         whole = first_tensor(output)
         assert whole is not None  # layers say where they have features
         grid = self.layout.grid(whole)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from payattention.models import Classifier
 from payattention.speed.timing import repeated
 
 _COUNTED = 2  # images; a batch norm of a single one has no deviation
@@ -22,12 +23,17 @@ def flops_per_image(model: nn.Module, image_size: int, *, training: bool) -> flo
     Counted on shapes alone (PyTorch's meta device), so that it costs no time.
     """
     shadow = copy.deepcopy(model).to("meta").train(training)
-    images = torch.empty(_COUNTED, 3, image_size, image_size, device="meta")
+    images = torch.empty(_COUNTED, channels_of(model), image_size, image_size, device="meta")
     with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(training):
         logits = shadow(images)
         if training:
             logits.sum().backward()
     return counter.get_total_flops() / _COUNTED
+
+
+def channels_of(model: nn.Module) -> int:
+    """Of the images that a network takes: RGB's three, but where it is a classifier of others."""
+    return model.in_channels if isinstance(model, Classifier) else 3
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype, seconds: float = 1.0) -> float:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from payattention.errors import UsageError
+from payattention.speed.arithmetic import channels_of
 
 _TRACED = 2  # images; a batch norm of a single one has no deviation
 _MEBI, _GIBI = 2**20, 2**30
@@ -20,7 +21,7 @@ def needed_bytes(model: nn.Module, batch_size: int, image_size: int, *, training
     convolutions use while they run.
     """
     shadow = copy.deepcopy(model).to("meta").train(training)
-    images = torch.empty(_TRACED, 3, image_size, image_size, device="meta")
+    images = torch.empty(_TRACED, channels_of(model), image_size, image_size, device="meta")
     weights = {p.untyped_storage()._cdata for p in shadow.parameters()}
     kept: dict[int, Tensor] = {}  # by storage: views share one
 
