@@ -5,7 +5,7 @@ name: `mean_std`, `yuv_lcn`, `gcn_zca` and `none` (`PREPROCESSINGS`); what the a
 the classes' own words.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from math import prod
 
@@ -224,16 +224,16 @@ def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
 
 _CHUNK = 1024  # images at a time: a float64 copy of the whole set may not fit
 
-PREPROCESSINGS: Registry[type[Preprocessing]] = Registry(
+PREPROCESSINGS: Registry[Callable[[int], Preprocessing]] = Registry(
     "preprocessing",
     {
-        "mean_std": MeanStd,
-        "yuv_lcn": YuvLcn,
-        "gcn_zca": GcnZca,
-        "none": Unchanged,
+        "mean_std": MeanStd.of,
+        "yuv_lcn": YuvLcn.of,
+        "gcn_zca": GcnZca.of,
+        "none": Unchanged.of,
     },
 )
-"""The modules by name."""
+"""What makes them for images of so many channels, by name."""
 
 
 def create_preprocessing(name: object, channels: int = 3) -> Preprocessing:
@@ -242,7 +242,7 @@ def create_preprocessing(name: object, channels: int = 3) -> Preprocessing:
     Raises:
         UsageError: An unknown name, or one that is for RGB alone.
     """
-    return PREPROCESSINGS[str(name)].of(channels)
+    return PREPROCESSINGS[str(name)](channels)
 
 
 def check_sizes(name: object, shares: Iterable[float]) -> None:
