@@ -342,7 +342,10 @@ def attention_by_hand(model: Classifier, images: Tensor) -> list[Tensor]:
 
 def test_attention_rollout_is_that_of_loops() -> None:
     model, images = settled(pa.attach("test_vit", 3, levels=2), (160, 160)), torch.rand(2, 3, 160, 160)
+    before, fused = State(model), [block.attn.fused_attn for block in model.trunk.backbone.blocks]
     maps = posthoc.attention_rollout(model, images)["tokens"]
+    before.check(model)
+    assert [block.attn.fused_attn for block in model.trunk.backbone.blocks] == fused
     assert maps.shape == (2, 10, 10)
     matrices = attention_by_hand(model, images)
     for n in range(2):
