@@ -16,6 +16,7 @@ from payattention.cli.options import (
     StrictOption,
     new_folder,
     numbers,
+    run_name,
 )
 
 EpsOption = Annotated[
@@ -81,7 +82,7 @@ def attack(
 
     # everything is checked before any data is read
     sizes = numbers(eps, "--eps")
-    folder = new_folder(out, f"attack-{run.stem}")
+    folder = new_folder(out, f"attack-{run_name(run)}")
     known = saved(run)
     source = Source.of(run, data, data_root)
     check_data(source.name, split)
@@ -107,7 +108,7 @@ def attack(
             f"{k}, {images.classes[label]}": picture_from(image)
             for k, (image, label) in enumerate(zip(images.images[:pictures], images.labels, strict=False))
         }
-        sheet = attack_figure({run.stem: model}, shown, list(chosen.values())[-1], sizes, size=images.image_size)
+        sheet = attack_figure({run_name(run): model}, shown, list(chosen.values())[-1], sizes, size=images.image_size)
         write_picture(folder / "attack.png", sheet)
     write_json(folder / "attack.json", result.as_json())
     if as_json:

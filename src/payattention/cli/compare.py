@@ -16,6 +16,7 @@ from payattention.cli.options import (
     StrictOption,
     ToleranceOption,
     new_folder,
+    run_name,
 )
 
 
@@ -85,7 +86,7 @@ def compare(
     from payattention.system.files import write_json, write_picture
     from payattention.weights.header import weights_file
 
-    folder = new_folder(out, f"compare-{run.stem}")
+    folder = new_folder(out, f"compare-{run_name(run)}")
     weights_file(run)
     source = Source.of(run, data, data_root)
     name = source.name

@@ -8,7 +8,7 @@ import typer
 
 from payattention.cli.attack import EpsOption, ObjectiveOption, RandomStartOption, StepSizeOption, StepsOption
 from payattention.cli.computing import computes
-from payattention.cli.options import JsonOption, numbers, picture_file
+from payattention.cli.options import JsonOption, numbers, picture_file, run_name
 
 if TYPE_CHECKING:
     from payattention.models import Classifier
@@ -130,5 +130,5 @@ def _loaded(runs: list[Path]) -> dict[str, "Classifier"]:
 
 def _names(paths: list[Path]) -> dict[str, Path]:
     """Paths by their last part, or whole where several end alike."""
-    stems = [path.stem for path in paths]
-    return {path.stem if stems.count(path.stem) == 1 else str(path): path for path in paths}
+    short = [run_name(path) for path in paths]
+    return {name if short.count(name) == 1 else str(path): path for name, path in zip(short, paths, strict=True)}

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from payattention.cli.computing import computes
-from payattention.cli.options import JsonOption, OutOption, RunArgument, SizeOption, StrictOption, new_folder
+from payattention.cli.options import JsonOption, OutOption, RunArgument, SizeOption, StrictOption, new_folder, run_name
 
 
 @computes
@@ -45,7 +45,7 @@ def maps(
     from payattention.weights.header import saved
 
     check_scale(scale)
-    folder = new_folder(out, f"maps-{run.stem}")
+    folder = new_folder(out, f"maps-{run_name(run)}")
     saved(run).check_has_maps()
     files = picture_files(pictures)
 

@@ -10,6 +10,7 @@ import typer
 
 from payattention.errors import UsageError
 from payattention.system.processes import here
+from payattention.system.text import readable
 
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Run folder or .safetensors file.", show_default=False)
@@ -110,6 +111,11 @@ def picture_file(out: Path | None, name: str) -> Path:
     return file
 
 
+def run_name(path: Path) -> str:
+    """What to call a run or a file: its folder's whole name, or the file's without its suffix."""
+    return path.resolve().name if path.is_dir() else path.stem
+
+
 def new_folder(out: Path | None, name: str) -> Path:
     """Where to write: `out`, which must not hold a run already, or a new `runs/NAME`, `runs/NAME-2`, ..."""
     if here().count > 1:
@@ -118,6 +124,8 @@ def new_folder(out: Path | None, name: str) -> Path:
         if not here().first:
             return out  # the first process may have begun to write there
     if out is not None:
+        if readable(str(out)) != str(out):
+            raise UsageError(f"--out {out}: this name is not UTF-8; choose another")
         there = next(place for place in (out, *out.absolute().parents) if place.exists())
         if not there.is_dir():
             raise UsageError(f"--out {out}: {there} is a file; a folder is needed")

@@ -1,11 +1,11 @@
 """Printing: results on standard output, everything else on standard error."""
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from payattention.system.reporting import WIDTH, Table
+from payattention.system.text import as_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,8 +24,8 @@ def progress_console() -> "Console":
 
 def print_json(result: Mapping[str, Any]) -> None:
     """One JSON object on standard output."""
-    json.dump(result, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    in_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    sys.stdout.write(as_json(result, ascii_only=not in_unicode, allow_nan=True) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -11,13 +12,17 @@ from typing import Any, NoReturn
 import typer
 
 from payattention.errors import PayAttentionError
+from payattention.system.files import at_home
 from payattention.system.invocation import command_line
 from payattention.system.processes import here
+from payattention.system.text import open_streams
 
 # typer carries its own copy of click in newer releases: this is the base of its errors in either
 _CallError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 _INTERRUPTED = 130
+_HOME = re.compile(r"^(--[\w-]+=)?(~|~[/\\].*)$", re.DOTALL)
+"""A path in the home folder that no shell has replaced: `--out=~/maps`, or an argument in quotes."""
 
 
 def new_program(**settings: Any) -> typer.Typer:
@@ -39,7 +44,9 @@ def run_program(program: typer.Typer, name: str, arguments: list[str]) -> int:
         name: What one types to call it; results record it, with the arguments.
         arguments: What follows the name.
     """
+    open_streams()
     command_line.set(" ".join([name, *map(shlex.quote, arguments)]))
+    arguments = [_HOME.sub(_at_home, argument) for argument in arguments]
     try:
         status = program(arguments, prog_name=name, standalone_mode=False)
         sys.stdout.flush()
@@ -68,6 +75,10 @@ def _fail(name: str, message: str, status: int) -> int:
         place = "" if own.first else f" (process {own.rank} of {own.count})"
         print(f"{name}{place}: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def _at_home(found: re.Match[str]) -> str:
+    return f"{found[1] or ''}{at_home(Path(found[2]))}"
 
 
 def script(main: Callable[..., None]) -> typer.Typer:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from payattention.cli.computing import computes
-from payattention.cli.options import JsonOption, OutOption, RunArgument, SizeOption, new_folder
+from payattention.cli.options import JsonOption, OutOption, RunArgument, SizeOption, new_folder, run_name
 
 BLIND = (
     "no query can change this model's maps: to its scores the query adds the same number at every position, and the "
@@ -41,7 +41,7 @@ def query(
     from payattention.pictures.named import picture_files
     from payattention.weights.header import saved
 
-    folder = new_folder(out, f"query-{run.stem}")
+    folder = new_folder(out, f"query-{run_name(run)}")
     known = saved(run)
     known.check_has_query()
     known.check_has_level(level)

@@ -47,18 +47,20 @@ class Wanted:
 
     def anywhere(self) -> dict[str, Any]:
         """The same with absolute paths, whatever folder the run is resumed from."""
-        from payattention.data.places import located
+        from payattention.data.places import located, path_of, text_of
 
         kind, colon, path = self.name.partition(":")
-        root = None if self.root is None else Path(self.root)
-        name = f"{kind}:{located(Path(path), root).absolute()}" if colon else self.name
-        return asdict(self) | {"name": name, "root": None if root is None else str(root.absolute())}
+        root = None if self.root is None else path_of(self.root)
+        name = f"{kind}:{text_of(located(path_of(path), root).absolute())}" if colon else self.name
+        return asdict(self) | {"name": name, "root": None if root is None else text_of(root.absolute())}
 
     def _split(self, split: str) -> "ImageSet":
+        from payattention.data.places import path_of
+
         return read(
             self.name,
             split,
-            root=None if self.root is None else Path(self.root),
+            root=None if self.root is None else path_of(self.root),
             image_size=self.image_size,
             crop_mode=self.crop_mode,
             channels=self.channels,

@@ -18,6 +18,7 @@ from payattention.cli.options import (
     SplitOption,
     StrictOption,
     new_folder,
+    run_name,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def segment(
     from payattention.cli.reading import Source, loaded
     from payattention.weights.header import saved
 
-    folder = new_folder(out, f"segment-{run.stem}")
+    folder = new_folder(out, f"segment-{run_name(run)}")
     saved(run).check_has_maps()
     source = Source.of(run, data, data_root)
     data, data_root, classes = source.name, source.root, source.classes(classes)

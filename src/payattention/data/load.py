@@ -12,7 +12,7 @@ from payattention.data.cache import cached
 from payattention.data.catalogue import CATALOGUE, Facts
 from payattention.data.decoding import Form
 from payattention.data.imageset import ImageSet
-from payattention.data.places import data_root, located
+from payattention.data.places import data_root, located, path_of
 from payattention.data.readers import arrays, layouts
 from payattention.data.readers.cluttered_digits import CLASSES, cluttered_digits
 from payattention.data.readers.folder import folder
@@ -51,8 +51,22 @@ def check_name(name: str) -> None:
     if colon and kind in _FOUND:
         if not path:
             raise UsageError(f"{name!r} has no path: write {kind}:PATH")
+    elif name not in CATALOGUE and (there := _as_path(name)):
+        raise UsageError(f"{name!r} is not the name of a data set; for what lies there write {there}")
     else:
         check_known("data set", NAMES, name)
+
+
+def _as_path(name: str) -> str:
+    """How to name a data set by the path of its folder or file; "" where there is no such thing."""
+    path = path_of(name)
+    if path.is_dir():
+        return f"{'parquet' if _has_shards(path) else 'folder'}:{name}"
+    return f"parquet:{name}" if path.is_file() and path.suffix == ".parquet" else ""
+
+
+def _has_shards(path: Path) -> bool:
+    return any(any(path.glob(pattern)) for pattern in ("*.parquet", "data/*.parquet"))
 
 
 def check_split(name: str, split: str) -> None:
@@ -164,7 +178,7 @@ def listing_of(name: str, split: str, root: Path | None = None) -> Listing:
     facts = CATALOGUE.get(name)
     if facts is None:
         kind, _, path = name.partition(":")
-        return _FOUND[kind](located(Path(path), root), split)
+        return _FOUND[kind](located(path_of(path), root), split)
     if place := place_of(facts, root):
         return _READERS[name](place, split)
     if copy := parquet_copy(facts, root):

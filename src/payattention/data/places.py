@@ -2,14 +2,31 @@
 
 import os
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from payattention.system.files import at_home
+from payattention.system.text import readable
 
 VARIABLE = "PAYATTENTION_DATA"
 CACHE_VARIABLE = "PAYATTENTION_CACHE"
+_URI = "file://"
 
 
 def data_root(root: Path | None = None) -> Path:
     """The folder that holds data sets."""
-    return root or Path(os.environ.get(VARIABLE) or _home())
+    return at_home(root or Path(os.environ.get(VARIABLE) or _home()))
+
+
+def path_of(text: str) -> Path:
+    """The path of `folder:PATH` and the like: with a `~` for the home folder, or as a URI, `file:///...`."""
+    if not text.startswith(_URI):
+        return at_home(Path(text))
+    return Path(os.fsdecode(unquote_to_bytes(text.removeprefix(_URI))))
+
+
+def text_of(path: Path) -> str:
+    """The text of which `path_of` makes an absolute path again: the path, or its URI where its bytes are no UTF-8."""
+    return str(path) if readable(str(path)) == str(path) else path.as_uri()
 
 
 def located(path: Path, root: Path | None = None) -> Path:
@@ -30,7 +47,7 @@ def cache_root(root: Path | None = None) -> Path:
     data root is read-only.
     """
     if chosen := os.environ.get(CACHE_VARIABLE):
-        return Path(chosen)
+        return at_home(Path(chosen))
     own = data_root(root)
     return (own if _writable(own) else _home()) / "decoded"
 

@@ -16,6 +16,7 @@ from payattention.explaining.request import ByClass, Request
 from payattention.models import Classifier
 from payattention.pictures.named import picture_files
 from payattention.pictures.sources import Source, Sources, name_of, picture_of, several
+from payattention.system.files import at_home
 from payattention.system.machine import chosen_threads
 from payattention.system.workers import in_order
 
@@ -175,5 +176,5 @@ def _picture_or_problem(file: Path, channels: int) -> Image.Image | DataError:
 def _folder(picture: Sources) -> Path | None:
     if not isinstance(picture, str | os.PathLike):
         return None
-    path = Path(os.fspath(picture)).expanduser()
+    path = at_home(Path(os.fspath(picture)))
     return path if path.is_dir() else None

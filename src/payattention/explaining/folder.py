@@ -16,7 +16,7 @@ from payattention.models import Classifier
 from payattention.models.modes import evaluating
 from payattention.pictures.drawing import contact_sheet
 from payattention.pictures.named import Named, unreadable
-from payattention.pictures.reading import read_picture
+from payattention.pictures.reading import read_picture, shown
 from payattention.system.files import short_stem, write_json, write_picture
 from payattention.system.machine import device_of
 from payattention.system.progress import Meter
@@ -101,7 +101,7 @@ def _explained(model: Classifier, file: Path, out: Path, name: str, size: int | 
     return _Written(
         file,
         panels,
-        f"{file.name}: {explanation.caption}",
+        f"{shown(Path(file.name))}: {explanation.caption}",
         {
             "picture": str(file),
             "label": explanation.label,

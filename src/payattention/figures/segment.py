@@ -1,6 +1,7 @@
 """What a segmentation leaves behind: masks and overlays of every picture, tables, a sheet, and `result.json`."""
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from payattention.evaluation.segment import COMBINED, REFINED, Found, Segmentati
 from payattention.explaining.folder import unique_name
 from payattention.models import Classifier
 from payattention.pictures.drawing import contact_sheet, cut_out, overlay
-from payattention.system.files import replacing, write_json, write_picture
+from payattention.system.files import write_json, write_picture, write_text
 from payattention.system.reporting import per_cent
 
 _ROWS = 12
@@ -96,8 +97,9 @@ def table(result: Segmentation) -> list[Sequence[object]]:
 
 def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
     """Writes a CSV file, whole or not at all."""
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _by_class(found: Found, result: Segmentation) -> list[tuple[str, int, float, float]]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from payattention.system.names import Registry, check_known
+from payattention.system.text import readable
 
 COLOUR_MAP = "inferno"
 """Perceptually uniform, and it prints: brighter is more."""
@@ -124,6 +125,7 @@ def fitted(picture: Image.Image, cell: int) -> Image.Image:
 
 def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     """A line of text cut to so many pixels."""
+    text = readable(text)
     while font.getlength(text) > width:
         text = text[:-4] + "..."
     return text

@@ -4,7 +4,6 @@ As RGB; as grey, or as four bands, where that is asked for (`payattention.pictur
 """
 
 import io
-import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from payattention.pictures.depth import has_16_bit_colours, is_deep, shallow, wa
 from payattention.pictures.kinds import formats, lacks_heif, not_read, unread_kind
 from payattention.pictures.metadata import bare, how_to_turn, swaps_sides
 from payattention.system.names import Registry
+from payattention.system.text import readable
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused as decompression bombs."""
@@ -227,7 +227,7 @@ def mask_to_size(mask: NDArray[np.bool_], size: int, crop_mode: str = "center") 
 
 def shown(path: Path) -> str:
     """A path as text that can be printed and written, whatever bytes its name holds."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    return readable(str(path))
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from PIL import Image
 from payattention.errors import DataError, UsageError
 from payattention.pictures.depth import eight_bits
 from payattention.pictures.reading import read_picture, shown
+from payattention.system.files import at_home
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +98,7 @@ def _file(source: str | os.PathLike[str]) -> Path:
     path = os.fspath(source)
     if "://" in path:
         raise DataError(f"{path}: pictures are read from files; fetch it first, or give its bytes")
-    return Path(path).expanduser()
+    return at_home(Path(path))
 
 
 def _all_of(source: OpenFile, name: str) -> bytes:

@@ -18,7 +18,7 @@ from payattention.errors import DataError
 from payattention.reproduce.results import Result, read_results, read_stock
 from payattention.reproduce.standing import Ours, ours
 from payattention.reproduce.tables import Cell, Published, Row, Table, all_cells, load_tables
-from payattention.system.files import replacing
+from payattention.system.files import replacing, write_text
 
 PAGE, PICTURES = "results.md", "results"
 DIGEST = "Description"
@@ -105,8 +105,7 @@ def write_report(results: Path, docs: Path) -> list[str]:
         if section.panels:
             _draw(docs / PICTURES / f"{section.table.name}.png", section.table, section.panels)
     page = _template().render(sections=sections, problems=problems, results=results.name, pictures=PICTURES)
-    with replacing(docs / PAGE) as partial:
-        partial.write_text(page, encoding="utf-8")
+    write_text(docs / PAGE, page)
     return problems
 
 

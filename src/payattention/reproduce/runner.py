@@ -26,7 +26,7 @@ from payattention.reproduce.jobs import Job, Training, command, resumption
 from payattention.reproduce.queue import Planned, duration
 from payattention.reproduce.workplace import Workplace
 from payattention.runs.folder import RESULT
-from payattention.system.files import write_json
+from payattention.system.files import write_json, write_text
 from payattention.weights.header import WEIGHTS
 
 GRACE = 120.0  # seconds that a command has to save itself
@@ -179,7 +179,7 @@ def _note(tally: Tally, job: Job, outcome: str, place: Workplace) -> None:
         tally.stopped.append(job.name)
     else:
         tally.failed[job.name] = outcome
-        place.failure(job).write_text(outcome + "\n", encoding="utf-8")
+        write_text(place.failure(job), outcome + "\n")
 
 
 def _last_line(log: Path) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from payattention.data import CATALOGUE
 from payattention.data.load import state
-from payattention.data.places import located
+from payattention.data.places import located, path_of
 from payattention.errors import DataError
 from payattention.reproduce.jobs import Job, Training
 from payattention.reproduce.results import CELLS, read_cell
@@ -58,7 +58,7 @@ class Workplace:
     def missing_data(self, job: Job) -> str | None:
         """The data set that a job needs and this machine lacks."""
         if job.read_as:
-            path = located(Path(job.read_as.partition(":")[2]), self.data_root)
+            path = located(path_of(job.read_as.partition(":")[2]), self.data_root)
             there = job.read_as in CATALOGUE or path.exists()
         else:
             there = state(CATALOGUE[job.data], self.data_root).startswith("ready")

@@ -1,16 +1,26 @@
 """Writing files so that a reader never sees half of one."""
 
-import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from payattention.system.text import as_json, readable
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
+
+
+def at_home(path: Path) -> Path:
+    """The path with the home folder for a `~` that it begins with; as it is where there is no such home."""
+    try:
+        return path.expanduser()
+    except RuntimeError:  # `~name` of nobody here
+        return path
 
 
 @contextmanager
@@ -50,13 +60,19 @@ def write_array(path: Path, values: "NDArray[Any]") -> str:
 
 def short_stem(stem: str, most: int = 180) -> str:
     """The beginning of files' names, of at most so many bytes: the names are longer, and file systems take 255."""
-    return stem.encode(errors="replace")[:most].decode(errors="ignore")
+    of_names = sys.getfilesystemencoding()
+    return readable(stem).encode(of_names, "replace")[:most].decode(of_names, "ignore")
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as indented JSON, whole or not at all."""
+    write_text(path, as_json(value) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text in UTF-8, whole or not at all."""
     with replacing(path) as partial:
-        partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        partial.write_text(readable(text), encoding="utf-8", newline="")
 
 
 def _umask() -> int:

@@ -17,7 +17,7 @@ from torch import nn
 
 from payattention.errors import CheckpointError, UsageError, damaged
 from payattention.models import Classifier, ModelConfig
-from payattention.system.files import replacing
+from payattention.system.files import at_home, replacing
 from payattention.weights.header import KEY, WEIGHTS, Saved, described, header_of, weights_file, wrong_with
 from payattention.weights.rebuilding import blueprint, built, differences, other_layers, stored
 from payattention.weights.unwrapping import plain_layers, plain_state, unwrapped
@@ -49,7 +49,7 @@ def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None
         raise UsageError(f"cannot save a {type(network).__name__}: pa.save takes the classifiers of this package")
     saved = _saved(network)
     _prove(network, saved)
-    file = Path(path)
+    file = at_home(Path(path))
     if file.suffix != ".safetensors":
         file = file / WEIGHTS
     tensors = {name: _stored(name, tensor, dtype) for name, tensor in plain_state(network).items()}
@@ -127,7 +127,7 @@ def load(path: str | Path) -> Classifier:
     Raises:
         CheckpointError: No weights there, not a payattention file, or weights of another network.
     """
-    file = weights_file(Path(path))
+    file = weights_file(at_home(Path(path)))
     header = header_of(file)
     saved = described(header.text, str(file))
     try:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from payattention.errors import CheckpointError, damaged, without_maps, without_query
 from payattention.system.names import check_known
+from payattention.system.text import readable
 from payattention.system.validation import STRICT, fault, takes
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -99,6 +100,8 @@ def weights_file(path: Path) -> Path:
     Raises:
         CheckpointError: There are none, or it is another kind of file.
     """
+    if readable(str(path)) != str(path):
+        raise CheckpointError(f"{path}: its path is not UTF-8, from which weights cannot be read; rename it")
     if path.is_dir():
         if not (path / WEIGHTS).is_file():
             raise CheckpointError(f"{path}: no {WEIGHTS} in this folder; has its training finished?")

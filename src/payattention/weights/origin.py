@@ -35,10 +35,13 @@ class Origin:
 
     def check_there(self) -> None:
         """Raises DataError where nothing lies any more at a path that the run was trained on."""
+        from payattention.data.places import path_of
+
         kind, colon, path = self.name.partition(":")
-        if colon and Path(path).is_absolute() and not Path(path).exists():
+        place = path_of(path)
+        if colon and place.is_absolute() and not place.exists():
             raise DataError(
-                f"{path}: no longer there; {self.run} was trained on it: say where it lies now, --data {kind}:PATH"
+                f"{place}: no longer there; {self.run} was trained on it: say where it lies now, --data {kind}:PATH"
             )
 
     def difference(self, images: "ImageSet", classes: str | None, limit: int | None) -> str:
@@ -63,6 +66,8 @@ def origin(run: Path) -> Origin:
     Raises:
         CheckpointError: There is no config.json, or it does not tell.
     """
+    from payattention.data.places import path_of
+
     file = (run if run.is_dir() else run.parent) / CONFIG
     if not file.is_file():
         raise CheckpointError(f"{run}: no {CONFIG} there that tells its data set; name one with --data")
@@ -75,4 +80,4 @@ def origin(run: Path) -> Origin:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CheckpointError(f"{file}: does not tell the run's data set; name one with --data") from None
     root, classes, limit = (reading.get(key) for key in ("root", "classes", "limit"))
-    return Origin(run, name, Path(root) if isinstance(root, str) else None, classes, limit, found)
+    return Origin(run, name, path_of(root) if isinstance(root, str) else None, classes, limit, found)

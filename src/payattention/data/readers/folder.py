@@ -52,6 +52,8 @@ def folder(path: Path, split: str) -> Listing:
     if not samples:
         raise DataError(f"{shown(root)}: no pictures for the {split} split in its class folders")
     classes = tuple(shown(Path(name)) for name in found.names)
+    if alike := [name for name in classes if classes.count(name) > 1]:
+        raise DataError(f"{shown(path)}: {len(alike)} class folders read {alike[0]!r}, not being UTF-8; rename them")
     contents = Contents(classes, samples, len(samples), any(sample.mask for sample in samples), problems=problems)
     files = [file for sample in samples for file in (sample.picture, sample.mask) if isinstance(file, Path)]
     folders = [root, *(folder for inside in found.inside.values() for folder in inside.folders)]  # so do the problems

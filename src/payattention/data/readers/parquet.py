@@ -72,7 +72,7 @@ def _opened(path: Path) -> _Shard:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path.open("rb"))
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
     schema = file.schema_arrow
