@@ -15,6 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from payattention.data import ImageSet
+from payattention.data.class_names import numbered_as
 from payattention.data.tensors import images_of, slices_of
 from payattention.evaluation.attacks import PAPER_EPS, Attack, check_eps
 from payattention.evaluation.classify import check_classes
@@ -77,7 +78,7 @@ def attack(
 
     Args:
         model: The model, which the attacks know to the last weight.
-        data: A set with the model's classes.
+        data: A set with classes of the model's, by name; the images of others are left out.
         attacks: By the name that the result calls them.
         eps: The sizes.
         away_from: Whose class's cross-entropy an attack raises: the "predicted" or the "true" one's.
@@ -91,6 +92,7 @@ def attack(
     check_away_from(away_from)
     check_eps(eps)
     check_classes(model, data)
+    data, _ = numbered_as(data, model.classes)
     watch, device = Stopwatch(), chosen_device()
     clean = np.empty(len(data), np.int64)
     found = {(name, size): np.empty(len(data), np.int64) for name in attacks for size in eps}

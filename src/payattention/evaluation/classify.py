@@ -1,13 +1,13 @@
 """Classification error."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from rich.console import Console
 
 from payattention.data import ImageSet
-from payattention.data.class_names import check_same_classes
+from payattention.data.class_names import check_same_classes, numbered_as, without_images
 from payattention.evaluation.looks import looks
 from payattention.evaluation.result import Result
 from payattention.models import Classifier
@@ -18,10 +18,19 @@ from payattention.system.reporting import Table, per_cent
 
 @dataclass(frozen=True, kw_only=True)
 class Classification(Result):
-    """Top-1 error in per cent, of all images and by class (NaN-free: classes without images are left out)."""
+    """Top-1 error in per cent, of all images and by class (NaN-free: classes without images are left out).
+
+    Attributes:
+        error: Of all images.
+        class_errors: Of each class that has images.
+        missing: The model's classes of which the set has no image.
+        unknown: The set's classes that the model does not know, each with how many images were left out.
+    """
 
     error: float
     class_errors: Mapping[str, float]
+    missing: tuple[str, ...] = ()
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
     def report(self) -> Iterator[Table | str]:
         yield Table(("data", "split", "images", "error %"), [(self.data, self.split, self.count, self.error)])
@@ -32,11 +41,14 @@ def classify(
 ) -> Classification:
     """Measures the top-1 error of a model on a data set; a console shows how far it is.
 
+    Classes are found by their names: the images of one that the model does not know are left out, and counted.
+
     Raises:
-        UsageError: The set has other classes than the model.
+        UsageError: The set has none of the model's classes, or another number where the model knows no names.
         DataError: Logits that are no numbers.
     """
     check_classes(model, data)
+    data, unknown = numbered_as(data, model.classes)
     watch, device = Stopwatch(), chosen_device()
     wrong = np.zeros(len(data), np.bool_)
     for chosen, look in looks(model, data, device, console):
@@ -53,9 +65,11 @@ def classify(
             if (data.labels == label).any()
         },
         provenance=watch.provenance(device, seed),
+        missing=without_images(data),
+        unknown=unknown,
     )
 
 
 def check_classes(model: Classifier, data: ImageSet) -> None:
-    """Raises UsageError if a model's classes are not a data set's."""
+    """Raises UsageError if a model cannot be measured on a data set by its classes."""
     check_same_classes(model.classes, model.config.num_classes, data.classes, data.name)

@@ -2,9 +2,11 @@
 
 A class folder may hold folders. What it holds that is known and not read (a video, a camera's raw file) is listed.
 
-Where there is no `test` folder, `val`, `valid` or `validation` stands for it. Object masks, if any, lie in
-`PATH/masks`, in the same folders and under the same names as the pictures, with any picture suffix:
-`PATH/masks/<split>/<class>/<name>.png`, or `PATH/masks/<class>/<name>.png`. A mask is as large as its upright
+The splits are `train` or `training`, and `test`, `testing`, `val`, `valid` or `validation`, capitals or not; the first
+that is there counts. The classes are those of `train`: what else `test` holds is left out and listed.
+
+Object masks, if any, lie in `PATH/masks`, in the same folders and under the same names as the pictures, with any
+picture suffix: `PATH/masks/<split>/<class>/<name>.png`, or `PATH/masks/<class>/<name>.png`. A mask is as large as its upright
 picture; any pixel but 0 is the object. A picture without a mask counts as one without an object.
 """
 
@@ -19,7 +21,8 @@ from payattention.pictures.named import Inside, looked_through, pictures_in
 from payattention.pictures.reading import shown
 
 _TEST_EVERY = 5
-_TEST_NAMES = ("test", "val", "valid", "validation")
+_SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
+"""What the folders of the splits are called, the first that is there; capitals do not matter."""
 _MASKS = "masks"
 
 
@@ -31,11 +34,13 @@ def folder(path: Path, split: str) -> Listing:
     """
     if not path.is_dir():
         raise DataError(f"{shown(path)}: no such folder{looked_in(path)}")
-    divided = (path / "train").is_dir()
+    train = _named_as(path, "train")
+    divided = train is not None
     root = _split_folder(path, split) if divided else path
-    every_split = [path / name for name in ("train", *_TEST_NAMES) if (path / name).is_dir()]
-    found = _classes(path, every_split if divided else [path])
+    found = _classes(path, [train or path])
     _check(found, path)
+    if root not in (train, path):
+        found = _with_test(found, _classes(path, [root]))
     masks = _masks_of(path / _MASKS / root.name if divided else path / _MASKS)
     samples: list[Sample] = []
     problems = [line for folder, line in found.problems if folder.parent == root]
@@ -60,6 +65,23 @@ def folder(path: Path, split: str) -> Listing:
     return Listing(path, [*files, *folders], lambda: contents)
 
 
+def _named_as(path: Path, split: str) -> Path | None:
+    """The folder of a split; a folder of pictures is a class of that name, unless it is called `train` or `test`."""
+    there = {entry.name.lower(): entry for entry in sorted(path.iterdir(), reverse=True) if entry.is_dir()}
+    folders = (there[name] for name in _SPLITS[split] if name in there)
+    return next((folder for folder in folders if folder.name == split or not pictures_in(folder)), None)
+
+
+def _with_test(train: "_Classes", test: "_Classes") -> "_Classes":
+    """The classes of training, with what the test split holds of them; others are left out, which is said."""
+    problems = [*train.problems, *test.problems]
+    for folder, inside in test.inside.items():
+        if inside.pictures and folder.name not in train.names:
+            count = len(inside.pictures)
+            problems.append((folder, f"{shown(folder)}: a class that the train split lacks ({count:,} left out)"))
+    return _Classes(train.names, train.inside | test.inside, problems)
+
+
 @dataclass(frozen=True)
 class _Classes:
     """Names of the classes, in order; what each class folder holds; folders that had to be left out, and why."""
@@ -70,7 +92,7 @@ class _Classes:
 
 
 def _classes(path: Path, roots: list[Path]) -> _Classes:
-    """The class folders of all `roots`: a class keeps its number in every split, even where it has no picture."""
+    """The class folders of all `roots`."""
     names, inside, problems = set(), {}, []
     for root in roots:
         for entry in sorted(root.iterdir()):
@@ -132,8 +154,7 @@ def _mask_of(picture: Path, folder: Path, masks: dict[Path, Path]) -> Path | Non
 
 
 def _split_folder(path: Path, split: str) -> Path:
-    names = _TEST_NAMES if split == "test" else (split,)
-    for name in names:
-        if (path / name).is_dir():
-            return path / name
-    raise DataError(f"{shown(path)}: has a train folder, but no {split} folder")
+    found = _named_as(path, split)
+    if found is None:
+        raise DataError(f"{shown(path)}: has a train folder, but no {split} folder ({', '.join(_SPLITS[split])})")
+    return found

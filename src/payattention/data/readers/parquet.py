@@ -15,7 +15,7 @@ from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
 from payattention.pictures.reading import shown
 
-_TEST_NAMES = ("test", "validation", "valid")
+_TEST_NAMES = ("test", "validation", "valid", "val")
 _IMAGES = ("image", "img")
 _LABELS = ("label", "fine_label")
 _ROWS = 1024  # read from a shard at a time
