@@ -112,11 +112,8 @@ def fit(
         torch.manual_seed(seed + processes.rank)  # dropout's stream, whatever was drawn before
         try:
             fabric = launched(device, training_precision(), processes, unused_parameters=_has_unused(model))
-            with (
-                closing(Run(fabric, processes, network, resident, recipe, seed, callbacks, start)) as run,
-                execution.convolving(model)(network),
-            ):
-                _train(run, network, averaging, execution)
+            with closing(Run(fabric, processes, network, resident, recipe, seed, callbacks, start)) as run:
+                _train(run, model, network, averaging, execution)
         finally:
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
@@ -124,13 +121,14 @@ def fit(
     return metrics.curve
 
 
-def _train(run: Run, network: nn.Module, averaging: Averaging | None, execution: Execution) -> None:
+def _train(run: Run, model: Classifier, network: nn.Module, averaging: Averaging | None, execution: Execution) -> None:
     """Trains a network; its averaged weights, where there are any, take the place of the last ones."""
-    with execution.compiling(network):
-        train(run)
-    if averaging is not None:
-        averaging.take_over()
-        settle(network, _as_they_are(run))
+    with execution.convolving(model)(network):
+        with execution.compiling(network):
+            train(run)
+        if averaging is not None:
+            averaging.take_over()
+            settle(network, _as_they_are(run))
 
 
 def _bar(data: DeviceSet | FeatureSet, recipe: Recipe, seed: int, console: Console) -> Bar:
