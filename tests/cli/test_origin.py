@@ -108,3 +108,17 @@ def test_runs_from_before_checksums_and_from_python_are_measured(
     config["reading"] = None
     file.write_text(json.dumps(config), encoding="utf-8")
     assert "is not what" not in evaluated(capsys, "run")[1]
+
+
+def test_a_finished_run_gets_more_epochs_by_its_folder_alone(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--resume", str(home / "run")]) == 2
+    assert "this run is finished" in capsys.readouterr().err
+    assert run(["train", "--resume", str(home / "run"), "--epochs", "1"]) == 2
+    assert "this run has 1 already" in capsys.readouterr().err
+    assert run(["train", "--resume", str(home / "run"), "--epochs", "2", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "a second cycle from the weights" in " ".join(printed.err.split())
+    assert json.loads(printed.out)["epochs_before"] == 1

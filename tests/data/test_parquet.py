@@ -115,8 +115,41 @@ def test_missing_columns_and_splits_are_named(tmp_path: Path) -> None:
         load(tmp_path)
     with pytest.raises(DataError, match=r"no test-\*.parquet in it"):
         load(tmp_path, "test")
-    pq.write_table(pa.table({"image": ["a"], "label": [0]}), tmp_path / "train.parquet")
-    with pytest.raises(DataError, match="column 'image' is string; a struct"):
+    pq.write_table(pa.table({"image": [1.5], "label": [0]}), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match="column 'image' is double; pictures are"):
         load(tmp_path)
     with pytest.raises(DataError, match="no such file or folder"):
         load(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_labels_may_be_the_names_of_classes(tmp_path: Path, kind: pa.DataType) -> None:
+    def labelled(split: str, names: list[str | None], seeds: range) -> None:
+        image = pa.array([{"bytes": png} for png in pngs(seeds)], pa.struct({"bytes": pa.binary()}))
+        pq.write_table(pa.table({"image": image, "labels": pa.array(names, kind)}), tmp_path / f"{split}-0.parquet")
+
+    labelled("train", ["dog", "cat", "cow", None], range(4))
+    labelled("test", ["cow", "emu"], range(4, 6))
+    train, test = load(tmp_path), load(tmp_path, "test")
+    assert train.classes == test.classes == ("cat", "cow", "dog")
+    assert train.labels.tolist() == [2, 0, 1]
+    assert test.labels.tolist() == [1]
+    assert len(train.skipped) == len(test.skipped) == 1  # without a label, and of a class that train lacks
+
+
+@pytest.mark.parametrize("column", ["path in a struct", "text", "bytes"])
+def test_pictures_by_path_or_bare_bytes(tmp_path: Path, column: str) -> None:
+    (tmp_path / "pictures").mkdir()
+    for seed in range(2):
+        (tmp_path / f"pictures/{seed}.png").write_bytes(encoded(pixels(seed), "PNG"))
+    paths = [f"pictures/{seed}.png" for seed in range(2)]
+    image = {
+        "path in a struct": lambda: pa.array([{"bytes": None, "path": path} for path in paths]),
+        "text": lambda: pa.array(paths),
+        "bytes": lambda: pa.array(pngs(range(2)), pa.binary()),
+    }[column]()
+    pq.write_table(pa.table({"image": image, "label": ["cat", "dog"]}), tmp_path / "train-0.parquet")
+    data = load(tmp_path)
+    assert (data.images == np.stack([pixels(seed) for seed in range(2)])).all()
+    (tmp_path / "pictures/0.png").unlink()
+    assert data.source == ("parquet copy, pictures as PNG" if column == "bytes" else "parquet copy, pictures as files")

@@ -11,7 +11,7 @@ from payattention.errors import CheckpointError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-_ALLOWED = {"resume", "data_root", "device", "threads", "as_json"}
+_ALLOWED = {"resume", "data_root", "epochs", "device", "threads", "as_json"}
 
 
 def check_alone(context: typer.Context) -> None:
@@ -24,22 +24,32 @@ def check_alone(context: typer.Context) -> None:
         )
 
 
-def go_on(run: Path, data_root: Path | None, console: "Console") -> dict[str, Any]:
-    """Resumes a run, on its data wherever that lies now; the content of its result.json."""
-    from payattention.runs.experiment import resume
+def go_on(run: Path, data_root: Path | None, epochs: int | None, console: "Console") -> dict[str, Any]:
+    """Resumes a run, or gives a finished one more epochs, on its data wherever that lies now.
+
+    Returns:
+        The content of its result.json.
+    """
+    from payattention.runs.experiment import extend, resume
+    from payattention.runs.extension import check_longer, finished
     from payattention.runs.folder import unfinished
     from payattention.system.provenance import Stopwatch
     from payattention.weights.header import CONFIG
 
-    reading = unfinished(run).reading
+    record = unfinished(run) if epochs is None else finished(run)
+    if epochs is not None:
+        check_longer(run, record, epochs)
+    reading = record.reading
     if reading is None:
-        raise UsageError(f"{run}: this run was begun from Python: go on there with payattention.runs.experiment.resume")
+        raise UsageError(f"{run}: this run was begun from Python: go on there with payattention.runs.experiment")
     watch = Stopwatch()
     try:
         wanted = Wanted(**dict(reading) | ({} if data_root is None else {"root": str(data_root)}))
     except UsageError as error:
         raise CheckpointError(f"{run / CONFIG}: not a reading of this version ({error}); begin a new run") from None
     train, test = wanted.read()
+    if epochs is not None:
+        return extend(run, train, test, epochs, console=console, watch=watch)[1]
     return resume(run, train, test, console=console, watch=watch)[1]
 
 

@@ -133,7 +133,8 @@ def train(
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="Go on with a run that was stopped, exactly; no other option is needed.",
+            help="Go on with a run that was stopped, exactly; no other option is needed. A finished one with --epochs, "
+            "so many in all: exactly where the schedule allows it, else in a second cycle, which is said.",
             show_default=False,
         ),
     ] = None,
@@ -158,7 +159,7 @@ def train(
 
     if resume is not None:
         check_alone(context)
-        _print(resume, go_on(resume, data_root, progress_console()), as_json)
+        _print(resume, go_on(resume, data_root, epochs, progress_console()), as_json)
         return
 
     # all is checked before any data is read, first what needs no PyTorch; the folder is made when training starts

@@ -2,16 +2,20 @@
 
 import zlib
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
 from payattention.errors import DataError, no_such_label
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 @dataclass(frozen=True)
 class ImageSet:
-    """One split of a data set.
+    """One split of a data set; `data[number]` is an image and its label, as PyTorch's loaders ask for them.
 
     Attributes:
         name: What it was asked for by, e.g. "cluttered_digits".
@@ -52,6 +56,13 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __getitem__(self, number: SupportsIndex) -> "tuple[Tensor, int]":
+        """An image, float (C, H, W) in 0 ... 1, and its label: `torch.utils.data.DataLoader` takes the set as it is."""
+        import torch
+
+        image = torch.from_numpy(np.array(self.images[number]))
+        return image.permute(2, 0, 1).float() / 255, int(self.labels[number])
 
     @property
     def image_size(self) -> int:

@@ -97,6 +97,8 @@ class Record:
         threads: How many computed.
         processes: How many trained together.
         convolutions: How they are done in training.
+        epochs_before: Epochs of the cycles before this one, where a finished run was given more
+            (`payattention.runs.extension`).
     """
 
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -112,5 +114,6 @@ class Record:
     save_every: _Steps
     compiled: bool
     convolutions: Literal["winograd", "direct"] = "direct"
+    epochs_before: _EpochsOrNone = 0
     tensorboard: bool = False
     sheet_every: _EpochsOrNone = 0

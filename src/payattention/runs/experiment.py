@@ -1,7 +1,8 @@
 """An experiment: train on one split, save, measure on the other once; all of it in one run folder.
 
 While it runs, the folder also holds `start.safetensors`, the network as it began, and `snapshots/`: from these `resume`
-goes on after whatever stopped it, and they go when the result is there.
+goes on after whatever stopped it, and they go when the result is there; the state after the last epoch stays where
+`extend` can go on from it.
 """
 
 import shutil
@@ -20,6 +21,7 @@ from payattention.errors import DataError, UsageError
 from payattention.evaluation import classify
 from payattention.models import Classifier
 from payattention.runs.config import Record, RunConfig
+from payattention.runs.extension import finished, prolong
 from payattention.runs.folder import RESULT, START, check_new, kept_if_begun, lines_of, unfinished
 from payattention.system.files import remove_halves, write_json
 from payattention.system.machine import choice, choosing, chosen_device, recorded_precision, training_precision
@@ -30,6 +32,7 @@ from payattention.training.callbacks.views import Views
 from payattention.training.execution import Execution
 from payattention.training.fit import METRICS, fit, new_model
 from payattention.training.recipe import Recipe
+from payattention.training.snapshot import written
 from payattention.training.stopping import Stop, Stopped
 from payattention.weights.checkpoint import load, save
 from payattention.weights.header import CONFIG, WEIGHTS
@@ -133,6 +136,30 @@ def resume(
         return _finished(load(out / START), train, test, record, out, console, watch or Stopwatch())
 
 
+def extend(
+    out: Path,
+    train: ImageSet,
+    test: ImageSet,
+    epochs: int,
+    *,
+    console: Console | None = None,
+    watch: Stopwatch | None = None,
+) -> tuple[Classifier, dict[str, Any]]:
+    """Gives a finished run more epochs, up to so many in all: exactly, or as a second cycle (`runs.extension`).
+
+    Returns and raises what `resume` does, and:
+
+    Raises:
+        UsageError: It has as many already, or is not finished.
+    """
+    record = finished(out)
+    _check_same(record.data, _described(train, test), out)
+    how = prolong(out, record, epochs)
+    if console is not None:
+        console.print(how, highlight=False)
+    return resume(out, train, test, console=console, watch=watch)
+
+
 @contextmanager
 def _as_begun(record: Record, out: Path) -> Iterator[None]:
     """What a run was begun on."""
@@ -173,9 +200,17 @@ def _finished(
     if here().first:
         write_json(out / RESULT, result)
         (out / START).unlink(missing_ok=True)
-        shutil.rmtree(out / FOLDER, ignore_errors=True)
+        _keep_last(out / FOLDER, Recipe(**config["recipe"]))
         remove_halves(out)
     return network, result
+
+
+def _keep_last(folder: Path, recipe: Recipe) -> None:
+    """Removes a finished run's snapshots, but for the last where more epochs may follow it."""
+    if not recipe.open_ended:
+        shutil.rmtree(folder, ignore_errors=True)
+    for old in written(folder)[:-1]:
+        old.unlink(missing_ok=True)
 
 
 def _trained(

@@ -38,7 +38,22 @@ def unfinished(out: Path) -> Record:
         UsageError: The run is finished.
     """
     if (out / RESULT).is_file():
-        raise UsageError(f"{out}: this run is finished; measure it with `{program()} evaluate {shlex.quote(str(out))}`")
+        raise UsageError(
+            f"{out}: this run is finished; measure it with `{program()} evaluate {shlex.quote(str(out))}`, or say how "
+            "many --epochs it shall have in all"
+        )
+    record = recorded(out)
+    if not (out / START).is_file():
+        raise CheckpointError(f"{out}: this run cannot be resumed (no {START}); begin a new one")
+    return record
+
+
+def recorded(out: Path) -> Record:
+    """The record of a run.
+
+    Raises:
+        CheckpointError: No run, or a record that lacks what training on needs.
+    """
     if not (out / CONFIG).is_file():
         raise CheckpointError(f"{out}: no run to resume there (no {CONFIG}); begin it with `{program()} train`")
     try:
@@ -48,9 +63,8 @@ def unfinished(out: Path) -> Record:
     if not config or not isinstance(config, dict):
         raise CheckpointError(f"{out / CONFIG}: damaged; begin a new run")
     needed = [own.name for own in fields(Record) if own.default is MISSING and own.default_factory is MISSING]
-    lacking = [name for name in needed if name not in config]
-    if lacking or not (out / START).is_file():
-        raise CheckpointError(f"{out}: this run cannot be resumed (no {', '.join(lacking) or START}); begin a new one")
+    if lacking := [name for name in needed if name not in config]:
+        raise CheckpointError(f"{out}: this run cannot be resumed (no {', '.join(lacking)}); begin a new one")
     return _record_of(config, out / CONFIG)
 
 

@@ -136,7 +136,7 @@ def _changes(recipe: Recipe) -> Sequence[tuple[int, float]]:
     """Numbers of epochs and the factor on the rate once they are over."""
     if recipe.schedule != "steps":
         return ()
-    equal = range(recipe.step_epochs, recipe.epochs, recipe.step_epochs)
+    equal = range(recipe.step_epochs, recipe.epochs + 1, recipe.step_epochs)  # the last, too: more may follow
     return recipe.milestones or [(epoch, recipe.step_factor) for epoch in equal]
 
 

@@ -128,6 +128,14 @@ class Recipe:
             raise ValueError("nesterov needs a momentum above 0 and a dampening of 0")
         return self
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether nothing in an epoch depends on how many there are, so that more of them only follow.
+
+        Momentum that starts anew is not counted among these.
+        """
+        return self.schedule == "steps" and not self.momentum_reset and len(set(self.sizes)) == 1
+
     def check_frozen(self) -> None:
         """Raises UsageError if training on a frozen backbone's features cannot follow this recipe."""
         if self.shift or self.cutout or self.sizes != (1.0,):

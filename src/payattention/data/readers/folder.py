@@ -6,8 +6,8 @@ The splits are `train` or `training`, and `test`, `testing`, `val`, `valid` or `
 that is there counts. The classes are those of `train`: what else `test` holds is left out and listed.
 
 Object masks, if any, lie in `PATH/masks`, in the same folders and under the same names as the pictures, with any
-picture suffix: `PATH/masks/<split>/<class>/<name>.png`, or `PATH/masks/<class>/<name>.png`. A mask is as large as its upright
-picture; any pixel but 0 is the object. A picture without a mask counts as one without an object.
+picture suffix: `PATH/masks/<split>/<class>/<name>.png`, or `PATH/masks/<class>/<name>.png`. A mask is as large as its
+upright picture; any pixel but 0 is the object. A picture without a mask counts as one without an object.
 """
 
 from dataclasses import dataclass

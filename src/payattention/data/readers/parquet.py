@@ -1,7 +1,8 @@
 """`parquet:PATH`: the Hugging Face image layout, as the Hub's `uoft-cs/cifar10`.
 
-A file, or a folder with `<split>-*.parquet` shards; column `image` (or `img`) is a struct of `bytes` and `path`,
-column `label` (or `fine_label`) an integer, and the class names stand in the schema's metadata.
+A file, or a folder with `<split>-*.parquet` shards. Column `image` (or `img`) is a struct of `bytes` and `path`, or one
+of the two; a path is relative to its shard. Column `label` (or `labels`, `fine_label`) is an integer, whose class names
+stand in the schema's metadata, or the class's name. Where there is a train split, it has the names of the classes.
 """
 
 import json
@@ -17,7 +18,7 @@ from payattention.pictures.reading import shown
 
 _TEST_NAMES = ("test", "validation", "valid", "val")
 _IMAGES = ("image", "img")
-_LABELS = ("label", "fine_label")
+_LABELS = ("label", "labels", "fine_label")
 _ROWS = 1024  # read from a shard at a time
 
 
@@ -28,7 +29,9 @@ def parquet(path: Path, split: str) -> Listing:
         DataError: No such shards.
     """
     shards = shards_of(path, split)
-    return Listing(path, shards, lambda: _contents(path, shards))
+    naming = _naming(path, shards, split)
+    files = [*shards, *(shard for shard in naming if shard not in shards)]
+    return Listing(path, files, lambda: _contents(path, shards, naming))
 
 
 def shards_of(path: Path, split: str) -> list[Path]:
@@ -50,21 +53,25 @@ def shards_of(path: Path, split: str) -> list[Path]:
 
 @dataclass(frozen=True)
 class _Shard:
-    """An opened shard, and the names of its columns."""
+    """An opened shard, the names of its columns, and whether its labels are the classes' names."""
 
     path: Path
     file: Any
     image: str
     label: str
+    by_name: bool
 
 
-def _contents(path: Path, paths: list[Path]) -> Contents:
+def _contents(path: Path, paths: list[Path], naming: list[Path]) -> Contents:
     shards = [_opened(shard) for shard in paths]
     count = sum(shard.file.metadata.num_rows for shard in shards)
     if not count:
         raise DataError(f"{shown(path)}: no rows")
-    classes = _class_names(shards[0]) or tuple(map(str, range(_highest(shards) + 1)))
-    return Contents(classes, _samples(shards), count, source=f"parquet copy, pictures as {_encoding(shards)}")
+    if shards[0].by_name:
+        classes = _names_in([_opened(shard) for shard in naming])
+    else:
+        classes = _class_names(shards[0]) or tuple(map(str, range(_highest(shards) + 1)))
+    return Contents(classes, _samples(shards, classes), count, source=f"parquet copy, pictures as {_encoding(shards)}")
 
 
 def _opened(path: Path) -> _Shard:
@@ -72,17 +79,39 @@ def _opened(path: Path) -> _Shard:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path.open("rb"))
-    except (pa.ArrowException, OSError) as error:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError, UnicodeEncodeError) as error:
         raise _damaged(path, error) from None
     schema = file.schema_arrow
     image, label = (_column(path, schema.names, known) for known in (_IMAGES, _LABELS))
     kind = schema.field(image).type
-    if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
-        raise DataError(f"{shown(path)}: column {image!r} is {kind}; a struct with a field 'bytes' is needed")
-    if not pa.types.is_integer(schema.field(label).type):
-        raise DataError(f"{shown(path)}: column {label!r} is {schema.field(label).type}; whole numbers are needed")
-    return _Shard(path, file, image, label)
+    fields = {field.name for field in kind} if pa.types.is_struct(kind) else set()
+    if not (fields & {"bytes", "path"} or _is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise DataError(f"{shown(path)}: column {image!r} is {kind}; pictures are a field 'bytes', or 'path'")
+    labels = schema.field(label).type
+    if not (_is_text(labels) or pa.types.is_integer(labels)):
+        raise DataError(f"{shown(path)}: column {label!r} is {labels}; whole numbers or names are needed")
+    return _Shard(path, file, image, label, _is_text(labels))
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _naming(path: Path, own: list[Path], split: str) -> list[Path]:
+    """The shards whose labels name the classes: those of the train split where there is one."""
+    try:
+        return own if split == "train" else shards_of(path, "train")
+    except DataError:
+        return own
+
+
+def _names_in(shards: list[_Shard]) -> tuple[str, ...]:
+    columns = (batch.column(0) for shard in shards for batch in _batches(shard, [shard.label]))
+    return tuple(sorted({name.as_py() for column in columns for name in column.unique() if name.is_valid}))
 
 
 def _column(path: Path, present: list[str], known: tuple[str, ...]) -> str:
@@ -101,15 +130,25 @@ def _batches(shard: _Shard, columns: list[str]) -> Iterator[Any]:
         raise _damaged(shard.path, error) from None
 
 
-def _samples(shards: list[_Shard]) -> Iterator[Sample]:
+def _samples(shards: list[_Shard], classes: tuple[str, ...]) -> Iterator[Sample]:
+    numbers = {name: number for number, name in enumerate(classes)}
     for shard in shards:
         row = 0
         for batch in _batches(shard, [shard.image, shard.label]):
-            pictures, labels = batch.column(shard.image).field("bytes"), batch.column(shard.label)
+            pictures, labels = batch.column(shard.image), batch.column(shard.label)
             for picture, label in zip(pictures, labels, strict=True):
                 known = label.as_py() if label.is_valid else -1
-                yield Sample(picture.as_py() or b"", f"{shown(shard.path)}, row {row}", known)
+                if shard.by_name:
+                    known = numbers.get(label.as_py(), -1)
+                yield Sample(_picture(picture.as_py(), shard.path), f"{shown(shard.path)}, row {row}", known)
                 row += 1
+
+
+def _picture(value: Any, shard: Path) -> bytes | Path:
+    """A picture's bytes, or its file, whose path is relative to the shard."""
+    if isinstance(value, dict):
+        value = value.get("bytes") or value.get("path")
+    return shard.parent / value if isinstance(value, str) else value or b""
 
 
 def _highest(shards: list[_Shard]) -> int:
@@ -123,8 +162,9 @@ def _highest(shards: list[_Shard]) -> int:
 
 def _encoding(shards: list[_Shard]) -> str:
     """The format of the first picture: whether a copy was compressed with loss matters to every number made with it."""
-    for picture in (sample.picture for sample in _samples(shards[:1])):
-        assert isinstance(picture, bytes)
+    for picture in (sample.picture for sample in _samples(shards[:1], ())):
+        if not isinstance(picture, bytes):
+            return "files"
         if picture[:3] == b"\xff\xd8\xff":
             return "JPEG"
         if picture[:4] == b"RIFF":

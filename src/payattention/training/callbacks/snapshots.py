@@ -28,6 +28,8 @@ _ASK = 10
 class Snapshots(Callback):
     """Saves a run at each epoch's end, every so many steps, and when it is told to stop; goes on from what it finds.
 
+    After the last epoch only where more may follow (`Recipe.open_ended`).
+
     It must be the last callback, so that it saves and restores what the others have left.
 
     Args:
@@ -68,9 +70,9 @@ class Snapshots(Callback):
             self._end(run)
 
     def on_epoch_end(self, run: Run) -> None:
-        if run.epoch + 1 == run.epochs:
+        if (last := run.epoch + 1 == run.epochs) and not run.recipe.open_ended:
             return  # the weights themselves follow
-        stopping = self._told_to_stop(run, anyway=True)
+        stopping = not last and self._told_to_stop(run, anyway=True)
         self._save(run, Position(run.epoch + 1, 0, run.step))
         if stopping:
             self._end(run)
