@@ -311,7 +311,7 @@ class TestFromTheCommandLine:
         [
             ("--resume nowhere", 1, "nowhere: no run to resume there (no config.json)"),
             ("--resume pictures", 1, "pictures: no run to resume there"),
-            ("--resume run --epochs 9", 2, "as it was begun: leave out --epochs"),
+            ("--resume run --epochs 9", 2, "this run is not finished; resume it first, without --epochs"),
             ("--resume run --freeze --set dropout=1", 2, "leave out --freeze, --set"),
             ("--resume damaged", 1, "config.json: damaged; begin a new run"),
             ("--resume old", 1, "old: this run cannot be resumed (no save_every, compiled); begin a new one"),

@@ -200,7 +200,7 @@ def _finished(
     if here().first:
         write_json(out / RESULT, result)
         (out / START).unlink(missing_ok=True)
-        _keep_last(out / FOLDER, Recipe(**config["recipe"]))
+        _keep_last(out / FOLDER, record.recipe)
         remove_halves(out)
     return network, result
 
