@@ -217,5 +217,5 @@ def _with_map(values: np.ndarray, scale: str = "own") -> pa.Explanation:
 
 def test_a_picture_in_a_list_whose_maps_are_no_numbers_is_named() -> None:
     red = Image.new("RGB", (20, 20), (255, 0, 0))
-    with pytest.raises(DataError, match="map low of picture-2 holds NaN"):
+    with pytest.raises(DataError, match="picture-2: the low map of Brightness holds NaN"):
         pa.explain(Brightness(20), [Image.new("RGB", (20, 20)), red])

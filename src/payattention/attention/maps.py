@@ -24,13 +24,13 @@ FLAT = 0.1
 """A map is nearly flat where its values differ by less than this share of the greatest."""
 
 
-def contrast(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n"]:
+def contrast(maps: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """By how much each map's values differ, as a share of the greatest: 0 ... 1 for values >= 0; 0 for a map of 0."""
     low, high = maps.amin((1, 2)), maps.amax((1, 2))
     return (high - low) / high.abs().clamp_min(torch.finfo(maps.dtype).tiny)
 
 
-def is_flat(maps: Float[Tensor, "n h w"]) -> Bool[Tensor, "n"]:
+def is_flat(maps: Float[Tensor, "n h w"]) -> Bool[Tensor, " n"]:
     """Whether each map hardly tells one place from another: a contrast below `FLAT`."""
     return contrast(maps) < FLAT
 

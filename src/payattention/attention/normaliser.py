@@ -108,7 +108,7 @@ class Hard(Softmax):
         return _at(position, local).where(drawn[:, None], super().estimate(weights, local))
 
 
-def _at(position: Int[Tensor, "n"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
+def _at(position: Int[Tensor, " n"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
     """The local feature at one position of each image."""
     return local.flatten(2).gather(2, position[:, None, None].expand(-1, local.shape[1], 1)).squeeze(2)
 

@@ -188,6 +188,8 @@ def train(
 
     root = None if data_root is None else str(data_root)
     size, channels = image_size or native_size(model), options.get("in_channels", 3)
+    if not isinstance(channels, int):
+        channels = 3  # what it is instead is refused with the network's options
     wanted = Wanted(data, root, size, strict, classes, limit, hold_out, crop_mode, channels)
     config = RunConfig(
         model,

@@ -128,7 +128,7 @@ def check_away_from(away_from: str) -> None:
 
 
 @torch.no_grad()
-def predicted(model: Classifier, images: Tensor) -> Int[Tensor, "n"]:
+def predicted(model: Classifier, images: Tensor) -> Int[Tensor, " n"]:
     """The class that a model sees in each image.
 
     Raises:

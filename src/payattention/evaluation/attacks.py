@@ -25,7 +25,7 @@ class Attack:
     """Base class: an attack with its settings. The model is in evaluation mode, and stays as it is."""
 
     def __call__(
-        self, model: nn.Module, images: Float[Tensor, "n channels h w"], labels: Int[Tensor, "n"], eps: float
+        self, model: nn.Module, images: Float[Tensor, "n channels h w"], labels: Int[Tensor, " n"], eps: float
     ) -> Float[Tensor, "n channels h w"]:
         """The images, each value changed by at most `eps`/255, so as to be anything but `labels`."""
         check_eps([eps])
@@ -36,7 +36,7 @@ class Attack:
         self,
         model: nn.Module,
         images: Float[Tensor, "n channels h w"],
-        labels: Int[Tensor, "n"],
+        labels: Int[Tensor, " n"],
         sizes: Sequence[float],
     ) -> Iterator[Tensor]:
         """The attacked images at each size in turn; what the sizes share is computed once."""
@@ -54,7 +54,7 @@ class Noise(Attack):
         self,
         model: nn.Module,
         images: Float[Tensor, "n channels h w"],
-        labels: Int[Tensor, "n"],
+        labels: Int[Tensor, " n"],
         sizes: Sequence[float],
     ) -> Iterator[Tensor]:
         direction = _random_like(images).sign()
@@ -81,7 +81,7 @@ class FGSM(Attack):
         self,
         model: nn.Module,
         images: Float[Tensor, "n channels h w"],
-        labels: Int[Tensor, "n"],
+        labels: Int[Tensor, " n"],
         sizes: Sequence[float],
     ) -> Iterator[Tensor]:
         direction = ascent(model, images, labels, self.objective)
@@ -120,7 +120,7 @@ class PGD(Attack):
         self,
         model: nn.Module,
         images: Float[Tensor, "n channels h w"],
-        labels: Int[Tensor, "n"],
+        labels: Int[Tensor, " n"],
         sizes: Sequence[float],
     ) -> Iterator[Tensor]:
         return (self._within(model, images, labels, eps) for eps in sizes)
@@ -161,7 +161,7 @@ def moved(
 def ascent(
     model: nn.Module,
     images: Float[Tensor, "n channels h w"],
-    labels: Int[Tensor, "n"],
+    labels: Int[Tensor, " n"],
     objective: str = "probability",
 ) -> Float[Tensor, "n channels h w"]:
     """Which way each value has to go for the labels' probabilities, or logits, to fall: the sign, -1, 0 or 1."""
@@ -171,7 +171,7 @@ def ascent(
     return gradient.sign()
 
 
-def log_odds_against(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
+def log_odds_against(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """log((1 - p) / p), p the label's probability.
 
     The cross-entropy is log(1 + exp(this)): it grows in the same direction. But where a model is so sure that p rounds
@@ -183,7 +183,7 @@ def log_odds_against(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"]) -> 
     return others.logsumexp(1) - logits.gather(1, own)[:, 0]
 
 
-def logit_against(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
+def logit_against(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """The label's logit, negative. It falls alone: other classes' may fall with it, and the prediction stay."""
     return -logits.gather(1, labels[:, None])[:, 0]
 

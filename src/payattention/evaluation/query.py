@@ -168,7 +168,7 @@ def query_effect(
     )
 
 
-def total_variation(a: Float[Tensor, "n h w"], b: Float[Tensor, "n h w"]) -> Float[Tensor, "n"]:
+def total_variation(a: Float[Tensor, "n h w"], b: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Half the L1 distance of each pair of maps, scaled to sum to 1."""
     p, q = (maps / maps.sum((1, 2), keepdim=True) for maps in (a, b))
     return (p - q).abs().sum((1, 2)) / 2

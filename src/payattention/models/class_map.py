@@ -33,7 +33,7 @@ class ClassMapped(Classifier):
         chosen = self.classifier(features.mean((2, 3))).argmax(1) if labels is None else labels
         return self.activation(features, chosen)
 
-    def activation(self, features: Float[Tensor, "n d h w"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n h w"]:
+    def activation(self, features: Float[Tensor, "n d h w"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n h w"]:
         """The class activation map of each image's label."""
         return (features * self.classifier.weight[labels][:, :, None, None]).sum(1)
 

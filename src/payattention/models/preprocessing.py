@@ -253,7 +253,7 @@ def check_sizes(name: object, shares: Iterable[float]) -> None:
         )
 
 
-def _moments(chunks: Iterator[Float[Tensor, "n c h w"]]) -> tuple[Float[Tensor, "c"], Float[Tensor, "c"]]:
+def _moments(chunks: Iterator[Float[Tensor, "n c h w"]]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
     """Mean and deviation of each channel over all pixels."""
     count, total, squares = 0, torch.zeros(()), torch.zeros(())
     for x in chunks:

@@ -98,11 +98,11 @@ class _Keeper:
         return (replaced, *output[1:]) if isinstance(output, tuple) else replaced
 
 
-def of_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"] | None) -> Float[Tensor, "n"]:
+def of_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"] | None) -> Float[Tensor, " n"]:
     """Each image's logit of its label, by default of its predicted class."""
     return logits.gather(1, chosen_classes(logits, labels)[:, None]).squeeze(1)
 
 
-def chosen_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, "n"] | None) -> Int[Tensor, "n"]:
+def chosen_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"] | None) -> Int[Tensor, " n"]:
     """The classes that are asked for, by default the predicted ones."""
     return logits.argmax(1) if labels is None else labels.to(logits.device)

@@ -74,7 +74,7 @@ def _uncovered(
     channels: Float[Tensor, "d _ _"],
     label: int,
     batch_size: int,
-) -> Float[Tensor, "d"]:
+) -> Float[Tensor, " d"]:
     """A class's logit when each channel alone uncovers the picture."""
     size = (image.shape[1], image.shape[2])
     scores = []
@@ -122,7 +122,7 @@ def _ablated(
     label: int,
     channels: int,
     batch_size: int,
-) -> Float[Tensor, "d"]:
+) -> Float[Tensor, " d"]:
     """A class's logit without each channel of a layer."""
     logits = []
     for some in torch.arange(channels, device=image.device).split(batch_size):

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 
 
-def mirrored(images: UInt8[Tensor, "n c h w"], which: Bool[Tensor, "n"]) -> UInt8[Tensor, "n c h w"]:
+def mirrored(images: UInt8[Tensor, "n c h w"], which: Bool[Tensor, " n"]) -> UInt8[Tensor, "n c h w"]:
     """Flips the chosen images left to right."""
     return torch.where(which[:, None, None, None], images.flip(3), images)
 
@@ -51,17 +51,17 @@ def resized(images: UInt8[Tensor, "n c h w"], share: float) -> Tensor:
     return F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def a_random_half(count: int, random: torch.Generator) -> Bool[Tensor, "n"]:
+def a_random_half(count: int, random: torch.Generator) -> Bool[Tensor, " n"]:
     """Exactly half of a batch (rounded down), as in the authors' scripts."""
     return torch.randperm(count, generator=random, device=random.device) < count // 2
 
 
-def each_by_chance(count: int, random: torch.Generator) -> Bool[Tensor, "n"]:
+def each_by_chance(count: int, random: torch.Generator) -> Bool[Tensor, " n"]:
     """Each image with probability 1/2."""
     return torch.rand(count, generator=random, device=random.device) < 0.5
 
 
-def alternating(count: int, epoch: int, random: torch.Generator) -> Bool[Tensor, "n"]:
+def alternating(count: int, epoch: int, random: torch.Generator) -> Bool[Tensor, " n"]:
     """Each image of a *set* every other epoch, half of them in the first (Jordan 2024: airbench).
 
     The generator must be in the same state in every epoch: it decides who begins. Over any two epochs in turn, each

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from payattention.attention import Compatibility
 from payattention.data import ImageSet
+from payattention.errors import UsageError
 from payattention.models import Classifier, create_model
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.patch_whitening import fit_whitening

@@ -36,7 +36,7 @@ class Objective(nn.Module):
         super().__init__()
         self.network, self.label_smoothing, self.processes = network, label_smoothing, processes
 
-    def forward(self, inputs: Any, labels: Int[Tensor, "n"]) -> Cost:
+    def forward(self, inputs: Any, labels: Int[Tensor, " n"]) -> Cost:
         with self._over_all_processes(), draws() as drawn:
             logits = self.network(inputs)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def score_function(drawn: Sequence[Tensor], losses: Float[Tensor, "n"]) -> Float[Tensor, ""]:
+def score_function(drawn: Sequence[Tensor], losses: Float[Tensor, " n"]) -> Float[Tensor, ""]:
     """The term to add to the mean loss.
 
     Args:

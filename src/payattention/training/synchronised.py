@@ -33,10 +33,10 @@ class SynchronisedBatchNorm(TorchFunctionMode):
 
 def batch_norm(
     x: Float[Tensor, "n c ..."],
-    running_mean: Float[Tensor, "c"] | None,
-    running_var: Float[Tensor, "c"] | None,
-    weight: Float[Tensor, "c"] | None = None,
-    bias: Float[Tensor, "c"] | None = None,
+    running_mean: Float[Tensor, " c"] | None,
+    running_var: Float[Tensor, " c"] | None,
+    weight: Float[Tensor, " c"] | None = None,
+    bias: Float[Tensor, " c"] | None = None,
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,

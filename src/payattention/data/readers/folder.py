@@ -38,9 +38,10 @@ def folder(path: Path, split: str) -> Listing:
     divided = train is not None
     root = _split_folder(path, split) if divided else path
     found = _classes(path, [train or path])
-    _check(found, path)
     if root not in (train, path):
-        found = _with_test(found, _classes(path, [root]))
+        test = _classes(path, [root])
+        found = _with_test(found, test) if found.names else test
+    _check(found, path)
     masks = _masks_of(path / _MASKS / root.name if divided else path / _MASKS)
     samples: list[Sample] = []
     problems = [line for folder, line in found.problems if folder.parent == root]

@@ -20,7 +20,7 @@ from payattention.errors import PayAttentionError
 from payattention.evaluation.metrics.checks import check_finite
 
 
-def energy_inside(maps: Float[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, "n"]:
+def energy_inside(maps: Float[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Mass on the object over all mass.
 
     Raises:
@@ -44,7 +44,7 @@ def distribution(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     return maps / maps.sum((1, 2), keepdim=True)
 
 
-def entropy(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n"]:
+def entropy(maps: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """-sum_i p_i log p_i / log(h*w) of each map scaled to sum to 1.
 
     Raises:

@@ -27,7 +27,7 @@ STEPS = 100
 _THRESHOLDS = np.linspace(0, 1, STEPS + 1).astype(np.float32)  # as a map holds them: in float32, 100 * .29 is below 29
 
 
-def jaccard(masks: Bool[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, "n"]:
+def jaccard(masks: Bool[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Intersection over union of each pair of masks; 1 if both are empty, 0 if one is."""
     intersection = (masks & truth).sum((1, 2))
     union = (masks | truth).sum((1, 2))
@@ -49,7 +49,7 @@ def otsu_masks(maps: Float[Tensor, "n h w"]) -> Bool[Tensor, "n h w"]:
     return masks.to(maps.device) | constant[:, None, None]
 
 
-def pixel_average_precision(maps: Float[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, "n"]:
+def pixel_average_precision(maps: Float[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """Average precision of each map as a ranking of the picture's pixels; NaN where there is no object pixel.
 
     Raises:

@@ -38,7 +38,7 @@ class Areas(NamedTuple):
 def perturbation_areas(
     classify: Classify,
     images: Float[Tensor, "n channels h w"],
-    labels: Int[Tensor, "n"],
+    labels: Int[Tensor, " n"],
     maps: Float[Tensor, "n h w"],
     steps: int = 16,
 ) -> Areas:

@@ -14,7 +14,9 @@ from torch import Tensor
 from payattention.evaluation.metrics.checks import check_finite
 
 
-def pointing_hits(maps: Float[Tensor, "n h w"], truth: Bool[Tensor, "n h w"], tolerance: int = 2) -> Float[Tensor, "n"]:
+def pointing_hits(
+    maps: Float[Tensor, "n h w"], truth: Bool[Tensor, "n h w"], tolerance: int = 2
+) -> Float[Tensor, " n"]:
     """Share of each map's peaks that hit.
 
     Args:

@@ -184,7 +184,7 @@ def transformed(weight: Float[Tensor, "d c 3 3"]) -> Float[Tensor, "36 c d"]:
 
 
 def convolved(
-    images: Float[Tensor, "n c h w"], weight: Float[Tensor, "36 c d"], bias: Float[Tensor, "d"] | None
+    images: Float[Tensor, "n c h w"], weight: Float[Tensor, "36 c d"], bias: Float[Tensor, " d"] | None
 ) -> Float[Tensor, "n d h w"]:
     """The convolution, in channels-last memory, a few images at a time."""
     (count, _, height, width), channels = images.shape, weight.shape[2]
