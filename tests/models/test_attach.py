@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 import payattention as pa
 from payattention.cli.app import run
@@ -373,3 +374,59 @@ def test_pruning_drops_the_query_that_pc_cannot_see() -> None:
 def test_options_of_the_networks_here_say_why_they_are_none_of_a_backbones(option: str) -> None:
     with pytest.raises(UsageError, match=f"timm:resnet18 has no option '{option}': .*timm's"):
         pa.create_model("timm:resnet18", 3, **{option: "mean"})
+
+
+class TestWeightsOfAFile:
+    """A backbone's weights from a file, by timm's names."""
+
+    @pytest.fixture
+    def network(self) -> torch.nn.Module:
+        torch.manual_seed(3)
+        return timm.create_model("resnet10t", num_classes=7)
+
+    @pytest.mark.parametrize("kind", ["safetensors", "state_dict", "of a training script"])
+    def test_they_are_the_backbones(self, kind: str, network: torch.nn.Module, tmp_path: Path) -> None:
+        file = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pth")
+        match kind:
+            case "safetensors":
+                save_file(network.state_dict(), file)
+            case "state_dict":
+                torch.save(network.state_dict(), file)
+            case _:
+                whole = {f"module.{name}": value for name, value in network.state_dict().items()}
+                torch.save({"epoch": 3, "state_dict": whole}, file)
+        model = pa.create_model("timm:resnet10t", 2, weights=str(file))
+        trunk = model.trunk.backbone.state_dict()
+        assert all(torch.equal(trunk[name], value) for name, value in network.state_dict().items() if name in trunk)
+        assert len(trunk) > 50
+        pa.save(model, tmp_path / "run")
+        file.unlink()
+        again = pa.load(tmp_path / "run")
+        assert again.config.options["weights"] == file.name
+        images = torch.rand(1, 3, 64, 64)
+        assert torch.equal(again(images), model.eval()(images))
+
+    def test_of_grey(self, network: torch.nn.Module, tmp_path: Path) -> None:
+        save_file(network.state_dict(), tmp_path / "w.safetensors")
+        model = pa.attach("resnet10t", 2, weights=tmp_path / "w.safetensors", in_channels=1)
+        first = network.state_dict()["conv1.0.weight"]
+        assert torch.allclose(model.trunk.backbone.state_dict()["conv1.0.weight"], first.sum(1, keepdim=True))
+
+    def test_mistakes(self, network: torch.nn.Module, tmp_path: Path) -> None:
+        file = tmp_path / "w.safetensors"
+        with pytest.raises(CheckpointError, match=r"w\.safetensors: no such file"):
+            pa.attach("resnet10t", 2, weights=file)
+        save_file({"conv1.0.weight": torch.zeros(1)}, file)
+        with pytest.raises(CheckpointError, match=r"not the weights of timm's resnet10t: it lacks \d+ of \d+ tensors"):
+            pa.attach("resnet10t", 2, weights=file)
+        torch.save(network, tmp_path / "whole.pth")
+        with pytest.raises(CheckpointError, match="never opened"):
+            pa.attach("resnet10t", 2, weights=tmp_path / "whole.pth")
+        with pytest.raises(UsageError, match="weights belongs to the making of a backbone"):
+            pa.attach(network, 2, weights=file)
+
+    def test_the_command_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(["train", "--weights", str(tmp_path / "w.pth")]) == 2
+        assert "--weights is for timm's backbones" in capsys.readouterr().err
+        assert run(["train", "--model", "timm:resnet10t", "--weights", str(tmp_path / "w.pth")]) == 1
+        assert "w.pth: no such file" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from payattention.cli.options import (
     assignments,
     new_folder,
 )
-from payattention.errors import UsageError
+from payattention.errors import CheckpointError, UsageError
 from payattention.training.presets import list_recipes
 
 
@@ -63,6 +63,15 @@ def train(
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Start from the timm backbone's pre-trained weights.")
     ] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Start from these weights of the timm backbone, by timm's names: .safetensors, or a state dict that "
+            "torch.save wrote.",
+            show_default=False,
+        ),
+    ] = None,
     freeze: Annotated[
         bool, typer.Option("--freeze", help="Keep the timm backbone as it is; train attention on its features.")
     ] = False,
@@ -171,6 +180,12 @@ def train(
     if of_backbones and not model.startswith("timm:"):
         raise UsageError(f"--{of_backbones[0]} is for timm's backbones (--model timm:NAME), not for {model}")
     options |= dict.fromkeys(of_backbones, True)
+    if weights is not None:
+        if not model.startswith("timm:"):
+            raise UsageError(f"--weights is for timm's backbones (--model timm:NAME), not for {model}; see --init-from")
+        if not weights.is_file():
+            raise CheckpointError(f"--weights {weights}: no such file")
+        options["weights"] = str(weights.absolute())
     frozen = bool(options.get("freeze"))
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)

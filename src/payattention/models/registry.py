@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -141,7 +142,8 @@ def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options
     if "preprocessing" in options:
         model.preprocessing = create_preprocessing(options["preprocessing"], model.in_channels)
     model.image_size = max(model.image_size, model.min_size)
-    model.config = ModelConfig(name, num_classes, width, options)
+    kept = {option: Path(str(value)).name if option == "weights" else value for option, value in options.items()}
+    model.config = ModelConfig(name, num_classes, width, kept)
     return model
 
 
@@ -162,7 +164,7 @@ def check_model(name: str, width: float = 1.0, **options: object) -> None:
 
 def without_pretrained(options: Mapping[str, object]) -> dict[str, object]:
     """The same network's options, for weights that come from elsewhere or not at all."""
-    return {option: value for option, value in options.items() if option != "pretrained"}
+    return {option: value for option, value in options.items() if option not in ("pretrained", "weights")}
 
 
 def _check(name: str, width: float, options: Mapping[str, object]) -> None:

@@ -1,8 +1,10 @@
 """`attach`: the paper's attention on any timm backbone that gives features on the way to its classifier."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
+from pathlib import Path
 from typing import Any, Unpack
 
 import torch
@@ -24,6 +26,7 @@ from payattention.models.timm_backbones.backbone import (
 )
 from payattention.models.timm_backbones.pretrained import create_pretrained
 from payattention.models.timm_backbones.trunk import TimmTrunk
+from payattention.system.files import at_home
 from payattention.system.names import check_known
 
 PREFIX = "timm:"
@@ -54,6 +57,7 @@ def attach(
     *,
     levels: int = 2,
     pretrained: bool = False,
+    weights: str | os.PathLike[str] = "",
     freeze: bool = False,
     deepest: str = "stage",
     **options: Unpack[AttachKeywords],
@@ -69,6 +73,8 @@ def attach(
         num_classes: Number of classes, at least 2.
         levels: How many depths to attend to, 1 to 4, the deepest ones.
         pretrained: Whether to start from pre-trained weights (see `payattention.models.timm_backbones.pretrained`).
+        weights: A file of the backbone's weights to start from instead, by timm's names: safetensors, or a state dict
+            that torch.save wrote.
         freeze: Whether the backbone's weights stay as they are.
         deepest: A name of `payattention.models.timm_backbones.trunk.DEEPEST`: "stage", or "final" for the layer that a
             backbone's own classifier averages, where it has one behind its last stage.
@@ -83,20 +89,22 @@ def attach(
         CheckpointError: Pre-trained weights that cannot be had here.
     """
     check_num_classes(num_classes)
-    own = {"levels": levels, "pretrained": pretrained, "freeze": freeze, "deepest": deepest}
+    file = str(at_home(Path(weights))) if weights else ""
+    own = {"levels": levels, "pretrained": pretrained, "weights": file, "freeze": freeze, "deepest": deepest}
     _check_options({**own, **options})
     making = BackboneOptions(**_of(BackboneOptions, options))
     if isinstance(backbone, str):
         name = PREFIX + backbone.removeprefix(PREFIX)
-        network = build_backbone(backbone.removeprefix(PREFIX), making, pretrained)
+        network = build_backbone(backbone.removeprefix(PREFIX), making, pretrained, file)
     else:
-        _check_given({"pretrained": pretrained, **asdict(making)})
+        _check_given({"pretrained": pretrained, "weights": file, **asdict(making)})
         network = backbone
         name, making = _name_of(backbone)
 
     chosen = AttentionOptions(**_of(AttentionOptions, options))
     model = chosen.attending(TimmTrunk(network, levels, freeze, deepest), num_classes)
     shared = {option: value for option, value in asdict(chosen).items() if option not in _LACKS}
+    own["weights"] = Path(file).name  # where it lay is nobody else's business
     model.config = ModelConfig(name, num_classes, 1.0, {**own, **asdict(making), **shared})
     if cfg := pretrained_cfg(network):
         model.preprocessing = GivenMeanStd(*(_of_channels(cfg[name], model.in_channels) for name in ("mean", "std")))

