@@ -119,7 +119,7 @@ def _maps(folder: Path) -> Callable[[], object]:
     from skimage import data
 
     from payattention.explaining.folder import gallery
-    from payattention.pictures.named import Named
+    from payattention.pictures.finding import Named
 
     photographs = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
     files = {}

@@ -1,8 +1,5 @@
 """The errors a user can cause. Each is one line that names the thing and what would be right."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-
 
 class PayAttentionError(Exception):
     """Something failed that the user can act on; the command line prints it and exits with 1."""
@@ -57,17 +54,3 @@ def damaged(file: object, why: object) -> CheckpointError:
 def no_such_label(where: str, label: int, classes: int) -> DataError:
     """The error for a label that is no class's number."""
     return DataError(f"{where}: label {label} is not among its {classes} classes")
-
-
-def unknown(kind: str, name: str, valid: Iterable[str], otherwise: str | None = None) -> UsageError:
-    """The error for a name that does not exist, with the nearest ones that do."""
-    return UsageError(f"unknown {kind} {name!r}; {meant(name, valid, otherwise)}")
-
-
-def meant(name: str, valid: Iterable[str], otherwise: str | None = None) -> str:
-    """Which names may have been meant; where none is near, all that there are, or what is said `otherwise`."""
-    choices = sorted(valid)
-    near = get_close_matches(name, choices, n=3, cutoff=0.5)
-    if near:
-        return f"did you mean {' or '.join(map(repr, near))}?"
-    return f"there are: {', '.join(choices)}" if otherwise is None else otherwise

@@ -15,7 +15,7 @@ from payattention.data import ImageSet
 from payattention.evaluation import classify, compare, pointing, segment
 from payattention.evaluation.attack import attack
 from payattention.evaluation.attacks import Noise
-from payattention.evaluation.direct import direct_transfer
+from payattention.evaluation.direct_transfer import direct_transfer
 from payattention.evaluation.query import query_effect
 from payattention.evaluation.result import Result
 from payattention.evaluation.transfer import transfer

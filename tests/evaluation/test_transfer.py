@@ -14,7 +14,7 @@ from torch import nn
 import payattention as pa
 from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
-from payattention.evaluation.direct import direct_transfer
+from payattention.evaluation.direct_transfer import direct_transfer
 from payattention.evaluation.transfer import features_of, transfer
 from payattention.evaluation.whitening import whitening
 from payattention.models import Classifier, Look, ModelConfig

@@ -13,8 +13,8 @@ from payattention.errors import DataError, UsageError
 from payattention.explaining.folder import gallery
 from payattention.models import Classifier
 from payattention.pictures.drawing import coloured, contact_sheet, overlay
+from payattention.pictures.finding import picture_files
 from payattention.pictures.kinds import FORMATS
-from payattention.pictures.named import picture_files
 from payattention.pictures.reading import read_picture
 
 

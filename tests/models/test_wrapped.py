@@ -18,7 +18,7 @@ from payattention.errors import UsageError
 from payattention.evaluation.attack import attack
 from payattention.evaluation.attacks import FGSM
 from payattention.evaluation.classify import classify
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.models.wrapped import Wrapped, wrap
 from payattention.posthoc import grad_cam
 from payattention.posthoc.hooks import local_features

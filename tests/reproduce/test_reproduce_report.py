@@ -12,9 +12,9 @@ from PIL import Image
 from payattention.cli.app import run
 from payattention.reproduce import all_cells, write_report
 from payattention.reproduce.jobs import Departures, job_of
+from payattention.reproduce.ours import ours
 from payattention.reproduce.report import DIGEST
 from payattention.reproduce.results import number, read_results
-from payattention.reproduce.standing import ours
 from payattention.training.recipe import load_recipe
 
 ROOT = Path(__file__).parents[2]

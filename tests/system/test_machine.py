@@ -21,8 +21,8 @@ from payattention.data.samples import Sample
 from payattention.evaluation import classify, segment
 from payattention.explaining.folder import gallery
 from payattention.models import Classifier
-from payattention.models.modes import evaluating
-from payattention.pictures.named import picture_files
+from payattention.models.evaluating import evaluating
+from payattention.pictures.finding import picture_files
 from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.system import cores
@@ -402,7 +402,7 @@ class TestWorkers:
         many = ImageSet(
             "many", "test", np.tile(image_set.images, (40, 1, 1, 1)), np.tile(image_set.labels, 40), ("a", "b")
         )
-        from payattention.evaluation.looks import looks
+        from payattention.evaluation.batch_by_batch import looks
 
         logits = []
         for threads in (1, 2, 3):

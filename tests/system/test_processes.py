@@ -25,7 +25,7 @@ from payattention.training.batches import DeviceSet
 from payattention.training.execution import Execution
 from payattention.training.features import FeatureSet
 from payattention.training.recipe import Recipe
-from payattention.training.synchronised import SynchronisedBatchNorm, batch_norm
+from payattention.training.synchronised_batch_norm import SynchronisedBatchNorm, batch_norm
 
 ROOT = Path(__file__).parents[2]
 RECIPE = Recipe(summary="test", epochs=4, batch_size=12, shift=2, cutout=6, flips="half", sizes=(0.5, 1.0))
@@ -126,7 +126,9 @@ def test_of_one_process_it_is_batch_norm_and_so_is_its_gradient(shape: tuple[int
 @pytest.mark.usefixtures("group")
 def test_it_takes_the_place_of_every_batch_norm_also_within_other_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr("payattention.training.synchronised.batch_norm", lambda *a, **k: calls.append(1) or a[0])
+    monkeypatch.setattr(
+        "payattention.training.synchronised_batch_norm.batch_norm", lambda *a, **k: calls.append(1) or a[0]
+    )
     layers = torch.nn.Sequential(torch.nn.BatchNorm2d(2), BatchNormAct2d(2))
     with SynchronisedBatchNorm():
         y = layers(torch.randn(4, 2, 3, 3))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from payattention.data import ImageSet
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.training.callbacks.averaging import Averaging, settle
 from payattention.training.fit import fit, new_model
 from payattention.training.loop import Run, Step

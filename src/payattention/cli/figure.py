@@ -67,7 +67,7 @@ def figure(
     """
     from payattention.cli.output import print_json
     from payattention.errors import UsageError
-    from payattention.pictures.named import picture_files, unreadable
+    from payattention.pictures.finding import picture_files, unreadable
     from payattention.pictures.reading import read_picture
     from payattention.system.files import write_picture
     from payattention.system.names import check_known

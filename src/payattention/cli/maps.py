@@ -41,7 +41,7 @@ def maps(
     from payattention.cli.output import print_json, print_table, progress_console
     from payattention.cli.reading import loaded
     from payattention.pictures.drawing import check_scale
-    from payattention.pictures.named import picture_files
+    from payattention.pictures.finding import picture_files
     from payattention.weights.header import saved
 
     check_scale(scale)

@@ -21,8 +21,8 @@ def models(
     import torch
 
     from payattention.cli.output import print_json, print_table
-    from payattention.errors import unknown
     from payattention.models import create_model, entry, list_models
+    from payattention.system.names import unknown
 
     names = [pattern] if pattern.startswith("timm:") else list_models(pattern)
     if not names:

@@ -38,7 +38,7 @@ def query(
     """
     from payattention.cli.output import print_json, print_table, progress_console
     from payattention.cli.reading import loaded
-    from payattention.pictures.named import picture_files
+    from payattention.pictures.finding import picture_files
     from payattention.weights.header import saved
 
     folder = new_folder(out, f"query-{run_name(run)}")

@@ -43,7 +43,7 @@ def quickstart(
 
     from payattention.evaluation import pointing
     from payattention.explaining.folder import gallery
-    from payattention.pictures.named import picture_files
+    from payattention.pictures.finding import picture_files
     from payattention.runs.config import RunConfig
     from payattention.runs.experiment import train_and_test
     from payattention.system.invocation import program

@@ -73,7 +73,7 @@ def transfer(
     part = split or ("test" if direct else _most_of(data))
     check_data(data, part)
 
-    from payattention.evaluation.direct import check_names, direct_transfer
+    from payattention.evaluation.direct_transfer import check_names, direct_transfer
     from payattention.evaluation.transfer import transfer as cross_validate
     from payattention.explaining.inputs import check_size
 

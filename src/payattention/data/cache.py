@@ -28,7 +28,7 @@ from payattention.data.imageset import ImageSet
 from payattention.data.places import cache_root
 from payattention.data.samples import Contents, Listing
 from payattention.errors import DataError, none_of
-from payattention.pictures.reading import shown
+from payattention.system.text import shown
 
 _FORMAT = 2  # raised whenever the same files would be decoded differently
 _META = "meta.json"

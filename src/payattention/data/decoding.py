@@ -15,9 +15,10 @@ from rich.console import Console
 from payattention.data.samples import Contents, Sample
 from payattention.errors import DataError, no_such_label
 from payattention.pictures.channels import picture_from, with_channels
-from payattention.pictures.reading import Decoded, decode_picture, mask_to_size, quiet, read_mask, shown, to_size
+from payattention.pictures.reading import Decoded, decode_picture, mask_to_size, quiet, read_mask, to_size
 from payattention.system.machine import chosen_threads
 from payattention.system.progress import Meter
+from payattention.system.text import shown
 from payattention.system.workers import in_order
 
 _BLOCK = 32  # pictures that a thread decodes at a time

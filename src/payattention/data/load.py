@@ -20,8 +20,9 @@ from payattention.data.readers.parquet import parquet, shards_of
 from payattention.data.samples import Listing
 from payattention.errors import DataError, UsageError
 from payattention.pictures.channels import check_channels, picture_from, with_channels
-from payattention.pictures.reading import CROP_MODES, mask_to_size, shown, to_size
+from payattention.pictures.reading import CROP_MODES, mask_to_size, to_size
 from payattention.system.names import check_known
+from payattention.system.text import shown
 
 SPLITS = ("train", "test")
 NAMES = (*CATALOGUE, "folder:PATH", "parquet:PATH")

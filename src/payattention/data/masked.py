@@ -16,10 +16,11 @@ from payattention.data.parts import check_limit, in_turn
 from payattention.data.readers.cluttered_digits import cluttered_digits
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError
-from payattention.pictures.named import Inside, looked_through, pictures_in
-from payattention.pictures.reading import quiet, shown
+from payattention.pictures.finding import Inside, looked_through, pictures_in
+from payattention.pictures.reading import quiet
 from payattention.system.machine import chosen_threads
 from payattention.system.names import check_known
+from payattention.system.text import shown
 from payattention.system.workers import in_order
 
 

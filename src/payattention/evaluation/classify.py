@@ -8,7 +8,7 @@ from rich.console import Console
 
 from payattention.data import ImageSet
 from payattention.data.class_names import check_same_classes, numbered_as, without_images
-from payattention.evaluation.looks import looks
+from payattention.evaluation.batch_by_batch import looks
 from payattention.evaluation.result import Result
 from payattention.models import Classifier
 from payattention.system.machine import chosen_device

@@ -15,7 +15,7 @@ from torch import Tensor
 from payattention.attention.maps import upsampled
 from payattention.data import ImageSet
 from payattention.errors import UsageError
-from payattention.evaluation.looks import looks
+from payattention.evaluation.batch_by_batch import looks
 from payattention.evaluation.metrics.pointing import pointing_hits
 from payattention.evaluation.result import Result
 from payattention.models import Classifier

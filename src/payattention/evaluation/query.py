@@ -21,11 +21,11 @@ from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.errors import UsageError, broken_map
-from payattention.evaluation.looks import computed
+from payattention.evaluation.batch_by_batch import computed
 from payattention.evaluation.result import Result
 from payattention.explaining.inputs import as_input, check_size
 from payattention.models import Classifier, Look
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.pictures.channels import check_channels
 from payattention.system.machine import chosen_device, device_of
 from payattention.system.provenance import Stopwatch

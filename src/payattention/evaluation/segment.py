@@ -39,8 +39,8 @@ from payattention.evaluation.refinement import check_installed, refined
 from payattention.evaluation.result import Result
 from payattention.explaining.inputs import as_input, check_can_explain
 from payattention.models import Classifier
-from payattention.models.class_map import ClassMapped
-from payattention.models.modes import evaluating
+from payattention.models.class_activation_map import ClassMapped
+from payattention.models.evaluating import evaluating
 from payattention.pictures.channels import with_channels
 from payattention.system.machine import chosen_device
 from payattention.system.progress import Meter

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.errors import UsageError, without_numbers
-from payattention.evaluation.looks import computed
+from payattention.evaluation.batch_by_batch import computed
 from payattention.evaluation.result import Result
 from payattention.evaluation.whitening import whitening
 from payattention.models import Classifier

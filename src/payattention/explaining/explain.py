@@ -14,7 +14,7 @@ from payattention.explaining.explanation import ATTENTION, Explanation
 from payattention.explaining.inputs import chosen_size
 from payattention.explaining.request import ByClass, Request
 from payattention.models import Classifier
-from payattention.pictures.named import picture_files
+from payattention.pictures.finding import picture_files
 from payattention.pictures.sources import Source, Sources, name_of, picture_of, several
 from payattention.system.files import at_home
 from payattention.system.machine import chosen_threads

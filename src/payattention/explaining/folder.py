@@ -13,14 +13,15 @@ from rich.console import Console
 from payattention.explaining.explain import explain_picture
 from payattention.explaining.inputs import check_can_explain
 from payattention.models import Classifier
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.pictures.drawing import contact_sheet
-from payattention.pictures.named import Named, unreadable
-from payattention.pictures.reading import read_picture, shown
+from payattention.pictures.finding import Named, unreadable
+from payattention.pictures.reading import read_picture
 from payattention.system.files import short_stem, write_json, write_picture
 from payattention.system.machine import device_of
 from payattention.system.progress import Meter
 from payattention.system.provenance import Stopwatch
+from payattention.system.text import shown
 from payattention.system.workers import computed_in_order
 
 _ROWS = 12

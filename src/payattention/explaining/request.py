@@ -17,8 +17,8 @@ from payattention.errors import UsageError, broken_map
 from payattention.explaining.explanation import ATTENTION, TOP, Explanation
 from payattention.explaining.inputs import as_input, seen_size
 from payattention.models import Classifier
-from payattention.models.class_map import ClassMapped
-from payattention.models.modes import evaluating
+from payattention.models.class_activation_map import ClassMapped
+from payattention.models.evaluating import evaluating
 from payattention.pictures.channels import with_channels
 from payattention.pictures.drawing import check_scale
 from payattention.posthoc import method as posthoc

@@ -12,7 +12,7 @@ from payattention.data.tensors import images_of
 from payattention.evaluation.comparison.sources import sources
 from payattention.evaluation.comparison.table import Comparison, Row
 from payattention.models import Classifier
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.pictures.channels import visible
 from payattention.pictures.drawing import contact_sheet, overlay
 from payattention.system.machine import chosen_device

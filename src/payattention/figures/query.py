@@ -18,7 +18,7 @@ from payattention.evaluation.query import Answer, ask, check_can_ask, is_blind
 from payattention.explaining.folder import unique_names
 from payattention.models import Classifier
 from payattention.pictures.drawing import CHANGE_MAP, contact_sheet, overlay
-from payattention.pictures.named import Named, unreadable
+from payattention.pictures.finding import Named, unreadable
 from payattention.pictures.reading import read_picture
 from payattention.system.files import write_array, write_json, write_picture
 from payattention.system.names import check_known
@@ -50,7 +50,7 @@ def query_gallery(
     Args:
         model: A model with a query.
         query: The picture that asks.
-        targets: The pictures that answer (`payattention.pictures.named.picture_files`).
+        targets: The pictures that answer (`payattention.pictures.finding.picture_files`).
         out: A folder.
         size: Shorter side of the pictures as the model sees them, in pixels; by default that of its training.
         level: The level that the sheet shows; by default the last but one, as in the paper.

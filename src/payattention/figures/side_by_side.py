@@ -12,7 +12,7 @@ from payattention.explaining.explain import explain_picture
 from payattention.explaining.explanation import Explanation
 from payattention.explaining.inputs import as_input, check_can_explain
 from payattention.models import Classifier
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.pictures.drawing import contact_sheet, cut_out, overlay
 from payattention.posthoc.cam import activation
 from payattention.system.machine import device_of

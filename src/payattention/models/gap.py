@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.models.attentive import Trunk
-from payattention.models.class_map import ClassMapped
+from payattention.models.class_activation_map import ClassMapped
 from payattention.models.classifier import Look
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from payattention.attention import branch_point
 from payattention.models.attentive import AttentionKeywords, AttentionOptions, AttentiveClassifier, Features, Trunk
-from payattention.models.class_map import ClassMapped
+from payattention.models.class_activation_map import ClassMapped
 from payattention.models.classifier import Look
 from payattention.models.initialisation import initialise
 from payattention.models.registry import register, register_attentive

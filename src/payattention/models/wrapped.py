@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from payattention.errors import UsageError
 from payattention.models.classifier import Classifier, Look, ModelConfig
+from payattention.models.evaluating import evaluating
 from payattention.models.grids import Found, Layout, Tokens, grid_of, last_grid, logits_of
-from payattention.models.modes import evaluating
 from payattention.models.preprocessing import GivenMeanStd, Unchanged
 from payattention.system.names import check_known
 

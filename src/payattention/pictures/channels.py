@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from payattention.errors import DataError, UsageError
-from payattention.pictures.depth import eight_bits
+from payattention.pictures.depth import eight_bits, is_deep, shallow
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBX"}
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -24,6 +24,17 @@ def check_channels(channels: int) -> None:
             f"pictures are read with 1 channel (grey), 3 (RGB) or 4 (four bands), not {channels}: "
             f"give the model tensors (n, {channels}, height, width) in 0 ... 1 yourself, by model.attend(images)"
         )
+
+
+def as_rgb(picture: Image.Image, name: str) -> Image.Image:
+    """A picture of any mode, a palette's too, in 8 bits of RGB; what shines through it is white."""
+    if is_deep(picture):  # Pillow's own conversion clips instead of scaling
+        return shallow(picture, name).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")
 
 
 def with_channels(picture: Image.Image, channels: int, name: str = "picture") -> Image.Image:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from payattention.errors import DataError, UsageError
-from payattention.pictures.channels import four_bands, is_tiff, pixels_of, with_channels
-from payattention.pictures.depth import has_16_bit_colours, is_deep, shallow, warn_if_dark
+from payattention.pictures.channels import as_rgb, four_bands, is_tiff, pixels_of, with_channels
+from payattention.pictures.depth import has_16_bit_colours, warn_if_dark
 from payattention.pictures.kinds import formats, lacks_heif, not_read, unread_kind
 from payattention.pictures.metadata import bare, how_to_turn, swaps_sides
 from payattention.system.names import Registry
-from payattention.system.text import readable
+from payattention.system.text import shown
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused as decompression bombs."""
@@ -150,7 +150,7 @@ def upright(picture: Image.Image, name: str, near: int | None = None, channels: 
         cut = has_16_bit_colours(picture)
         picture.load()
         turn = how_to_turn(picture)
-        plain = with_channels(picture if channels == 4 else _rgb(picture, name), channels, name)
+        plain = with_channels(picture if channels == 4 else as_rgb(picture, name), channels, name)
         if cut:
             warn_if_dark(plain, name)
         plain.info = {}  # else whoever reads it again would turn it again
@@ -225,11 +225,6 @@ def mask_to_size(mask: NDArray[np.bool_], size: int, crop_mode: str = "center") 
     return np.asarray(CROP_MODES[crop_mode](picture, size, Image.Resampling.NEAREST)) > 0
 
 
-def shown(path: Path) -> str:
-    """A path as text that can be printed and written, whatever bytes its name holds."""
-    return readable(str(path))
-
-
 def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -243,13 +238,3 @@ def _bytes_of(path: Path) -> bytes:
 
 def _bomb(name: str, has: str) -> DataError:
     return DataError(f"{name}: {has} more than {MAX_PIXELS // 10**6} million pixels")
-
-
-def _rgb(picture: Image.Image, name: str) -> Image.Image:
-    if is_deep(picture):  # Pillow's own conversion clips instead of scaling
-        return shallow(picture, name).convert("RGB")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")

@@ -12,8 +12,9 @@ from PIL import Image
 
 from payattention.errors import DataError, UsageError
 from payattention.pictures.depth import eight_bits
-from payattention.pictures.reading import read_picture, shown
+from payattention.pictures.reading import read_picture
 from payattention.system.files import at_home
+from payattention.system.text import shown
 
 if TYPE_CHECKING:
     import torch

@@ -27,8 +27,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from payattention.models import Classifier
-from payattention.models.class_map import ClassMapped
-from payattention.models.modes import evaluating
+from payattention.models.class_activation_map import ClassMapped
+from payattention.models.evaluating import evaluating
 from payattention.models.preprocessing import at_least_float32
 from payattention.posthoc.hooks import class_maps, local_features, need, of_classes
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from payattention.models import Classifier
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.posthoc.baselines import baseline_of
 from payattention.posthoc.hooks import captum, chosen_classes, need, of_classes, relus
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from payattention.errors import UsageError
 from payattention.models import Classifier
-from payattention.models.class_map import ClassMapped
+from payattention.models.class_activation_map import ClassMapped
+from payattention.models.evaluating import evaluating
 from payattention.models.grids import Layout, first_tensor
-from payattention.models.modes import evaluating
 from payattention.system.extras import missing
 
 Requirement = Callable[[Classifier], str | None]

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from payattention.attention.maps import stretched, upsampled
 from payattention.models import Classifier
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.posthoc.baselines import baseline_of
 from payattention.posthoc.hooks import chosen_classes, local_features, of_classes
 

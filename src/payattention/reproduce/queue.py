@@ -19,13 +19,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from payattention.data import CATALOGUE
-from payattention.errors import UsageError, meant
+from payattention.errors import UsageError
 from payattention.models import create_model
 from payattention.reproduce.jobs import Departures, Job, Measurement, Training, command, job_of, resumption
 from payattention.reproduce.results import write_stock
 from payattention.reproduce.tables import Cell, all_cells, check_tables
 from payattention.reproduce.workplace import Workplace
 from payattention.system.machine import describe
+from payattention.system.names import meant
 from payattention.training.recipe import load_recipe
 
 CPU_RATE = 5e10

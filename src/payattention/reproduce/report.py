@@ -15,8 +15,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from payattention.errors import DataError
+from payattention.reproduce.ours import Ours, ours
 from payattention.reproduce.results import Result, read_results, read_stock
-from payattention.reproduce.standing import Ours, ours
 from payattention.reproduce.tables import Cell, Published, Row, Table, all_cells, load_tables
 from payattention.system.files import replacing, write_text
 

@@ -24,6 +24,11 @@ def readable(text: str) -> str:
     return _LONE.sub("\ufffd", text)
 
 
+def shown(path: Path) -> str:
+    """A path as text that can be printed and written, whatever bytes its name holds."""
+    return readable(str(path))
+
+
 def as_json(value: Any, *, ascii_only: bool = False, allow_nan: bool = False) -> str:
     """A value as indented JSON.
 

@@ -13,7 +13,8 @@ from pydantic import ConfigDict, ValidationError, WrapValidator
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from pydantic.fields import FieldInfo
 
-from payattention.errors import PayAttentionError, UsageError, unknown
+from payattention.errors import PayAttentionError, UsageError
+from payattention.system.names import unknown
 
 __all__ = ["STRICT", "checked", "fault", "short", "takes", "within"]
 

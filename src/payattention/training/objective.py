@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from payattention.attention.normaliser import draws
 from payattention.system.processes import ALONE, Processes
 from payattention.training.reinforce import score_function
-from payattention.training.synchronised import SynchronisedBatchNorm
+from payattention.training.synchronised_batch_norm import SynchronisedBatchNorm
 
 
 class Cost(NamedTuple):

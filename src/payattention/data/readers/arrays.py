@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
-from payattention.pictures.reading import shown
+from payattention.system.text import shown
 
 _DIGITS = tuple(map(str, range(10)))
 _STL10_CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")

@@ -16,9 +16,9 @@ from pathlib import Path
 from payattention.data.places import looked_in
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
+from payattention.pictures.finding import Inside, looked_through, pictures_in
 from payattention.pictures.kinds import SUFFIXES
-from payattention.pictures.named import Inside, looked_through, pictures_in
-from payattention.pictures.reading import shown
+from payattention.system.text import shown
 
 _TEST_EVERY = 5
 _SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}

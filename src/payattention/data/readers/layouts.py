@@ -11,8 +11,8 @@ import numpy as np
 
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
-from payattention.pictures.named import pictures_in
-from payattention.pictures.reading import shown
+from payattention.pictures.finding import pictures_in
+from payattention.system.text import shown
 
 _SPLIT_SEED = 20180430  # where a set has no official split, ours is drawn with this, once for all
 

@@ -14,7 +14,7 @@ from typing import Any
 from payattention.data.places import looked_in
 from payattention.data.samples import Contents, Listing, Sample
 from payattention.errors import DataError
-from payattention.pictures.reading import shown
+from payattention.system.text import shown
 
 _TEST_NAMES = ("test", "validation", "valid", "val")
 _IMAGES = ("image", "img")

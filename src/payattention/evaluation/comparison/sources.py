@@ -11,7 +11,7 @@ from payattention.attention.maps import combined
 from payattention.errors import UsageError
 from payattention.evaluation.comparison.trivial import all_ones, centred_gaussian, random_maps
 from payattention.models import Classifier
-from payattention.models.class_map import ClassMapped
+from payattention.models.class_activation_map import ClassMapped
 from payattention.posthoc import METHODS, Method, method
 from payattention.posthoc.baselines import BASELINES
 

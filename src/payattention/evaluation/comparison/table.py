@@ -25,7 +25,7 @@ from payattention.evaluation.comparison.verdict import Margin, margins, verdict
 from payattention.evaluation.metrics import METRICS
 from payattention.evaluation.result import Result
 from payattention.models import Classifier
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.system.machine import chosen_device
 from payattention.system.provenance import Stopwatch
 from payattention.system.reporting import Table, per_cent

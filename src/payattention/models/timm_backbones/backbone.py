@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from payattention.errors import UsageError, unknown
+from payattention.errors import UsageError
 from payattention.models.timm_backbones.pretrained import create_pretrained
+from payattention.system.names import unknown
 
 MAX_LEVELS = 4
 _REGISTERED = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.training.loop import Callback, Run, Step
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from payattention.attention.maps import drawable
 from payattention.data import ImageSet
 from payattention.models import Classifier, Look
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.pictures.channels import visible
 from payattention.pictures.drawing import contact_sheet, overlay
 from payattention.system.files import write_picture

@@ -19,9 +19,9 @@ from payattention.errors import UsageError
 from payattention.evaluation import classify, pointing
 from payattention.evaluation.attack import attack
 from payattention.evaluation.attacks import FGSM, PGD
+from payattention.evaluation.batch_by_batch import looks
 from payattention.evaluation.comparison.table import compare
-from payattention.evaluation.direct import direct_transfer
-from payattention.evaluation.looks import looks
+from payattention.evaluation.direct_transfer import direct_transfer
 from payattention.evaluation.query import ask, query_effect
 from payattention.evaluation.segment import segment
 from payattention.evaluation.transfer import transfer
@@ -31,8 +31,8 @@ from payattention.figures.compare import map_sheet
 from payattention.figures.query import query_figure
 from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
 from payattention.models import Classifier
-from payattention.models.modes import evaluating
-from payattention.pictures.named import picture_files
+from payattention.models.evaluating import evaluating
+from payattention.pictures.finding import picture_files
 from payattention.posthoc import METHODS, method
 from payattention.posthoc.hooks import local_features
 from payattention.speed.benchmark import benchmark

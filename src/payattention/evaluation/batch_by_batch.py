@@ -11,7 +11,7 @@ from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import without_numbers
 from payattention.models import Classifier, Look
-from payattention.models.modes import evaluating
+from payattention.models.evaluating import evaluating
 from payattention.system.progress import Meter, length, tracked
 from payattention.system.workers import computed_in_order
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from payattention.errors import DataError
 from payattention.pictures import kinds
-from payattention.pictures.named import looked_through, picture_files, pictures_in, unreadable
+from payattention.pictures.finding import looked_through, picture_files, pictures_in, unreadable
 from payattention.pictures.reading import read_picture
 from tiny import encoded, pixels
 

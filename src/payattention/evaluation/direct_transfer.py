@@ -14,7 +14,7 @@ from rich.console import Console
 from payattention.data import ImageSet
 from payattention.data.class_names import same_class
 from payattention.errors import UsageError
-from payattention.evaluation.looks import looks
+from payattention.evaluation.batch_by_batch import looks
 from payattention.evaluation.result import Result
 from payattention.evaluation.whitening import whitening
 from payattention.models import Classifier

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from payattention.errors import DataError, none_of
 from payattention.pictures.kinds import LONG_READ, is_picture, unread_kind
-from payattention.pictures.reading import read_picture, shown
+from payattention.pictures.reading import read_picture
 from payattention.system.machine import chosen_threads
+from payattention.system.text import shown
 from payattention.system.workers import in_order
 
 _RESULTS = ("manifest.json", "result.json")  # what is written last beside pictures of maps
