@@ -15,6 +15,7 @@ from payattention.cli.app import run
 from payattention.errors import CheckpointError, UsageError
 from payattention.models import check_model, native_size
 from payattention.models.timm_backbones import backbone
+from timm_families import of_this_timm
 
 # family: a few of its small members
 BACKBONES = {
@@ -45,7 +46,9 @@ LARGE = {"CLIP": "vit_base_patch32_clip_224", "SigLIP": "vit_base_patch16_siglip
 NAMES = [name for names in BACKBONES.values() for name in names]
 
 
-@pytest.mark.parametrize("name", [*NAMES, *(pytest.param(n, marks=pytest.mark.slow) for n in LARGE.values())])
+@pytest.mark.parametrize(
+    "name", [*of_this_timm(*NAMES), *(pytest.param(n, marks=pytest.mark.slow) for n in LARGE.values())]
+)
 def test_every_backbone_classifies_attends_and_learns(name: str) -> None:
     model = pa.attach(name, 3, levels=2)
     images = torch.rand(2, 3, 64, 80)  # the sides are not those the backbone was made for
@@ -80,13 +83,12 @@ def test_features_are_those_of_timms_feature_extractor(name: str) -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-def test_the_channels_last_features_of_swin_are_turned() -> None:
+@pytest.mark.parametrize("name", of_this_timm("swin_tiny_patch4_window7_224"))
+def test_the_channels_last_features_of_swin_are_turned(name: str) -> None:
     torch.manual_seed(0)
-    model = pa.attach("swin_tiny_patch4_window7_224", 3, levels=2).eval()
+    model = pa.attach(name, 3, levels=2).eval()
     torch.manual_seed(0)
-    timms = timm.create_model(
-        "swin_tiny_patch4_window7_224", features_only=True, out_indices=(2, 3), strict_img_size=False
-    ).eval()
+    timms = timm.create_model(name, features_only=True, out_indices=(2, 3), strict_img_size=False).eval()
     images = torch.rand(1, 3, 64, 96)
     for ours, theirs in zip(model.trunk.features(images).values(), timms(images), strict=True):
         torch.testing.assert_close(ours, theirs.permute(0, 3, 1, 2))
@@ -263,7 +265,9 @@ class TestMistakes:
         with pytest.raises(UsageError, match=r"side by side, .* take levels=2 at most"):
             pa.attach(network, 3, levels=3)
 
-    @pytest.mark.parametrize("name", ["resnet10t", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "vgg11_bn"])
+    @pytest.mark.parametrize(
+        "name", of_this_timm("resnet10t", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "vgg11_bn")
+    )
     def test_a_backbone_whose_classifier_averages_its_last_stage(self, name: str) -> None:
         with torch.device("meta"), pytest.raises(UsageError, match=r"no layer of its own .* take deepest='stage'"):
             pa.attach(name, 2, deepest="final")
@@ -315,7 +319,7 @@ class TestMistakes:
         assert "resnet10t are not on this machine" in capsys.readouterr().err
         assert not (tmp_path / "run").exists()
 
-    @pytest.mark.parametrize("name", ["inception_v3", "inception_v4", "inception_resnet_v2"])
+    @pytest.mark.parametrize("name", of_this_timm("inception_v3", "inception_v4", "inception_resnet_v2"))
     def test_a_picture_that_unpadded_convolutions_use_up(self, name: str) -> None:
         with torch.device("meta"):
             model = pa.attach(name, 2).eval()

@@ -12,6 +12,7 @@ from payattention.errors import UsageError
 from payattention.models import Classifier
 from payattention.models.rewrites.fold import foldable
 from settling import settled
+from timm_families import of_this_timm
 
 SMALL = 0.0625
 LEFT = dict.fromkeys(pa.list_models("resnet164*"), 54) | dict.fromkeys(pa.list_models("fast*"), 3)
@@ -48,7 +49,9 @@ def test_every_network_keeps_its_logits_and_maps(name: str) -> None:
 
 @pytest.mark.parametrize(
     "backbone",
-    ["resnet18", "tf_efficientnet_lite0", "mobilenetv3_small_050", "regnety_002", "densenet121", "repvgg_a0"],
+    of_this_timm(
+        "resnet18", "tf_efficientnet_lite0", "mobilenetv3_small_050", "regnety_002", "densenet121", "repvgg_a0"
+    ),
 )
 def test_backbones_keep_theirs(backbone: str) -> None:
     """timm's norms carry their activations; some pad by themselves, some add their branches before the norm."""

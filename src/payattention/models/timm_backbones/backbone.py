@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -239,8 +240,8 @@ def taps_of(backbone: nn.Module, levels: int) -> tuple[Tap, ...]:
     infos = _feature_infos(backbone)
     if not infos or not hasattr(backbone, "forward_intermediates"):
         raise UsageError(
-            f"{name} gives no features on the way to its classifier; attach needs a timm network with "
-            "feature_info and forward_intermediates"
+            f"{name} gives no features on the way to its classifier; attach needs a timm network with feature_info and "
+            f"forward_intermediates, which newer versions of timm have for more families (this is {version('timm')})"
         )
     plain = is_plain(backbone)
     available = min(MAX_LEVELS, len(infos))
