@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from payattention.data import ImageSet, load_data, masked
-from payattention.data.class_names import same_class
 from payattention.data.masked import masked_pictures, of_images, paired, read_masked
 from payattention.data.readers.folder import pictures_in
+from payattention.data.same_classes import same_class
 from payattention.errors import DataError, UsageError
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from payattention import create_model, save
 from payattention.cli.app import run
 from payattention.data import ImageSet, load_data
-from payattention.data.class_names import numbered_as, without_images
+from payattention.data.same_classes import numbered_as, without_images
 from payattention.errors import DataError, UsageError
 from payattention.evaluation import classify
 from payattention.models import Classifier

@@ -183,9 +183,9 @@ def check_classes(model: "Saved", source: Source, split: str, classes: str | Non
     Raises:
         DataError: The set is not there.
     """
-    from payattention.data.class_names import check_same_classes
     from payattention.data.load import class_names
     from payattention.data.parts import chosen_classes
+    from payattention.data.same_classes import check_same_classes
 
     name, classes = source.name, source.classes(classes)
     known = class_names(name, split, source.root)

@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from payattention.data import ImageSet
-from payattention.data.class_names import numbered_as
+from payattention.data.same_classes import numbered_as
 from payattention.data.tensors import images_of, slices_of
 from payattention.evaluation.attacks import PAPER_EPS, Attack, check_eps
 from payattention.evaluation.batch_by_batch import check_logits

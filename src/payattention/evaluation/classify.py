@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from payattention.data import ImageSet
-from payattention.data.class_names import check_same_classes, numbered_as, without_images
+from payattention.data.same_classes import check_same_classes, numbered_as, without_images
 from payattention.evaluation.batch_by_batch import looks
 from payattention.evaluation.result import Result
 from payattention.models import Classifier

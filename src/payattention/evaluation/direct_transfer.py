@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from payattention.data import ImageSet
-from payattention.data.class_names import same_class
+from payattention.data.same_classes import same_class
 from payattention.errors import UsageError
 from payattention.evaluation.batch_by_batch import looks
 from payattention.evaluation.result import Result

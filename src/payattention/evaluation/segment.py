@@ -28,8 +28,8 @@ from torch import Tensor
 
 from payattention.attention.maps import stretched, upsampled
 from payattention.data import ImageSet
-from payattention.data.class_names import same_class
 from payattention.data.masked import MaskedPictures, of_images, read_masked
+from payattention.data.same_classes import same_class
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError, broken_map, none_of
 from payattention.evaluation.comparison.trivial import all_ones, centred_gaussian
