@@ -9,7 +9,7 @@ from PIL import Image
 
 from payattention import create_model, load, save
 from payattention.cli.app import run
-from payattention.cli.options import run_name
+from payattention.cli.options import picture_file, run_name
 from payattention.data import load_data
 from payattention.data.places import data_root, path_of
 from payattention.errors import UsageError
@@ -76,6 +76,27 @@ def test_a_path_where_a_name_is_wanted(
     assert f"for what lies there write {hint}" in capsys.readouterr().err
     with pytest.raises(UsageError, match="unknown data set 'nowhere'"):
         load_data("nowhere")
+
+
+def test_no_picture_is_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert picture_file(None, "maps.png") == Path("maps.png")
+    assert picture_file(Path("new.jpg"), "maps.png") == Path("new.jpg")
+    for name in ("maps.png", "maps-2.png", "mine.jpg"):
+        Path(name).touch()
+    assert picture_file(None, "maps.png") == Path("maps-3.png")
+    assert picture_file(tmp_path, "maps.png") == tmp_path / "maps-3.png"
+    with pytest.raises(UsageError, match=r"--out mine\.jpg: this file is there already; choose another name"):
+        picture_file(Path("mine.jpg"), "maps.png")
+
+
+def test_every_picture_that_was_asked_is_on_a_sheet(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("payattention.figures.query._MOST", 1)
+    query, out = str(home / "photos/cat/0.png"), home / "out"
+    assert run(["query", str(home / "run-v1.5"), query, str(home / "photos"), "--out", str(out)]) == 0
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert len(manifest["sheets"]) == len(manifest["pictures"]) > 1
+    assert sorted(path.name for path in out.glob("sheet*")) == sorted(manifest["sheets"])
 
 
 def test_a_run_is_called_by_its_whole_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

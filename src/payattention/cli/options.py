@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,11 +105,16 @@ def numbers(text: str, option: str) -> list[float]:
 
 
 def picture_file(out: Path | None, name: str) -> Path:
-    """Where to write one picture: `out`, or a file called `name` in it or here."""
-    file = Path(name) if out is None else out / name if out.is_dir() else out
-    if file.suffix.lower() not in (".png", ".jpg", ".webp"):
-        raise UsageError(f"--out {file}: the sheet is a .png, .jpg or .webp file")
-    return file
+    """Where to write one picture: `out`, or a file called `name` in it or here, numbered where there is one already."""
+    if out is not None and not out.is_dir():
+        if out.suffix.lower() not in (".png", ".jpg", ".webp"):
+            raise UsageError(f"--out {out}: the picture is a .png, .jpg or .webp file")
+        if out.exists():
+            raise UsageError(f"--out {out}: this file is there already; choose another name")
+        return out
+    first = (out or Path()) / name
+    others = (first.with_stem(f"{first.stem}-{number}") for number in count(2))
+    return next(file for file in chain([first], others) if not file.exists())
 
 
 def run_name(path: Path) -> str:

@@ -62,4 +62,4 @@ def query(
     rows.append(("mean", "", "", *manifest["distance"].values()))
     columns = ("picture", "looks like", "asked, like", *(f"{name} moves by" for name in manifest["distance"]))
     print_table(columns, rows, "total variation between the maps under the two queries, 0 ... 1")
-    print(f"sheet of {manifest['level']}: {folder / manifest['sheet']}")
+    print(f"sheet of {manifest['level']}: " + ", ".join(str(folder / sheet) for sheet in manifest["sheets"]))

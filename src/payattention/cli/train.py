@@ -206,6 +206,7 @@ def train(
     if not isinstance(channels, int):
         channels = 3  # what it is instead is refused with the network's options
     wanted = Wanted(data, root, size, strict, classes, limit, hold_out, crop_mode, channels)
+    wanted.check_apart()
     config = RunConfig(
         model,
         chosen,

@@ -103,7 +103,7 @@ def explain(
         UserWarning: Of a folder, what is not read.
     """
     if not isinstance(model, Classifier):
-        raise UsageError(f"explain takes a model, as from pa.load or pa.create_model; got {type(model).__name__}")
+        raise UsageError(f"explain takes a model, as from pa.load, or pa.wrap(network); got {type(model).__name__}")
     method = method or model.posthoc_method or ATTENTION
     request = Request(model, chosen_size(model, size), target, method, scale, baseline)
     if (folder := _folder(picture)) is not None:

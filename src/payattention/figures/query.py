@@ -66,8 +66,12 @@ def query_gallery(
     asking = read_picture(query, channels=model.in_channels)
     answers, skipped = _answers(model, asking, targets, size, console)
     names = unique_names([*answers])
-    shown = {names[target]: read_picture(target) for target in [*answers][:_MOST]}
-    sheet = query_sheet(asking, shown, {"": [*answers.values()][:_MOST]}, level)
+    sheets: list[str] = []
+    for start in range(0, len(answers), _MOST):
+        own = {target: answers[target] for target in [*answers][start : start + _MOST]}
+        shown = {names[target]: read_picture(target) for target in own}
+        sheet = query_sheet(asking, shown, {"": [*own.values()]}, level)
+        sheets.append(write_picture(out / (f"sheet-{len(sheets) + 1}.png" if sheets else "sheet.png"), sheet))
     distances = {name: fmean(answer.distance[name] for answer in answers.values()) for name in model.levels}
     changed = [answer.label != answer.asked_label for answer in answers.values()]
     manifest = {
@@ -79,7 +83,8 @@ def query_gallery(
         "level": level,
         "pictures": [_listed(target, answer, _save(answer, out, names[target])) for target, answer in answers.items()],
         "skipped": [*skipped.values()],
-        "sheet": write_picture(out / "sheet.png", sheet),
+        "sheet": sheets[0],
+        "sheets": sheets,
         "provenance": asdict(watch.provenance(model.device)),
     }
     write_json(out / "manifest.json", manifest)

@@ -228,8 +228,8 @@ def _statistics(
         own = None  # a first layer for other channels than its weights were trained on
     if own is None and (mean is None or std is None):
         raise UsageError(
-            f"{type(network).__name__} does not say how its pixels are normalised: give mean= and std=, "
-            "in transformers its image processor's image_mean and image_std"
+            f"{type(network).__name__} does not say how its pixels are normalised: give mean= and std= "
+            "(a number for each channel; of a network of transformers, its image processor's image_mean and image_std)"
         )
     means, stds = (tuple(own[k] if own and given is None else given or ()) for k, given in enumerate((mean, std)))
     if not means and not stds:
@@ -243,7 +243,9 @@ def _statistics(
 def _class_names(network: nn.Module, classes: Sequence[str] | None, known: _Known, count: int) -> tuple[str, ...]:
     if classes is None:
         return _distinct(known.classes) if len(known.classes) == count else ()
-    if isinstance(classes, str) or len(classes) != count or len(set(classes)) != count:
+    if isinstance(classes, str):
+        raise UsageError(f"classes={classes!r}: a list of names is needed, one for each class")
+    if len(classes) != count or len(set(classes)) != count:
         raise UsageError(f"{len(set(classes))} names in classes=: {type(network).__name__} has {count} classes")
     return tuple(classes)
 

@@ -34,7 +34,7 @@ def global_attention(model: Classifier) -> str | None:
     """A model on a transformer whose blocks each attend over all tokens."""
     if getattr(getattr(model, "trunk", None), "plain", False) and _attentions(model):
         return None
-    return f"attention rollout and its like are for plain vision transformers; {model.name} is none"
+    return f"attention rollout and its like are for plain vision transformers that pa.attach made; {model.name} is none"
 
 
 @torch.no_grad()
