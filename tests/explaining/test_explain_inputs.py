@@ -121,7 +121,9 @@ def test_a_wrong_call_gets_one_line(given: dict[str, object], words: str, model:
 
 
 def test_a_model_that_is_none() -> None:
-    with pytest.raises(UsageError, match=r"explain takes a model, as from pa.load or pa.create_model; got Linear"):
+    with pytest.raises(
+        UsageError, match=r"explain takes a model, as from pa\.load, or pa\.wrap\(network\); got Linear"
+    ):
         pa.explain(torch.nn.Linear(1, 1), RGB)  # type: ignore[arg-type]
 
 
@@ -219,3 +221,15 @@ def test_a_picture_in_a_list_whose_maps_are_no_numbers_is_named() -> None:
     red = Image.new("RGB", (20, 20), (255, 0, 0))
     with pytest.raises(DataError, match="picture-2: the low map of Brightness holds NaN"):
         pa.explain(Brightness(20), [Image.new("RGB", (20, 20)), red])
+
+
+def test_a_method_of_gradients_needs_no_gradients_of_its_caller(tmp_path: Path) -> None:
+    model = pa.create_model("vgg_att_pc", 2, 0.0625).eval()
+    picture = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    expected = pa.explain(model, picture, method="grad_cam")
+    with torch.inference_mode():
+        found = pa.explain(model, picture, method="grad_cam")
+    assert np.array_equal(found.combined, expected.combined)
+    (tmp_path / "a.png").touch()
+    with pytest.raises(UsageError, match=r"a\.png: a file is there"):
+        found.save(tmp_path / "a.png")

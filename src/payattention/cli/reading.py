@@ -216,9 +216,8 @@ def check_classes(model: "Saved", source: Source, split: str, classes: str | Non
 def check_has_masks(name: str) -> None:
     """Raises UsageError for a data set that is known to have no object masks, before anything is read."""
     from payattention.data import CATALOGUE, check_name
-    from payattention.errors import UsageError
+    from payattention.data.catalogue import without_masks
 
     check_name(name)
     if name in CATALOGUE and not CATALOGUE[name].masks:
-        having = ", ".join(known for known, facts in CATALOGUE.items() if facts.masks)
-        raise UsageError(f"{name} has no object masks; these have: {having}, and folder:PATH with PATH/masks")
+        raise without_masks(name)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from payattention.errors import UsageError
 from payattention.system.validation import checked, within
 
 _Count = Annotated[int, Field(ge=1)]
@@ -81,3 +82,9 @@ def catalogue_of(content: dict[str, Any]) -> Mapping[str, Facts]:
 
 CATALOGUE = catalogue_of(tomllib.loads((files("payattention.data") / "catalogue.toml").read_text(encoding="utf-8")))
 """The named data sets, by name."""
+
+
+def without_masks(name: str) -> UsageError:
+    """The error for a data set that has no object masks, where they are wanted."""
+    known = ", ".join(facts.name for facts in CATALOGUE.values() if facts.masks)
+    return UsageError(f"{name} has no object masks; these have: {known}, and folder:PATH with PATH/masks")

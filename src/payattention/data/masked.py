@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from payattention.data.catalogue import CATALOGUE
+from payattention.data.catalogue import CATALOGUE, without_masks
 from payattention.data.decoding import with_mask
 from payattention.data.imageset import ImageSet
 from payattention.data.load import check_name, check_split, listing_of, source_of
@@ -92,10 +92,10 @@ def masked_pictures(name: str, split: str = "test", root: Path | None = None) ->
         return of_images(cluttered_digits(split))
     facts = CATALOGUE.get(name)
     if facts and not facts.masks:
-        raise _without_masks(name)
+        raise without_masks(name)
     contents = listing_of(name, split, root).open()
     if not contents.masks:
-        raise _without_masks(name)
+        raise without_masks(name)
     source = source_of(facts, split, contents.source, contents.count) if facts else contents.source
     return MaskedPictures(name, split, contents.classes, list(contents.samples), source, tuple(contents.problems))
 
@@ -107,7 +107,7 @@ def of_images(data: ImageSet) -> MaskedPictures:
         UsageError: A set without masks.
     """
     if data.masks is None:
-        raise _without_masks(data.name)
+        raise without_masks(data.name)
     samples = [
         Sample(image, f"{data.name}, image {number}", int(label), mask)
         for number, (image, label, mask) in enumerate(zip(data.images, data.labels, data.masks, strict=True))
@@ -190,8 +190,3 @@ def _inside(folder: Path, pictures: Path, masks: Path) -> Inside:
 def _by_stem(masks: Path) -> dict[str, Path]:
     """The masks in a folder, the first of those that are called alike."""
     return {mask.stem: mask for mask in reversed(pictures_in(masks))} if masks.is_dir() else {}
-
-
-def _without_masks(name: str) -> UsageError:
-    known = ", ".join(facts.name for facts in CATALOGUE.values() if facts.masks)
-    return UsageError(f"{name} has no object masks to measure a segmentation by; these have: {known}")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from payattention.attention.maps import upsampled
 from payattention.data import ImageSet
-from payattention.errors import UsageError
+from payattention.data.catalogue import without_masks
 from payattention.evaluation.batch_by_batch import looks
 from payattention.evaluation.metrics.pointing import pointing_hits
 from payattention.evaluation.result import Result
@@ -58,7 +58,7 @@ def pointing(
         DataError: Logits that are no numbers.
     """
     if data.masks is None:
-        raise UsageError(f"{data.name} has no object masks, so there is nothing to point at")
+        raise without_masks(data.name)
     model.check_has_maps()
     watch, device = Stopwatch(), chosen_device()
     size = (data.images.shape[1], data.images.shape[2])

@@ -132,7 +132,8 @@ def check_folds(data: ImageSet, folds: int) -> None:
     if counts[rarest] < folds:
         raise UsageError(
             f"{data.name} ({data.split}): the class {data.classes[rarest]!r} has {counts[rarest]} images, too few for "
-            f"{folds} folds; take fewer folds (--folds), more images (--limit) or other classes (--classes)"
+            f"{folds} folds; take fewer folds (--folds), more images (--limit, --split train) or other classes "
+            "(--classes)"
         )
 
 

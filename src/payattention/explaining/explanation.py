@@ -17,7 +17,7 @@ from PIL import Image
 from payattention.attention.maps import drawable, is_flat, otsu_mask, stretched, upsampled
 from payattention.errors import UsageError
 from payattention.pictures.drawing import COLOUR_MAP, STYLES, contact_sheet, fitted
-from payattention.system.files import short_stem, write_array, write_json, write_picture
+from payattention.system.files import at_home, short_stem, write_array, write_json, write_picture
 from payattention.system.names import check_known
 
 if TYPE_CHECKING:
@@ -164,9 +164,11 @@ class Explanation:
             The files' names by what they hold, as in the `NAME.json` that is written last.
 
         Raises:
-            UsageError: A name with a folder in it.
+            UsageError: A name with a folder in it, or a file where the folder should be.
         """
-        folder = Path(out)
+        folder = at_home(Path(out))
+        if folder.is_file():
+            raise UsageError(f"{folder}: a file is there, and an explanation is saved as several; name a folder")
         name = self._free_name(folder, self.name if name is None else name)
         files: dict[str, str] = {}
         for level, values in self.maps.items():

@@ -82,7 +82,7 @@ class Request:
         for place, picture in enumerate(pictures):
             by_size.setdefault(seen_size(self.model, picture, self.size), []).append(place)
         found: dict[int, ByClass] = {}
-        with evaluating(self.model, device_of(self.model)) as device:
+        with torch.inference_mode(False), evaluating(self.model, device_of(self.model)) as device:
             for (width, height), places in by_size.items():
                 count = at_once(device, height, width)
                 for batch in (places[start : start + count] for start in range(0, len(places), count)):

@@ -16,9 +16,10 @@ from rich.console import Console
 from torch import Tensor
 
 from payattention.data import ImageSet
+from payattention.data.catalogue import without_masks
 from payattention.data.parts import divided
 from payattention.data.tensors import images_of, slices_of
-from payattention.errors import DataError, PayAttentionError, UsageError
+from payattention.errors import DataError, PayAttentionError
 from payattention.evaluation.comparison.scoring import Scores, measured
 from payattention.evaluation.comparison.sources import Kind, Source, sources
 from payattention.evaluation.comparison.verdict import Margin, margins, verdict
@@ -181,7 +182,7 @@ def check_has_objects(data: ImageSet) -> int:
         DataError: All masks are empty.
     """
     if data.masks is None:
-        raise UsageError(f"{data.name} has no object masks, so there is nothing to measure maps by")
+        raise without_masks(data.name)
     empty = int((~data.masks.any((1, 2))).sum())
     if empty == len(data):
         raise DataError(f"{data.name}: the masks of all {empty} pictures of the {data.split} split are empty")
