@@ -121,9 +121,7 @@ def test_a_wrong_call_gets_one_line(given: dict[str, object], words: str, model:
 
 
 def test_a_model_that_is_none() -> None:
-    with pytest.raises(
-        UsageError, match=r"explain takes a model, as from pa\.load, or pa\.wrap\(network\); got Linear"
-    ):
+    with pytest.raises(UsageError, match=r"explain takes a model, .* or pa\.wrap\(network\); got Linear"):
         pa.explain(torch.nn.Linear(1, 1), RGB)  # type: ignore[arg-type]
 
 
