@@ -156,7 +156,7 @@ def test_a_damaged_picture_of_a_folder_is_skipped_and_told(capsys: pytest.Captur
         ("figure query run --picture pictures/test/dark", 2, "takes a picture that asks: --query IMAGE"),
         ("figure maps run --picture pictures/test/dark --query a.png", 2, "the figure query, and no other, takes"),
         ("figure maps run --picture nowhere.png", 1, "nowhere.png: no such file"),
-        ("figure maps run --picture pictures/test/dark --out x.txt", 2, "x.txt: the sheet is a .png"),
+        ("figure maps run --picture pictures/test/dark --out x.txt", 2, "x.txt: the picture is a .png"),
         ("figure maps run --picture pictures/test/dark --size 8", 2, "size is 8 pixels"),
         ("figure attack run --picture pictures/test/dark --eps 1000", 2, "eps is 1000"),
         ("figure attack run --picture pictures/test/dark --attack noize", 2, "did you mean 'noise'"),

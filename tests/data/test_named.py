@@ -500,7 +500,7 @@ def test_the_verb_lists_what_was_left_out(pets: Path, tmp_path: Path, capsys: py
     assert run([*call, "--strict"]) == 1
     assert run(["data", "--strict"]) == 2
     assert run(["data", f"folder:{pets}", "--out", "sheet.txt"]) == 2
-    assert "the sheet is a .png" in capsys.readouterr().err
+    assert "the picture is a .png" in capsys.readouterr().err
     assert run(["data", f"folder:{pets}", "--out", str(tmp_path)]) == 0
     assert (tmp_path / "folder-train.png").exists()
 
