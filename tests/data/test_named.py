@@ -488,6 +488,9 @@ def test_the_verb_shows_a_set(
     assert shown["std"] == pytest.approx((data.images / 255).std((0, 1, 2)), abs=1e-4)
     with Image.open(sheet) as drawn:
         assert drawn.width > 8 * 160
+    assert run(call) == 2
+    assert "sheet.png: this file is there already" in capsys.readouterr().err
+    sheet.unlink()
     assert run(call) == 0
     assert data.classes[0] in capsys.readouterr().out
 
@@ -497,6 +500,7 @@ def test_the_verb_lists_what_was_left_out(pets: Path, tmp_path: Path, capsys: py
     call = ["data", f"folder:{pets}", "--out", str(tmp_path / "sheet.png")]
     assert run(call) == 0
     assert "1.png: the file is empty" in capsys.readouterr().err
+    (tmp_path / "sheet.png").unlink()
     assert run([*call, "--strict"]) == 1
     assert run(["data", "--strict"]) == 2
     assert run(["data", f"folder:{pets}", "--out", "sheet.txt"]) == 2

@@ -100,7 +100,7 @@ def test_pictures_of_any_name(home: Path, command: str, capsys: pytest.CaptureFi
     words = command.format(f"{ODD}.png").split(" ")
     assert run([*words, "--json"]) == 0
     capsys.readouterr().out.encode()
-    assert run([*words, *([] if words[0] == "figure" else ["--out", "again"])]) == 0
+    assert run([*words, "--out", "again.png" if words[0] == "figure" else "again"]) == 0
 
 
 @linux
