@@ -1,5 +1,6 @@
 """Any classifier, wrapped: forty networks of timm, torchvision and transformers, and maps that equal grad-cam's."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -20,7 +21,7 @@ from payattention.evaluation.attacks import FGSM
 from payattention.evaluation.classify import classify
 from payattention.models.evaluating import evaluating
 from payattention.models.wrapped import Wrapped, wrap
-from payattention.posthoc import grad_cam
+from payattention.posthoc import METHODS, ablation_cam, grad_cam
 from payattention.posthoc.hooks import local_features
 
 # name: grid, of pictures of 64 pixels or, where a number stands with it, of that many
@@ -238,6 +239,62 @@ class TestMeasured:
         model = wrap(network, mean=(0.5,), std=(0.2,))
         assert (model.in_channels, model.sizes) == (1, (32, None))
         assert pa.explain(model, np.zeros((40, 60), np.uint8)).maps["0"].shape == (224, 336)
+
+
+class ChannelsLast(nn.Module):
+    """(n, d, h, w) -> (n, h, w, d), as Swin's blocks have their features."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1)
+
+
+class MeanOfPlaces(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.relu().mean((1, 2))
+
+
+def channels_last() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 9, 3, stride=4), ChannelsLast(), nn.Linear(9, 6), MeanOfPlaces(), nn.Linear(6, 3))
+
+
+class TestEveryMethod:
+    """Post-hoc methods on features in any layout."""
+
+    @pytest.mark.parametrize("make", [vit, swin, channels_last, sequential], ids=lambda make: make.__name__)
+    @pytest.mark.parametrize("name", METHODS)
+    def test_that_is_possible_gives_its_maps(self, name: str, make: Callable[[], nn.Module]) -> None:
+        size = 64 if make in (vit, swin) else 32
+        model, method = wrap(make(), image_size=size, **STATISTICS), METHODS[name]
+        if (reason := method.missing(model)) is not None:
+            with pytest.raises(UsageError, match=re.escape(reason)):
+                method.maps(model, torch.rand(1, 3, size, size), None)
+            return
+        few = {"rise": {"masks": 8}, "smooth_grad": {"samples": 2}, "integrated_gradients": {"steps": 2}}
+        (maps,) = method.maps(model, torch.rand(2, 3, size, size), None, **few.get(name, {})).values()
+        layer = next(iter(model.local_layers()))
+        with local_features(model) as features, torch.no_grad():
+            model(torch.rand(1, 3, size, size))
+        assert tuple(maps.shape) in {(2, size, size), (2, *features[layer].shape[2:])}
+        assert maps.isfinite().all()
+        assert (maps >= 0).all()
+
+    def test_ablation_takes_channels_away_wherever_they_stand(self) -> None:
+        """Against a loop that clears the last dimension of the features by hand."""
+        network = channels_last().eval()
+        model = wrap(network, image_size=32)
+        images = torch.rand(1, 3, 32, 32)
+        (found,) = ablation_cam(model, images, torch.tensor([1])).values()
+        with torch.no_grad():
+            features = network[:3](images)  # (1, h, w, d)
+            whole = network[3:](features)[0, 1]
+            expected = torch.zeros(features.shape[1:3])
+            for channel in range(features.shape[3]):
+                without = features.clone()
+                without[..., channel] = 0
+                weight = (whole - network[3:](without)[0, 1]) / whole.abs()
+                expected += weight * features[0, ..., channel]
+        torch.testing.assert_close(found[0], expected.relu())
 
 
 class TestMistakes:

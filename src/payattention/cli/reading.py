@@ -40,24 +40,19 @@ class Wanted:
     channels: int = 3
 
     def read(self) -> "tuple[ImageSet, ImageSet]":
-        """The set to train on, and the test split or what is held out.
-
-        Raises:
-            UsageError: One file, which is whatever split is asked for, with nothing held out to measure on.
-        """
+        """The set to train on, and the test split or what is held out."""
         from payattention.data import held_out
 
-        self.check_apart()
         train = self._split("train")
         return (train, self._split("test")) if self.hold_out is None else held_out(train, self.hold_out)
 
     def check_apart(self) -> None:
-        """Raises UsageError where what is measured on would be what was trained on."""
-        from payattention.data.places import located
+        """Raises UsageError where what is measured on would be what was trained on; for new runs."""
+        from payattention.data.places import located, path_of
 
         kind, _, path = self.name.partition(":")
-        root = None if self.root is None else Path(self.root)
-        if kind == "parquet" and self.hold_out is None and located(Path(path), root).is_file():
+        root = None if self.root is None else path_of(self.root)
+        if kind == "parquet" and self.hold_out is None and located(path_of(path), root).is_file():
             raise UsageError(
                 f"{self.name} is one file, and so is every split of it: hold some out to measure on "
                 "(--hold-out 0.2), or name a folder of train-*.parquet and test-*.parquet"

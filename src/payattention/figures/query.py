@@ -17,6 +17,7 @@ from payattention.errors import DataError, none_of
 from payattention.evaluation.query import Answer, ask, check_can_ask, is_blind
 from payattention.explaining.folder import unique_names
 from payattention.models import Classifier
+from payattention.pictures.channels import with_channels
 from payattention.pictures.drawing import CHANGE_MAP, contact_sheet, overlay
 from payattention.pictures.finding import Named, unreadable
 from payattention.pictures.reading import read_picture
@@ -63,14 +64,15 @@ def query_gallery(
     watch = Stopwatch()
     check_can_ask(model, size)
     level = shown_level([model], level)
-    asking = read_picture(query, channels=model.in_channels)
+    channels = model.in_channels
+    asking = read_picture(query, channels=channels)
     answers, skipped = _answers(model, asking, targets, size, console)
     names = unique_names([*answers])
     sheets: list[str] = []
     for start in range(0, len(answers), _MOST):
         own = {target: answers[target] for target in [*answers][start : start + _MOST]}
-        shown = {names[target]: read_picture(target) for target in own}
-        sheet = query_sheet(asking, shown, {"": [*own.values()]}, level)
+        shown = {names[target]: with_channels(read_picture(target, channels=channels), 3) for target in own}
+        sheet = query_sheet(with_channels(asking, 3), shown, {"": [*own.values()]}, level)
         sheets.append(write_picture(out / (f"sheet-{len(sheets) + 1}.png" if sheets else "sheet.png"), sheet))
     distances = {name: fmean(answer.distance[name] for answer in answers.values()) for name in model.levels}
     changed = [answer.label != answer.asked_label for answer in answers.values()]

@@ -5,7 +5,8 @@ What a method asks of a model and of the machine stands here, too: each requirem
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -15,7 +16,7 @@ from payattention.errors import UsageError
 from payattention.models import Classifier
 from payattention.models.class_activation_map import ClassMapped
 from payattention.models.evaluating import evaluating
-from payattention.models.grids import Layout, first_tensor
+from payattention.models.grids import first_tensor
 from payattention.system.extras import missing
 
 Requirement = Callable[[Classifier], str | None]
@@ -66,36 +67,44 @@ def local_features(model: Classifier) -> Iterator[dict[str, Tensor]]:
     """
     need(model, layers)
     seen: dict[str, Tensor] = {}
-    hooks = [
-        layer.register_forward_hook(_Keeper(name, model.layout(name), seen))
-        for name, layer in model.local_layers().items()
-    ]
-    try:
-        with evaluating(model):
-            yield seen
-    finally:
-        for hook in hooks:
-            hook.remove()
+
+    def kept(name: str, grid: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and not grid.requires_grad:
+            grid = grid.detach().requires_grad_()
+        seen[name] = grid
+        return grid.clone()  # the next layer may work in place
+
+    with ExitStack() as stack:
+        for name in model.local_layers():
+            stack.enter_context(with_features(model, name, partial(kept, name)))
+        stack.enter_context(evaluating(model))
+        yield seen
 
 
-class _Keeper:
-    """A hook that keeps a module's features under a name, as something to differentiate by: the network goes on with
-    what is kept, or with a copy of it, since its next layer may work in place. It looks at its own thread alone."""
+@contextmanager
+def with_features(model: Classifier, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Lets the network go on with other features behind one of its local layers, in this thread alone.
 
-    def __init__(self, name: str, layout: Layout, seen: dict[str, Tensor]) -> None:
-        self.name, self.layout, self.seen, self.thread = name, layout, seen, threading.get_ident()
+    Args:
+        model: A model that names its layers.
+        layer: One of them.
+        change: What to go on with in place of its features, both (n, d, h, w), however the layer's output holds them.
+    """
+    layout, thread = model.layout(layer), threading.get_ident()
 
-    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> object:
-        if threading.get_ident() != self.thread:
+    def changed(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> object:
+        if threading.get_ident() != thread:
             return None
         whole = first_tensor(output)
         assert whole is not None  # layers say where they have features
-        grid = self.layout.grid(whole)
-        if torch.is_grad_enabled() and not grid.requires_grad:
-            grid = grid.detach().requires_grad_()
-        self.seen[self.name] = grid
-        replaced = self.layout.output(grid.clone(), whole)
+        replaced = layout.output(change(layout.grid(whole)), whole)
         return (replaced, *output[1:]) if isinstance(output, tuple) else replaced
+
+    hook = model.local_layers()[layer].register_forward_hook(changed)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def of_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"] | None) -> Float[Tensor, " n"]:

@@ -21,13 +21,13 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from payattention.attention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
 from payattention.posthoc.baselines import baseline_of
-from payattention.posthoc.hooks import chosen_classes, local_features, of_classes
+from payattention.posthoc.hooks import chosen_classes, local_features, of_classes, with_features
 
 
 @torch.no_grad()
@@ -103,11 +103,11 @@ def ablation_cam(
         logits = model(images)
     classes = chosen_classes(logits, labels)
     whole = of_classes(logits, classes)[:, None]  # (n, 1)
-    layers, maps = model.local_layers(), {}
+    maps = {}
     with evaluating(model):
         for name, local in features.items():
             left = [
-                _ablated(model, layers[name], image, label, local.shape[1], batch_size)
+                _ablated(model, name, image, label, local.shape[1], batch_size)
                 for image, label in zip(images, classes.tolist(), strict=True)
             ]
             weights = (whole - torch.stack(left)) / whole.abs()  # (n, d)
@@ -117,7 +117,7 @@ def ablation_cam(
 
 def _ablated(
     model: Classifier,
-    layer: nn.Module,
+    layer: str,
     image: Float[Tensor, "channels h w"],
     label: int,
     channels: int,
@@ -126,17 +126,10 @@ def _ablated(
     """A class's logit without each channel of a layer."""
     logits = []
     for some in torch.arange(channels, device=image.device).split(batch_size):
-
-        def without(module: nn.Module, inputs: object, output: Tensor, some: Tensor = some) -> Tensor:
-            output = output.clone()
-            output[torch.arange(len(some)), some] = 0
-            return output
-
-        hook = layer.register_forward_hook(without)
-        try:
+        left = torch.ones(len(some), channels, 1, 1, device=image.device)
+        left[torch.arange(len(some)), some] = 0
+        with with_features(model, layer, lambda grid, left=left: grid * left.to(grid)):
             logits.append(model(image.expand(len(some), -1, -1, -1))[:, label])
-        finally:
-            hook.remove()
     return torch.cat(logits)
 
 
