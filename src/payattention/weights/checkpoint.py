@@ -71,8 +71,8 @@ def _saved(model: Classifier) -> Saved:
         )
     if model.config.name.startswith(ModelConfig.OBJECT):
         raise UsageError(
-            f"cannot save {model.config.name}: it was given as an object, so loading could not build it again; save its "
-            "state_dict() yourself, or pa.attach a timm backbone by name"
+            f"cannot save {model.config.name}: it was given as an object, so loading could not build it again; save "
+            "its state_dict() yourself, or pa.attach a timm backbone by name"
         )
     own: dict[str, Any] = {
         name: getattr(model, name) for name in ("classes", "image_size", "crop_mode", "levels", "query_dim")
