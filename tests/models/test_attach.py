@@ -426,6 +426,8 @@ class TestWeightsOfAFile:
         torch.save(network, tmp_path / "whole.pth")
         with pytest.raises(CheckpointError, match="never opened"):
             pa.attach("resnet10t", 2, weights=tmp_path / "whole.pth")
+        with pytest.raises(UsageError, match="weights is 5: it takes a name"):
+            pa.attach("resnet10t", 2, weights=5)  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="weights belongs to the making of a backbone"):
             pa.attach(network, 2, weights=file)
 

@@ -45,6 +45,7 @@ TIMM: dict[str, tuple[int, int]] = {
     "focalnet_tiny_srf": (2, 64),
     "edgenext_xx_small": (2, 64),
     "fastvit_t8": (2, 64),
+    "tresnet_m": (2, 64),
     "davit_tiny": (2, 64),
     "vit_tiny_patch16_224": (4, 64),
     "deit_tiny_patch16_224": (4, 64),
@@ -233,6 +234,11 @@ class TestMeasured:
         images = torch.from_numpy(data.images).permute(0, 3, 1, 2).float() / 255
         features = model.features(images)
         assert torch.equal(model.network[-1](features), model(images))
+
+    def test_a_grey_network_of_timm_is_normalised_as_timm_adapts_its_first_layer(self) -> None:
+        model = wrap(timm.create_model("resnet10t", in_chans=1), image_size=64)
+        assert model.in_channels == 1
+        assert model.preprocessing.mean.flatten().tolist() == pytest.approx([(0.485 + 0.456 + 0.406) / 3])
 
     def test_grey(self) -> None:
         network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -50,6 +51,10 @@ class ModelConfig:
     """Whether `payattention.prune` then removed its dead parameters."""
     folded: bool = False
     """Whether `payattention.fold` then merged its batch norms into the convolutions before them."""
+
+    def __post_init__(self) -> None:
+        if weights := self.options.get("weights"):  # a file's name; where it lay is nobody else's business
+            object.__setattr__(self, "options", {**self.options, "weights": Path(str(weights)).name})
 
 
 class Classifier(nn.Module):

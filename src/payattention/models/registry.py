@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
-from pathlib import Path
 
 import torch
 
@@ -142,8 +141,7 @@ def create_model(name: str, num_classes: int = 10, width: float = 1.0, **options
     if "preprocessing" in options:
         model.preprocessing = create_preprocessing(options["preprocessing"], model.in_channels)
     model.image_size = max(model.image_size, model.min_size)
-    kept = {option: Path(str(value)).name if option == "weights" else value for option, value in options.items()}
-    model.config = ModelConfig(name, num_classes, width, kept)
+    model.config = ModelConfig(name, num_classes, width, options)
     return model
 
 

@@ -20,6 +20,7 @@ from payattention.models.classifier import Classifier, Look, ModelConfig
 from payattention.models.evaluating import evaluating
 from payattention.models.grids import Found, Layout, Tokens, grid_of, last_grid, logits_of
 from payattention.models.preprocessing import GivenMeanStd, Unchanged
+from payattention.models.timm_backbones.backbone import own_channels, own_size, own_statistics
 from payattention.system.names import check_known
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -107,7 +108,7 @@ def wrap(
         raise UsageError(f"wrap takes a network that returns logits; {type(network).__name__} {what}")
     known = _known(network)
     size = image_size or known.image_size
-    trial = _Trial(network, size)
+    trial = _Trial(network, size, known.channels)
     found = trial.found(layer, known.prefix)
     model = Wrapped(
         network,
@@ -131,51 +132,58 @@ class _Known:
         statistics: Mean and deviation of each channel; empty for pixels as they are, None where they cannot be known.
         image_size: Side of its pictures in pixels.
         classes: Its class names, if it has as many classes.
+        channels: Of its images.
         prefix: How many of a transformer's tokens stand for no place; None where it does not say.
     """
 
     statistics: tuple[Sequence[float], Sequence[float]] | None = ((), ())
     image_size: int = 224
     classes: tuple[str, ...] = ()
+    channels: int = 3
     prefix: int | None = None
 
 
 def _known(network: nn.Module) -> _Known:
     home = type(network).__module__.partition(".")[0]
     of = {"timm": _of_timm, "torchvision": _of_torchvision, "transformers": _of_transformers}
-    return of[home](network) if home in of else _Known()
+    return of[home](network) if home in of else _Known(channels=_first_channels(network))
+
+
+def _first_channels(network: nn.Module) -> int:
+    return next((module.in_channels for module in network.modules() if isinstance(module, nn.Conv2d)), 3)
 
 
 def _of_timm(network: Any) -> _Known:
     from timm.data import ImageNetInfo, infer_imagenet_subset  # type: ignore[attr-defined]
 
-    cfg = network.pretrained_cfg
     subset = infer_imagenet_subset(network)
     names = [name.partition(",")[0] for name in ImageNetInfo(subset).label_descriptions()] if subset else []
     prefix = getattr(network, "num_prefix_tokens", None)
-    return _Known((cfg["mean"], cfg["std"]), cfg["input_size"][-1], tuple(names), prefix)
+    size = own_size(network)[-1]
+    return _Known(own_statistics(network), size, tuple(names), own_channels(network), prefix)
 
 
 def _of_torchvision(network: Any) -> _Known:
     from torchvision.models import ResNet18_Weights
 
     size = 299 if type(network).__name__ == "Inception3" else getattr(network, "image_size", 224)
-    return _Known(_IMAGENET, size, tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"]))
+    names = tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+    return _Known(_IMAGENET, size, names, _first_channels(network))
 
 
 def _of_transformers(network: Any) -> _Known:
     size = getattr(network.config, "image_size", 224)
     names = network.config.id2label
-    return _Known(None, size if isinstance(size, int) else size[0], tuple(names[k] for k in sorted(names)))
+    size = size if isinstance(size, int) else size[0]
+    return _Known(None, size, tuple(names[k] for k in sorted(names)), _first_channels(network))
 
 
 class _Trial:
     """A network's answer to one picture of noise, and what that tells of it."""
 
-    def __init__(self, network: nn.Module, size: int) -> None:
+    def __init__(self, network: nn.Module, size: int, channels: int) -> None:
         self.network = network
         weight = next(network.parameters(), torch.zeros(1))
-        channels = next((m.in_channels for m in network.modules() if isinstance(m, nn.Conv2d)), 3)
         noise = torch.rand(1, channels, size, size, generator=torch.Generator().manual_seed(0))
         self.images = noise.to(weight.device, weight.dtype)
         self.logits = self._logits(self.images)

@@ -22,6 +22,7 @@ from payattention.models.timm_backbones.backbone import (
     check_backbone,
     likely_options,
     own_size,
+    own_statistics,
     pretrained_cfg,
 )
 from payattention.models.timm_backbones.pretrained import create_pretrained
@@ -89,7 +90,7 @@ def attach(
         CheckpointError: Pre-trained weights that cannot be had here.
     """
     check_num_classes(num_classes)
-    file = str(at_home(Path(weights))) if weights else ""
+    file: Any = str(at_home(Path(weights))) if weights and isinstance(weights, str | os.PathLike) else weights
     own = {"levels": levels, "pretrained": pretrained, "weights": file, "freeze": freeze, "deepest": deepest}
     _check_options({**own, **options})
     making = BackboneOptions(**_of(BackboneOptions, options))
@@ -104,19 +105,11 @@ def attach(
     chosen = AttentionOptions(**_of(AttentionOptions, options))
     model = chosen.attending(TimmTrunk(network, levels, freeze, deepest), num_classes)
     shared = {option: value for option, value in asdict(chosen).items() if option not in _LACKS}
-    own["weights"] = Path(file).name  # where it lay is nobody else's business
     model.config = ModelConfig(name, num_classes, 1.0, {**own, **asdict(making), **shared})
-    if cfg := pretrained_cfg(network):
-        model.preprocessing = GivenMeanStd(*(_of_channels(cfg[name], model.in_channels) for name in ("mean", "std")))
+    if pretrained_cfg(network):
+        model.preprocessing = GivenMeanStd(*own_statistics(network))
         model.image_size = own_size(network)[-1]
     return model
-
-
-def _of_channels(statistic: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """RGB's mean or deviation for other channels, as timm adapts first layers: grey is their mean, else they repeat."""
-    if channels == 1:
-        return (round(sum(statistic) / len(statistic), 6),)
-    return tuple(statistic[channel % len(statistic)] for channel in range(channels))
 
 
 def _of(kind: type, options: Mapping[str, object]) -> dict[str, Any]:

@@ -202,6 +202,19 @@ def own_channels(backbone: nn.Module) -> int:
     return conv.in_channels * 3 // usual  # of some, the first convolution sees patches of the picture side by side
 
 
+def own_statistics(backbone: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of the channels that a backbone's weights were trained with, by timm's configuration of it."""
+    cfg, channels = pretrained_cfg(backbone), own_channels(backbone)
+    return _of_channels(cfg["mean"], channels), _of_channels(cfg["std"], channels)
+
+
+def _of_channels(statistic: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """RGB's mean or deviation for other channels, as timm adapts first layers: grey is their mean, else they repeat."""
+    if channels == 1:
+        return (round(sum(statistic) / len(statistic), 6),)
+    return tuple(statistic[channel % len(statistic)] for channel in range(channels))
+
+
 def _usual_first_conv(backbone: nn.Module, name: str) -> int:
     """Channels that a backbone's first convolution sees where timm builds it for RGB."""
     import timm

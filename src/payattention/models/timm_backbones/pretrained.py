@@ -63,7 +63,7 @@ def _from_file(name: str, options: Mapping[str, Any], file: Path) -> nn.Module:
     import timm
     from timm.models import adapt_input_conv
 
-    given = tensors_in(file)
+    given = _tensors_in(file)
     backbone = timm.create_model(name, **options)
     cfg: Mapping[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
     named = cfg["classifier"] or ()
@@ -82,7 +82,7 @@ def _from_file(name: str, options: Mapping[str, Any], file: Path) -> nn.Module:
     return backbone
 
 
-def tensors_in(file: Path) -> dict[str, Tensor]:
+def _tensors_in(file: Path) -> dict[str, Tensor]:
     """The tensors of a file of weights, by name: safetensors, or what torch.save wrote of tensors alone.
 
     Raises:
