@@ -60,7 +60,7 @@ LOOKS: dict[str, Callable[[Classifier, ImageSet], object]] = {
     "transfer": lambda model, data: transfer(model, data, folds=2),
     "direct transfer": direct_transfer,
     "segment": segment,
-    "compare": lambda model, data: compare(model, data.first(4), methods=CHEAP, costly=2),
+    "compare": lambda model, data: compare(model, data.first(4), methods=["activation", "grad_cam"], costly=2),
     "map sheet": lambda model, data: _map_sheet(model, data.first(4)),
     "attack figure": lambda model, data: attack_figure({"m": model}, {"p": PICTURE}, FGSM(), [4.0]),
     "query figure": lambda model, data: query_figure({"m": model}, PICTURE.rotate(90), {"p": PICTURE}),

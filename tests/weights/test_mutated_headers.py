@@ -24,7 +24,7 @@ import payattention as pa
 from payattention.errors import CheckpointError
 from payattention.models import list_models
 
-COUNT = int(os.environ.get("PAYATTENTION_MUTATIONS", "200"))
+COUNT = int(os.environ.get("PAYATTENTION_MUTATIONS", "120"))
 SPARE = 300 * 2**20  # bytes
 SMALL = 0.0625
 

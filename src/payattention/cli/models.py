@@ -18,10 +18,10 @@ def models(
 
     A single network (or timm:NAME) is shown with the options that --set of `payattention train` takes.
     """
-    import torch
 
     from payattention.cli.output import print_json, print_table
     from payattention.models import create_model, entry, list_models
+    from payattention.models.without_values import without_values
     from payattention.system.names import unknown
 
     names = [pattern] if pattern.startswith("timm:") else list_models(pattern)
@@ -29,7 +29,7 @@ def models(
         raise unknown("model", pattern, list_models())
     rows: list[dict[str, Any]] = []
     for name in names:
-        with torch.device("meta"):
+        with without_values():
             model = create_model(name, classes, width)
         rows.append(
             {

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from payattention.attention.maps import joint, stretched
 from payattention.errors import UsageError, without_maps, without_query
 from payattention.models.grids import ChannelsFirst, Layout
-from payattention.models.preprocessing import MeanStd, as_type
+from payattention.models.preprocessing import MeanStd, Preprocessing, as_type
 from payattention.models.value_range import warn_if_not_pixels
 
 
@@ -210,18 +210,23 @@ class Classifier(nn.Module):
     def name(self) -> str:
         return self.config.name if hasattr(self, "config") else type(self).__name__
 
+    def check_size(self, height: int, width: int) -> None:
+        """Raises UsageError for images of a size in pixels that it cannot take."""
+        if min(height, width) < self.min_size:
+            raise UsageError(
+                f"the images are {width}x{height}, and {self.name} pools {self.min_size} pixels to one: "
+                f"make them at least {self.min_size}x{self.min_size}"
+            )
+        if isinstance(self.preprocessing, Preprocessing):
+            self.preprocessing.check_size(height, width)
+
     def prepared(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
         """Checks images of any floating type and normalises them: in float32, then in the model's own type."""
         if images.ndim != 4 or images.shape[1] != self.in_channels:
             raise UsageError(f"images are (n, {self.in_channels}, height, width); got {tuple(images.shape)}")
         if not images.is_floating_point():
             raise UsageError(f"images hold values in [0, 1]; got {images.dtype} (divide whole numbers by 255)")
-        height, width = images.shape[2:]
-        if min(height, width) < self.min_size:
-            raise UsageError(
-                f"the images are {width}x{height}, and {self.name} pools {self.min_size} pixels to one: "
-                f"make them at least {self.min_size}x{self.min_size}"
-            )
+        self.check_size(images.shape[2], images.shape[3])
         if not self.training:  # a step would wait for the value
             warn_if_not_pixels(images)
         dtype = self.dtype

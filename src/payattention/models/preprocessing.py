@@ -33,6 +33,9 @@ class Preprocessing(nn.Module):
         """
         return cls()
 
+    def check_size(self, height: int, width: int) -> None:
+        """Raises UsageError for images of a size in pixels that it cannot take."""
+
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
         raise NotImplementedError
 
@@ -163,7 +166,7 @@ class GcnZca(Preprocessing):
         return cls(channels=channels)
 
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
-        self._check(images)
+        self.check_size(images.shape[2], images.shape[3])
         with _without_autocast(images.device):
             x = self.contrast_normalised(at_least_float32(images))
             return ((x - as_type(self.mean, x.dtype)) @ as_type(self.matrix, x.dtype)).view(images.shape)
@@ -171,7 +174,7 @@ class GcnZca(Preprocessing):
     @torch.no_grad()
     def fit(self, images: UInt8[Tensor, "n channels h w"]) -> None:
         """Takes the mean image and the covariance of a training set."""
-        self._check(images)
+        self.check_size(images.shape[2], images.shape[3])
         count, dim = len(images), self.mean.numel()
         mean, second = torch.zeros(dim, dtype=torch.float64), torch.zeros(dim, dim, dtype=torch.float64)
         for chunk in images.split(_CHUNK):
@@ -189,11 +192,11 @@ class GcnZca(Preprocessing):
         power = x.square().sum(1, keepdim=True).clamp_min(0.25)  # less is rounding: 8 bits differ by 1 or not at all
         return x * (self.SCALE / power.sqrt())
 
-    def _check(self, images: Tensor) -> None:
-        if images.shape[2:] != (self.only_size, self.only_size):
+    def check_size(self, height: int, width: int) -> None:
+        if (height, width) != (self.only_size, self.only_size):
             raise UsageError(
-                f"gcn_zca whitens whole images of {self.only_size}x{self.only_size}, these are {images.shape[3]}x"
-                f"{images.shape[2]}; for other sizes, and recipes that train on smaller ones, take mean_std or yuv_lcn"
+                f"gcn_zca whitens whole images of {self.only_size}x{self.only_size}, these are {width}x{height}; "
+                "for other sizes, and recipes that train on smaller ones, take mean_std or yuv_lcn"
             )
 
 

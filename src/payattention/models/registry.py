@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 
-import torch
-
 from payattention.errors import UsageError
 from payattention.models.attentive import ATTENTION_DEFAULTS
 from payattention.models.classifier import Classifier, ModelConfig
 from payattention.models.preprocessing import create_preprocessing
+from payattention.models.without_values import without_values
 from payattention.system.names import Registry, check_known
 
 MIN_WIDTH, MAX_WIDTH = 1 / 16, 8.0
@@ -156,7 +155,7 @@ def check_num_classes(num_classes: object) -> None:
 def check_model(name: str, width: float = 1.0, **options: object) -> None:
     """Raises what `create_model` would, without making any weights."""
     _check(name, width, options)
-    with torch.device("meta"):
+    with without_values():
         create_model(name, 2, width, **without_pretrained(options))
 
 

@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from payattention.data import CATALOGUE
 from payattention.errors import UsageError
 from payattention.models import create_model
+from payattention.models.without_values import without_values
 from payattention.reproduce.jobs import Departures, Job, Measurement, Training, command, job_of, resumption
 from payattention.reproduce.results import write_stock
 from payattention.reproduce.tables import Cell, all_cells, check_tables
@@ -207,6 +208,6 @@ def _measured(job: Measurement) -> float:
 def _forward(model: str, width: float, options: tuple[tuple[str, object], ...], data: str) -> int:
     """Of one image of a data set's size, counted on a network without weights."""
     facts = CATALOGUE[data]
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with without_values(), torch.no_grad(), FlopCounterMode(display=False) as counter:
         create_model(model, facts.classes, width, **dict(options)).eval()(torch.empty(1, 3, facts.size, facts.size))
     return int(counter.get_total_flops())

@@ -14,6 +14,7 @@ from payattention.models import Classifier, ModelConfig, create_model
 from payattention.models.registry import without_pretrained
 from payattention.models.rewrites.fold import fold_in_place
 from payattention.models.rewrites.prune import prune_in_place
+from payattention.models.without_values import without_values
 from payattention.weights.header import Saved, Stored
 
 _SPARE = 64 * 2**20
@@ -27,10 +28,9 @@ def blueprint(saved: Saved) -> Classifier:
         CheckpointError: There is no such network here, or it cannot look at pictures of its own size.
     """
     try:
-        with torch.device("meta"):
+        with without_values():
             network = built(saved)
-            with torch.no_grad():
-                network.prepared(torch.zeros(1, network.in_channels, saved.image_size, saved.image_size))
+            network.check_size(saved.image_size, saved.image_size)
     except PayAttentionError as error:
         raise CheckpointError(f"its configuration describes no network here ({error})") from None
     except Exception as error:  # timm's families raise anything for options that do not fit each other

@@ -1,17 +1,13 @@
 """A classifier out of what training wraps around it: `torch.compile`, DataParallel and DDP, averaged weights."""
 
+import sys
+
 from torch import Tensor, nn
-from torch._dynamo import OptimizedModule
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-_INNER: dict[type[nn.Module], str] = {
-    OptimizedModule: "_orig_mod",
-    DataParallel: "module",
-    DistributedDataParallel: "module",
-    AveragedModel: "module",
-}
-"""The wrappers, and what each calls its one inner module."""
+_WRAPPERS = (DataParallel, DistributedDataParallel, AveragedModel)
+"""They call their one inner module `module`; what `torch.compile` makes calls it `_orig_mod`."""
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -23,8 +19,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 def plain_layers(model: nn.Module) -> dict[str, nn.Module]:
     """The modules by name, as if none within were wrapped."""
-    layers = {_plain(model, name): layer for name, layer in model.named_modules() if not _inner(layer)}
-    return {name: layer for name, layer in layers.items() if not isinstance(layer, tuple(_INNER))}
+    return {_plain(model, name): layer for name, layer in model.named_modules() if not _inner(layer)}
 
 
 def plain_state(model: nn.Module) -> dict[str, Tensor]:
@@ -46,4 +41,7 @@ def _plain(model: nn.Module, name: str) -> str:
 
 
 def _inner(module: nn.Module) -> str | None:
-    return next((name for kind, name in _INNER.items() if isinstance(module, kind)), None)
+    if isinstance(module, _WRAPPERS):
+        return "module"
+    compiler = sys.modules.get("torch._dynamo")  # seconds to import, and not there where nothing was compiled
+    return "_orig_mod" if compiler and isinstance(module, compiler.OptimizedModule) else None

@@ -11,6 +11,7 @@ from payattention.errors import CheckpointError
 from payattention.models import Classifier, create_model
 from payattention.models.heads import Head
 from payattention.models.registry import without_pretrained
+from payattention.models.without_values import without_values
 from payattention.weights.checkpoint import load
 
 
@@ -101,7 +102,7 @@ def _head_levels(model: Classifier) -> tuple[str, ...]:
 def _tells_classes(model: Classifier) -> set[str]:
     """The tensors whose shape depends on the number of classes."""
     config = model.config
-    with torch.device("meta"):
+    with without_values():
         options = without_pretrained(config.options)
         wider = create_model(config.name, config.num_classes + 1, config.width, **options).state_dict()
     return {name for name, tensor in model.state_dict().items() if tensor.shape != wider[name].shape}

@@ -27,6 +27,7 @@ from payattention.models.timm_backbones.backbone import (
 )
 from payattention.models.timm_backbones.pretrained import create_pretrained
 from payattention.models.timm_backbones.trunk import TimmTrunk
+from payattention.models.without_values import without_values
 from payattention.system.files import at_home
 from payattention.system.names import check_known
 
@@ -175,7 +176,7 @@ def _name_of(network: nn.Module) -> tuple[str, BackboneOptions]:
 def _builds(name: str, options: BackboneOptions, network: nn.Module) -> bool:
     """Whether timm builds the same network: its layers, the shapes of its tensors, and the pictures that it takes."""
     try:
-        with torch.device("meta"):
+        with without_values():
             twin = build_backbone(name, options)
     except UsageError:
         return False

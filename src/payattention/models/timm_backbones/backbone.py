@@ -19,6 +19,7 @@ from torch import nn
 
 from payattention.errors import UsageError
 from payattention.models.timm_backbones.pretrained import create_pretrained
+from payattention.models.without_values import without_values
 from payattention.system.names import unknown
 
 MAX_LEVELS = 4
@@ -135,7 +136,7 @@ def _check_options(name: str, given: Mapping[str, Any]) -> None:
 
     for option, value in given.items():
         try:
-            with torch.device("meta"):
+            with without_values():
                 timm.create_model(name, **{option: value})
         except (TypeError, AssertionError, NotImplementedError, KeyError, ValueError, RuntimeError, ZeroDivisionError):
             raise UsageError(f"{name} cannot be built with {option}={value}; {_OFFERED[option]}") from None
@@ -151,7 +152,7 @@ def _any_size_option(name: str) -> dict[str, Any]:
     choices: tuple[dict[str, Any], ...] = ({"dynamic_img_size": True}, {"strict_img_size": False})
     for option in choices:
         try:
-            with torch.device("meta"):
+            with without_values():
                 timm.create_model(name, **option)
         except TypeError:  # not an option of this family
             continue
@@ -222,7 +223,7 @@ def _usual_first_conv(backbone: nn.Module, name: str) -> int:
     architecture = pretrained_cfg(backbone).get("architecture")
     if not architecture or not timm.is_model(architecture):
         return 3
-    with torch.device("meta"):
+    with without_values():
         twin = timm.create_model(architecture)
     conv = dict(twin.named_modules()).get(name)
     return conv.in_channels if isinstance(conv, nn.Conv2d) else 3
