@@ -53,6 +53,19 @@ def test_the_second_time_nothing_is_decoded(pets: Path, no_decoding) -> None:  #
     assert isinstance(second.images, np.memmap)
 
 
+def test_each_picture_keeps_its_name_in_every_part(pets: Path) -> None:
+    (pets / "cat" / "0bad.png").touch()
+    load(pets)
+    data = load(pets)
+    names = [data.name_of(k) for k in range(len(data))]
+    assert names == sorted(names)
+    assert all(Path(name).is_file() for name in names)
+    assert str(pets / "cat" / "0bad.png") not in names
+    part = data.chosen(np.array([2, 0]))
+    assert [part.name_of(0), part.name_of(1)] == [names[2], names[0]]
+    assert replace(data, names=None).name_of(2) == f"folder:{pets}, image 2"
+
+
 def test_torch_takes_the_images_as_they_are(pets: Path) -> None:
     """Warnings are errors here: torch warns of read-only arrays. Writing does not reach the file."""
     data = load(pets)

@@ -1,9 +1,9 @@
 """Decoded once, used many times: the pictures of a split as memory-mapped files.
 
-A cache is a folder with the plain bytes of images, labels and masks, and `meta.json`: their shapes, their checksums,
-and a key of the files they were made from. It is made under another name and takes its place in one step, so a reader
-never sees half of one, and two processes that make the same one do not disturb each other: the first one's stays. One
-that is damaged, or whose files have changed, is made again.
+A cache is a folder with the plain bytes of images, labels, masks and names, and `meta.json`: their shapes, their
+checksums, and a key of the files they were made from. It is made under another name and takes its place in one step, so
+a reader never sees half of one, and two processes that make the same one do not disturb each other: the first one's
+stays. One that is damaged, or whose files have changed, is made again.
 """
 
 import json
@@ -30,7 +30,7 @@ from payattention.data.samples import Contents, Listing
 from payattention.errors import DataError, none_of
 from payattention.system.text import shown
 
-_FORMAT = 2  # raised whenever the same files would be decoded differently
+_FORMAT = 3  # raised whenever the same files would be decoded differently
 _META = "meta.json"
 _STALE = 24 * 3600.0  # seconds after which an unfinished cache was left behind by a process that died
 
@@ -109,6 +109,7 @@ def _open(folder: Path, key: str, name: str, split: str) -> ImageSet | None:
             arrays.get("masks"),
             source=meta["source"],
             skipped=tuple(meta["skipped"]),
+            names=arrays["names"],
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -168,11 +169,13 @@ def _make(
 def _write(folder: Path, decoded: Iterable[Block]) -> tuple[dict[str, _Part], list[str]]:
     """Writes block after block; plain writes, since a full disk under a memory map would kill the process."""
     parts: dict[str, _Part] = {}
+    names: list[bytes] = []
     problems: list[str] = []
     with ExitStack() as stack:
         files = {part: stack.enter_context((folder / part).open("wb")) for part in ("images", "labels", "masks")}
         for block in decoded:
             problems += block.problems
+            names += [name.encode() for name in block.names]
             arrays: dict[str, NDArray[Any] | None] = {
                 "images": block.images,
                 "labels": block.labels,
@@ -186,7 +189,15 @@ def _write(folder: Path, decoded: Iterable[Block]) -> tuple[dict[str, _Part], li
                 before = parts.get(part, _Part(array.dtype.str, [0, *array.shape[1:]], 0))
                 shape = [before.shape[0] + len(array), *array.shape[1:]]
                 parts[part] = _Part(before.dtype, shape, zlib.crc32(written, before.crc))
+    parts["names"] = _names(folder / "names", names)
     return parts, problems
+
+
+def _names(file: Path, names: list[bytes]) -> _Part:
+    """Writes names as one array, each in as many bytes as the longest has."""
+    array = np.array(names, np.bytes_)
+    file.write_bytes(written := array.tobytes())
+    return _Part(array.dtype.str, [len(array)], zlib.crc32(written))
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:

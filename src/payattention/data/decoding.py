@@ -27,11 +27,20 @@ _INSIDE = 0.9  # share of a box that must lie in its picture; what reaches out i
 
 @dataclass(frozen=True)
 class Block:
-    """Some pictures decoded: images (k, size, size, channels), labels (k,), masks (k, size, size) or None, the rest."""
+    """Some pictures decoded.
+
+    Attributes:
+        images: (k, size, size, channels).
+        labels: (k,).
+        masks: (k, size, size); None where there are none.
+        names: What each of the k is called.
+        problems: What could not be read, a line each.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     masks: NDArray[np.bool_] | None
+    names: list[str]
     problems: list[str]
 
 
@@ -101,7 +110,7 @@ def _own_size(samples: Iterator[Sample]) -> tuple[int, Iterator[Sample]]:
 def _block(samples: Iterable[Sample], contents: Contents, form: Form) -> Block:
     assert form.size is not None  # `blocks`
     size = form.size
-    images, labels, masks, problems = [], [], [], []
+    images, labels, masks, names, problems = [], [], [], [], []
     for sample in samples:
         try:
             if not 0 <= sample.label < len(contents.classes):
@@ -113,11 +122,13 @@ def _block(samples: Iterable[Sample], contents: Contents, form: Form) -> Block:
         images.append(image)
         labels.append(sample.label)
         masks.append(mask)
+        names.append(sample.name)
     shape = (len(images), size, size)
     return Block(
         np.stack(images) if images else np.empty((*shape, form.channels), np.uint8),
         np.array(labels, np.int64),
         (np.stack(masks) if masks else np.empty(shape, np.bool_)) if contents.masks else None,
+        names,
         problems,
     )
 

@@ -2,7 +2,7 @@
 
 import zlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ class ImageSet:
             JPEG"); "" for the set as published.
         skipped: Pictures that had to be left out, a line each: the file, and what is wrong with it.
         crop_mode: How the pictures became squares: a name of `payattention.pictures.reading.CROP_MODES`.
+        names: What each picture is called, bytes (N,) of UTF-8: its file, or its place in one. None where nobody knows.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ImageSet:
     source: str = ""
     skipped: tuple[str, ...] = ()
     crop_mode: str = "center"
+    names: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -53,6 +55,8 @@ class ImageSet:
             raise no_such_label(self.name, int(wrong), len(self.classes))
         if self.masks is not None and self.masks.shape != self.images.shape[:3]:
             raise DataError(f"{self.name}: masks of shape {self.masks.shape}, images of {self.images.shape[:3]}")
+        if self.names is not None and len(self.names) != count:
+            raise DataError(f"{self.name}: {count} images, but {len(self.names)} names")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -87,6 +91,10 @@ class ImageSet:
             checksum = zlib.crc32(self.images[number].tobytes(), checksum)
         return checksum
 
+    def name_of(self, number: int) -> str:
+        """What a picture is called: its file, or its place in one; else its number here."""
+        return f"{self.name}, image {number}" if self.names is None else self.names[number].decode()
+
     def first(self, count: int) -> "ImageSet":
         """The first `count` images."""
         return self.chosen(slice(count))
@@ -94,4 +102,5 @@ class ImageSet:
     def chosen(self, which: slice | NDArray[np.int64]) -> "ImageSet":
         """Some of the images, by slice (no copy) or by number."""
         masks = None if self.masks is None else self.masks[which]
-        return replace(self, images=self.images[which], labels=self.labels[which], masks=masks)
+        names = None if self.names is None else self.names[which]
+        return replace(self, images=self.images[which], labels=self.labels[which], masks=masks, names=names)

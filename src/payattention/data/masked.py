@@ -109,7 +109,7 @@ def of_images(data: ImageSet) -> MaskedPictures:
     if data.masks is None:
         raise without_masks(data.name)
     samples = [
-        Sample(image, f"{data.name}, image {number}", int(label), mask)
+        Sample(image, data.name_of(number), int(label), mask)
         for number, (image, label, mask) in enumerate(zip(data.images, data.labels, data.masks, strict=True))
     ]
     return MaskedPictures(data.name, data.split, data.classes, samples, data.source)

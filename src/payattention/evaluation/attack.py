@@ -18,11 +18,11 @@ from payattention.data import ImageSet
 from payattention.data.same_classes import numbered_as
 from payattention.data.tensors import images_of, slices_of
 from payattention.evaluation.attacks import PAPER_EPS, Attack, check_eps
-from payattention.evaluation.batch_by_batch import check_logits
 from payattention.evaluation.classify import check_classes
 from payattention.evaluation.result import Result
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
+from payattention.models.prediction import check_logits
 from payattention.system.machine import chosen_device
 from payattention.system.names import check_known
 from payattention.system.progress import length, tracked

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
-from payattention.errors import without_numbers
 from payattention.models import Classifier, Look
 from payattention.models.evaluating import evaluating
+from payattention.models.prediction import check_logits
 from payattention.system.progress import Meter, length, tracked
 from payattention.system.workers import computed_in_order
 
@@ -62,9 +62,3 @@ def computed(
 def batches(data: ImageSet, device: torch.device, what: str, console: Console | None) -> Iterator[slice]:
     """The batches that a set is taken in on a device, with a meter on the console."""
     return tracked(slices_of(data, device), what, len(data), console, count=length)
-
-
-def check_logits(model: Classifier, logits: torch.Tensor) -> None:
-    """Raises DataError for logits that are no numbers: their largest says nothing, and no attack would change it."""
-    if not logits.isfinite().all():
-        raise without_numbers(f"the logits of this {model.name}")

@@ -1,6 +1,6 @@
 """Classification error."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,8 +9,9 @@ from rich.console import Console
 from payattention.data import ImageSet
 from payattention.data.same_classes import check_same_classes, numbered_as, without_images
 from payattention.evaluation.batch_by_batch import looks
-from payattention.evaluation.result import Result
+from payattention.evaluation.result import Result, of_pictures
 from payattention.models import Classifier
+from payattention.models.prediction import Prediction, predictions
 from payattention.system.machine import chosen_device
 from payattention.system.provenance import Stopwatch
 from payattention.system.reporting import Table, per_cent
@@ -25,12 +26,14 @@ class Classification(Result):
         class_errors: Of each class that has images.
         missing: The model's classes of which the set has no image.
         unknown: The set's classes that the model does not know, each with how many images were left out.
+        predictions: What was said of each image, in the set's order, without those that were left out.
     """
 
     error: float
     class_errors: Mapping[str, float]
     missing: tuple[str, ...] = ()
     unknown: Mapping[str, int] = field(default_factory=dict)
+    predictions: Sequence[Prediction] = of_pictures()
 
     def report(self) -> Iterator[Table | str]:
         yield Table(("data", "split", "images", "error %"), [(self.data, self.split, self.count, self.error)])
@@ -50,9 +53,12 @@ def classify(
     check_classes(model, data)
     data, unknown = numbered_as(data, model.classes)
     watch, device = Stopwatch(), chosen_device()
-    wrong = np.zeros(len(data), np.bool_)
+    said: list[Prediction] = []
     for chosen, look in looks(model, data, device, console):
-        wrong[chosen] = look.logits.argmax(1).cpu().numpy() != data.labels[chosen]
+        names = [data.name_of(number) for number in range(chosen.start, chosen.stop)]
+        true = [data.classes[label] for label in data.labels[chosen]]
+        said += predictions(model, look.logits, names, data.classes, true)
+    wrong = np.array([one.wrong for one in said])
     return Classification(
         data=data.name,
         split=data.split,
@@ -67,6 +73,7 @@ def classify(
         provenance=watch.provenance(device, seed),
         missing=without_images(data),
         unknown=unknown,
+        predictions=said,
     )
 
 

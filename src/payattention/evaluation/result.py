@@ -2,11 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from payattention.system.provenance import Provenance
 from payattention.system.reporting import Table
+
+_OF_PICTURES = "of pictures"
+
+
+def of_pictures() -> Any:
+    """A field of a result that holds a record for each picture, in order: there may be many, and JSON is without it."""
+    return field(default=(), repr=False, metadata={_OF_PICTURES: True})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +42,10 @@ class Result(ABC):
         return "\n".join(str(part) for part in self.report())
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as JSON has it, the provenance last."""
+        """All of it but the records of single pictures, as JSON has it; the provenance last."""
         values = asdict(self)
+        for own in fields(self):
+            if own.metadata.get(_OF_PICTURES):
+                del values[own.name]
         values["provenance"] = values.pop("provenance")
         return values

@@ -11,10 +11,10 @@ from torch import Tensor
 from payattention.attention.maps import drawable
 from payattention.evaluation.attack import predicted
 from payattention.evaluation.attacks import PAPER_EPS, Attack, check_eps
-from payattention.evaluation.batch_by_batch import check_logits
 from payattention.explaining.inputs import as_input, check_size
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
+from payattention.models.prediction import check_logits
 from payattention.pictures.channels import visible
 from payattention.pictures.drawing import captioned, contact_sheet, overlay
 from payattention.system.machine import device_of

@@ -62,7 +62,8 @@ class Classifier(nn.Module):
 
     Images are float (n, channels, H, W) with values in [0, 1]: `in_channels` of them, 3 for RGB, 1 for grey.
     `preprocessing` is the first module. `classes`, `image_size` and `crop_mode` (how pictures became squares) tell what
-    a trained model was trained on and travel with its weights.
+    a trained model was trained on and travel with its weights; so does `temperature`, which divides logits before they
+    become probabilities.
     """
 
     config: ModelConfig
@@ -85,6 +86,7 @@ class Classifier(nn.Module):
         self.classes: tuple[str, ...] = ()
         self.image_size = 32
         self.crop_mode = "center"
+        self.temperature = 1.0
 
     @property
     def device(self) -> torch.device:
@@ -110,6 +112,10 @@ class Classifier(nn.Module):
     def class_names(self, count: int) -> tuple[str, ...]:
         """The names of its `count` classes; their numbers where it knows no names."""
         return self.classes or tuple(map(str, range(count)))
+
+    def probabilities(self, logits: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+        """Of the classes, float32, each row summing to 1: the softmax of logits over the temperature."""
+        return (logits.float() / self.temperature).softmax(1)
 
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n c"]:
         return self.look(images, None).logits

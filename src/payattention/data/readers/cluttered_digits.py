@@ -45,7 +45,8 @@ def cluttered_digits(split: str, count: int | None = None, seed: int = 0) -> Ima
         stroke = strokes[_DIGIT_SIZES[rng.integers(len(_DIGIT_SIZES))]][chosen]
         masks[k] = _draw(canvas, stroke, rng) > 0.5
         images[k] = canvas.round().astype(np.uint8)
-    return ImageSet("cluttered_digits", split, images, labels, CLASSES, masks, mirror=False)
+    names = np.array([f"cluttered_digits, image {k}" for k in range(count)], np.bytes_)
+    return ImageSet("cluttered_digits", split, images, labels, CLASSES, masks, mirror=False, names=names)
 
 
 _Stroke = NDArray[np.float32]  # (h, w): how much ink, 0 ... 1
