@@ -1,8 +1,10 @@
 """A set whose classes are not all the model's, or not in its order, is measured by their names."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +13,13 @@ from PIL import Image
 from payattention import create_model, save
 from payattention.cli.app import run
 from payattention.data import ImageSet, load_data
-from payattention.data.same_classes import numbered_as, without_images
+from payattention.data.masked import of_images
+from payattention.data.same_classes import Difference, difference, known_part, numbered_as, numbers_among
 from payattention.errors import DataError, UsageError
-from payattention.evaluation import classify
+from payattention.evaluation import classify, compare, segment
+from payattention.evaluation.attack import attack
+from payattention.evaluation.attacks import PGD, named_attacks
+from payattention.evaluation.direct_transfer import direct_transfer
 from payattention.models import Classifier
 
 
@@ -32,12 +38,28 @@ def pictures(*classes: str, each: int = 4) -> ImageSet:
 
 def test_labels_follow_the_names() -> None:
     data = pictures("dog", "emu", "cat")
-    found, unknown = numbered_as(data, ("cat", "cow", "dog"))
+    found, other = numbered_as(data, ("cat", "cow", "dog"))
     assert found.classes == ("cat", "cow", "dog")
     assert found.labels.tolist() == [2] * 4 + [0] * 4
     assert (found.images == data.images[[0, 1, 2, 3, 8, 9, 10, 11]]).all()
-    assert unknown == {"emu": 4}
-    assert without_images(found) == ("cow",)
+    assert other == Difference(missing=("cow",), unknown={"emu": 4})
+
+
+def test_names_are_found_exactly_first_then_by_what_they_mean() -> None:
+    assert numbers_among(["Cat", "car", "plane", "emu"], ["cat", "automobile", "airplane"]).tolist() == [0, 1, 2, -1]
+    assert numbers_among(["car", "Car", "CAT"], ["automobile", "car", "Cat", "cat"]).tolist() == [1, 0, 2]
+    assert numbers_among(["emu"], []).tolist() == [-1]
+
+
+def test_what_needs_no_class_is_measured_on_what_is_known_or_on_all() -> None:
+    data = with_masks(pictures("dog", "emu", "cat"))
+    own = ("cat", "cow", "dog")
+    for part in (known_part(data, own)[0], known_part(of_images(data), own)[0]):
+        assert (part.classes, part.labels.tolist()) == (data.classes, [0] * 4 + [2] * 4)
+    strange = pictures("emu", "gnu")
+    assert known_part(strange, own) == (strange, Difference(own, {"emu": 4, "gnu": 4}, all_unknown=True))
+    assert known_part(strange, ()) == (strange, Difference())
+    assert difference(data.chosen(np.arange(4)), own) == Difference(missing=("cat", "cow"))
 
 
 def test_the_order_of_classes_changes_no_error(known: Classifier) -> None:
@@ -62,6 +84,57 @@ def test_no_class_in_common_is_refused(known: Classifier) -> None:
     known.classes = ()
     with pytest.raises(UsageError, match="the model has 3 classes, set has 2"):
         classify(known, pictures("cat", "dog"))
+
+
+def with_masks(data: ImageSet) -> ImageSet:
+    masks = np.zeros(data.images.shape[:3], np.bool_)
+    masks[:, 8:24, 8:24] = True
+    return replace(data, masks=masks)
+
+
+def test_every_measurement_leaves_out_what_the_model_does_not_know(known: Classifier) -> None:
+    """Of a set with a class more, the same numbers as without it; and the class is told."""
+    more, same = (with_masks(pictures(*names)) for names in (("cat", "dog", "emu"), ("cat", "dog")))
+    noise = named_attacks(["noise"], PGD())
+    measurements: dict[str, Callable[[ImageSet], Any]] = {
+        "classify": lambda data: classify(known, data),
+        "attack": lambda data: attack(known, data, noise, [4]),
+        "segment": lambda data: segment(known, data, size=32, true_class=True),
+        "compare": lambda data: compare(known, data, methods=["cam"], costly=2),
+    }
+    for name, measure in measurements.items():
+        one, other = measure(more), measure(same)
+        assert (one.missing, dict(one.unknown), one.all_unknown, one.count) == (("cow",), {"emu": 4}, False, 8), name
+        left_out = "left out, since the model does not know their class: images of emu (4)"
+        assert [*one.class_notes()] == ["no image is of the model's classes: cow", left_out], name
+        assert numbers_of(one) == numbers_of(other), name
+    shared = direct_transfer(known, more)
+    assert (shared.unknown, shared.shared_count, shared.count) == (("emu",), 8, 12)
+
+
+def numbers_of(result: Any) -> dict[str, Any]:
+    """What was measured, without times and what was told of classes."""
+    values = result.as_json()
+    for row in values.get("rows", ()):
+        del row["milliseconds"]
+    told = ("provenance", "missing", "unknown", "all_unknown")
+    return {name: value for name, value in values.items() if name not in told}
+
+
+def test_masks_of_strangers_are_measured_all_the_same(known: Classifier) -> None:
+    strangers = with_masks(pictures("emu", "gnu"))
+    for result in (segment(known, strangers, size=32), compare(known, strangers, methods=["cam"], costly=2)):
+        assert (result.count, result.all_unknown) == (8, True)
+        assert [*result.class_notes()] == ["the model knows none of the classes (emu, gnu); all pictures are measured"]
+    with pytest.raises(UsageError, match="the model has no class 'emu'"):
+        segment(known, strangers, size=32, true_class=True)
+
+
+def test_many_names_are_one_short_line() -> None:
+    many = create_model("vgg_gap", 100, 0.0625).eval()
+    many.classes = tuple(f"kind {k}" for k in range(100))
+    (note,) = classify(many, pictures("kind 0", "kind 7")).class_notes()
+    assert note.endswith("kind 9, kind 10, kind 11 and 88 more")
 
 
 def draw(folder: Path, split: str, *classes: str) -> None:
@@ -121,3 +194,24 @@ def test_evaluate_on_another_folder(
     assert (result["count"], result["missing"], result["unknown"]) == (1, ["cat", "cow"], {"emu": 1})
     assert "note: no image is of the model's classes: cat, cow" in printed.err
     assert "note: left out, since the model does not know their class: images of emu (1)" in printed.err
+
+
+@pytest.mark.parametrize("verb", ["segment", "compare", "attack"])
+def test_other_verbs_go_on_another_folder_too(
+    verb: str, known: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save(known, "run")
+    draw(Path("other"), "test", "dog", "emu")
+    for name in ("dog", "emu"):
+        Path("other/masks/test", name).mkdir(parents=True)
+        for picture in Path("other/test", name).iterdir():
+            Image.fromarray(np.eye(32, dtype=np.uint8) * 255).save(Path("other/masks/test", name, picture.name))
+    draw(Path("other"), "train", "dog", "emu")
+    extra = {"compare": ["--methods", "cam"], "attack": ["--attacks", "noise", "--eps", "1"]}.get(verb, [])
+    assert run([verb, "run", "--data", "folder:other", "--out", "out", "--json", *extra]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["unknown"] == {"emu": 3}
+    assert json.loads(printed.out)["count"] == 3
+    assert "note: no image is of the model's classes: cat, cow" in printed.err
+    assert "note: left out, since the model does not know their class: images of emu (3)" in printed.err

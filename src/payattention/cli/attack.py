@@ -75,7 +75,7 @@ def attack(
 
     Writes attack.json, and attack.png: some images at every size, what the model sees in them, and where it looks.
     """
-    from payattention.cli.output import print_json, print_result, progress_console
+    from payattention.cli.output import print_class_notes, print_json, print_result, progress_console
     from payattention.cli.reading import Source, check_classes, check_data, loaded, read_for
     from payattention.system.files import write_json, write_picture
     from payattention.weights.header import saved
@@ -88,6 +88,7 @@ def attack(
     check_data(source.name, split)
     check_classes(known, source, split)
 
+    from payattention.data.same_classes import known_part
     from payattention.evaluation.attack import attack as measure
     from payattention.evaluation.attack import check_away_from
     from payattention.evaluation.attacks import PGD, check_eps, named_attacks
@@ -103,10 +104,12 @@ def attack(
     images = read_for(model, source, split, strict=strict, limit=limit)
 
     result = measure(model, images, chosen, sizes, away_from=away_from, seed=seed, console=progress_console())
+    print_class_notes(result)
     if pictures:
+        measured, _ = known_part(images, model.classes)
         shown = {
             f"{k}, {images.classes[label]}": picture_from(image)
-            for k, (image, label) in enumerate(zip(images.images[:pictures], images.labels, strict=False))
+            for k, (image, label) in enumerate(zip(measured.images[:pictures], measured.labels, strict=False))
         }
         sheet = attack_figure({run_name(run): model}, shown, list(chosen.values())[-1], sizes, size=images.image_size)
         write_picture(folder / "attack.png", sheet)

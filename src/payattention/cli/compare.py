@@ -81,7 +81,7 @@ def compare(
 
     Writes compare.json and compare.png, a sheet of maps.
     """
-    from payattention.cli.output import print_json, print_result, progress_console
+    from payattention.cli.output import print_class_notes, print_json, print_result, progress_console
     from payattention.cli.reading import Source, check_data, check_has_masks, loaded, read_for
     from payattention.system.files import write_json, write_picture
     from payattention.weights.header import weights_file
@@ -115,6 +115,7 @@ def compare(
     )
     write_json(folder / "compare.json", result.as_json())
     write_picture(folder / "compare.png", map_sheet(model, images, result))
+    print_class_notes(result)
     if as_json:
         print_json({"out": str(folder), **result.as_json()})
         return

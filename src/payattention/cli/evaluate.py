@@ -1,7 +1,5 @@
 """`payattention evaluate`."""
 
-import sys
-from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Annotated
 
@@ -40,7 +38,7 @@ def evaluate(
 
     The peaks are measured where the data set has object masks.
     """
-    from payattention.cli.output import print_json, print_result, progress_console
+    from payattention.cli.output import print_class_notes, print_json, print_result, progress_console
     from payattention.cli.reading import Source, check_classes, check_data, loaded, read_for
     from payattention.weights.header import saved
 
@@ -56,7 +54,7 @@ def evaluate(
     errors = classify(model, images, console=console)
     points = pointing(model, images, tolerance, console=console) if images.masks is not None and model.levels else None
     balanced = round(fmean(errors.class_errors.values()), 3) if balance else None
-    _note_classes(errors.missing, errors.unknown)
+    print_class_notes(errors)
     if as_json:
         more = {"balanced_error": balanced, "pointing": points and points.as_json()}
         print_json(errors.as_json() | {key: value for key, value in more.items() if value is not None})
@@ -66,12 +64,3 @@ def evaluate(
         print(f"mean of the classes' errors: {balanced} %")
     if points is not None:
         print_result(points)
-
-
-def _note_classes(missing: Sequence[str], unknown: Mapping[str, int]) -> None:
-    """Says in what a set's classes are not the model's."""
-    if missing:
-        print(f"note: no image is of the model's classes: {', '.join(missing)}", file=sys.stderr)
-    if unknown:
-        images = ", ".join(f"{name} ({count:,})" for name, count in unknown.items())
-        print(f"note: left out, since the model does not know their class: images of {images}", file=sys.stderr)

@@ -10,7 +10,7 @@ from payattention.system.text import as_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from payattention.evaluation.result import Result
+    from payattention.evaluation.result import ClassResult, Result
 
 
 def progress_console() -> "Console":
@@ -37,6 +37,12 @@ def print_result(result: "Result") -> None:
     """The tables and sentences of a measurement on standard output."""
     for part in result.report():
         _print(part) if isinstance(part, Table) else print(part)
+
+
+def print_class_notes(result: "ClassResult") -> None:
+    """In what the set's classes are not the model's, on standard error."""
+    for note in result.class_notes():
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _print(table: Table) -> None:

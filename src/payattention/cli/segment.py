@@ -86,7 +86,7 @@ def segment(
 
     Writes masks and overlays, the tables pictures.csv and table.csv, sheet.png and result.json.
     """
-    from payattention.cli.output import print_json, print_result, progress_console
+    from payattention.cli.output import print_class_notes, print_json, print_result, progress_console
     from payattention.cli.reading import Source, loaded
     from payattention.weights.header import saved
 
@@ -119,6 +119,7 @@ def segment(
     )
     for line in result.left_out[:_LINES]:
         print(f"left out: {line}", file=sys.stderr)
+    print_class_notes(result)
     if result.left_out:
         print(f"left out in all: {len(result.left_out):,}", file=sys.stderr)
     if result.empty == result.count:

@@ -47,11 +47,19 @@ class MaskedPictures:
     def __len__(self) -> int:
         return len(self.samples)
 
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The pictures' classes, int64 (N,)."""
+        return np.array([sample.label for sample in self.samples], np.int64)
+
+    def chosen(self, which: NDArray[np.int64]) -> "MaskedPictures":
+        """Some of the pictures, by number."""
+        return replace(self, samples=[self.samples[k] for k in which])
+
     def limited(self, count: int) -> "MaskedPictures":
         """At most `count` pictures, as evenly from all classes as they go; always the same ones."""
         check_limit(count)
-        labels = np.array([sample.label for sample in self.samples])
-        return replace(self, samples=[self.samples[k] for k in sorted(in_turn(labels)[:count])])
+        return self.chosen(np.sort(in_turn(self.labels)[:count]))
 
     def of_classes(self, names: Sequence[str]) -> "MaskedPictures":
         """The pictures of some classes.

@@ -1,20 +1,74 @@
 """One thing under several names: data sets do not agree on what to call a class."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from payattention.data.imageset import ImageSet
+from payattention.data.masked import MaskedPictures
 from payattention.errors import UsageError
 
+P = TypeVar("P", ImageSet, MaskedPictures)
 _SAME = {"car": "automobile", "aeroplane": "airplane", "plane": "airplane"}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """In what the classes of a set are not a model's.
+
+    Attributes:
+        missing: The model's classes of which the set has no picture.
+        unknown: The set's classes that the model does not know, each with how many pictures it has.
+        all_unknown: Whether the model knows none of those that have pictures.
+    """
+
+    missing: tuple[str, ...] = ()
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    all_unknown: bool = False
 
 
 def same_class(name: str, names: Sequence[str]) -> int | None:
     """The number of the class among `names` that is called `name`, or means the same; None where there is none."""
-    known = [_canonical(other) for other in names]
-    return known.index(_canonical(name)) if _canonical(name) in known else None
+    number = int(numbers_among([name], names)[0])
+    return None if number < 0 else number
+
+
+def numbers_among(names: Sequence[str], own: Sequence[str]) -> NDArray[np.int64]:
+    """For each name the number of the class among `own` that is called so, or means the same; -1 where none is."""
+    alike = {_canonical(name): number for number, name in reversed([*enumerate(own)])}
+    exactly = {name: number for number, name in enumerate(own)}
+    return np.array([exactly.get(name, alike.get(_canonical(name), -1)) for name in names], np.int64)
+
+
+def difference(data: ImageSet | MaskedPictures, own: Sequence[str]) -> Difference:
+    """In what a set's classes are not those of a model; in nothing where the model knows no names."""
+    if not own:
+        return Difference()
+    numbers, counts = numbers_among(data.classes, own), np.bincount(data.labels, minlength=len(data.classes))
+    there = {*numbers[counts > 0].tolist()}
+    return Difference(
+        missing=tuple(name for number, name in enumerate(own) if number not in there),
+        unknown={
+            name: int(count)
+            for name, number, count in zip(data.classes, numbers, counts, strict=True)
+            if number < 0 and count
+        },
+        all_unknown=there == {-1},
+    )
+
+
+def known_part(data: P, own: Sequence[str]) -> tuple[P, Difference]:
+    """The pictures of classes that a model knows, for what can be measured whatever the class.
+
+    All of them where it knows none of the set's classes, or no names at all.
+    """
+    found = difference(data, own)
+    if not found.unknown or found.all_unknown:
+        return data, found
+    return data.chosen(np.flatnonzero(numbers_among(data.classes, own)[data.labels] >= 0)), found
 
 
 def check_same_classes(own: tuple[str, ...], count: int, others: tuple[str, ...], of: str) -> None:
@@ -22,7 +76,7 @@ def check_same_classes(own: tuple[str, ...], count: int, others: tuple[str, ...]
 
     A model that knows no names needs as many classes as it has itself.
     """
-    if own and not {*own} & {*others}:
+    if own and (numbers_among(others, own) < 0).all():
         raise UsageError(
             f"{of} has no class of the model's: the model knows {len(own)} classes ({_few(own)}), {of} has "
             f"{len(others)} ({_few(others)})"
@@ -31,7 +85,7 @@ def check_same_classes(own: tuple[str, ...], count: int, others: tuple[str, ...]
         raise UsageError(f"the model has {count} classes, {of} has {len(others)}")
 
 
-def numbered_as(data: ImageSet, own: tuple[str, ...]) -> tuple[ImageSet, dict[str, int]]:
+def numbered_as(data: ImageSet, own: tuple[str, ...]) -> tuple[ImageSet, Difference]:
     """A set's images with the numbers that a model has for their classes, found by name.
 
     Args:
@@ -39,25 +93,17 @@ def numbered_as(data: ImageSet, own: tuple[str, ...]) -> tuple[ImageSet, dict[st
         own: The names of the model's classes; where it has none, the set stays as it is.
 
     Returns:
-        The images of the classes that the model knows; and of each class that it does not, how many were left out.
+        The images of the classes that the model knows; and what it does not know, which is left out, or has no image.
 
     Raises:
         UsageError: No image is of a class that the model knows.
     """
-    if not own or data.classes == own:
-        return data, {}
-    numbers = np.array([own.index(name) if name in own else -1 for name in data.classes])
-    labels = numbers[data.labels]
-    if not (labels >= 0).any():
+    part, found = known_part(data, own)
+    if found.all_unknown:
         raise UsageError(f"no image of {data.name}, {data.split}, is of a class that the model knows ({_few(own)})")
-    unknown = {name: int(count) for name, count in zip(data.classes, data.class_counts, strict=True) if name not in own}
-    known = np.flatnonzero(labels >= 0)
-    return replace(data.chosen(known), labels=labels[known], classes=own), unknown
-
-
-def without_images(data: ImageSet) -> tuple[str, ...]:
-    """The classes of which a set has no image."""
-    return tuple(name for name, count in zip(data.classes, data.class_counts, strict=True) if not count)
+    if not own or data.classes == own:
+        return part, found
+    return replace(part, labels=numbers_among(data.classes, own)[part.labels], classes=own), found
 
 
 def _few(names: tuple[str, ...]) -> str:

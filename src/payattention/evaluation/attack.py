@@ -19,7 +19,7 @@ from payattention.data.same_classes import numbered_as
 from payattention.data.tensors import images_of, slices_of
 from payattention.evaluation.attacks import PAPER_EPS, Attack, check_eps
 from payattention.evaluation.classify import check_classes
-from payattention.evaluation.result import Result
+from payattention.evaluation.result import ClassResult
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
 from payattention.models.prediction import check_logits
@@ -43,7 +43,7 @@ class Attacked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Robustness(Result):
+class Robustness(ClassResult):
     """What attacks did to a model.
 
     Attributes:
@@ -92,7 +92,7 @@ def attack(
     check_away_from(away_from)
     check_eps(eps)
     check_classes(model, data)
-    data, _ = numbered_as(data, model.classes)
+    data, difference = numbered_as(data, model.classes)
     watch, device = Stopwatch(), chosen_device()
     clean = np.empty(len(data), np.int64)
     found = {(name, size): np.empty(len(data), np.int64) for name in attacks for size in eps}
@@ -119,6 +119,7 @@ def attack(
             for (name, size), labels in found.items()
         ),
         provenance=watch.provenance(device, seed),
+        **asdict(difference),
     )
 
 

@@ -1,15 +1,15 @@
 """Classification error."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from rich.console import Console
 
 from payattention.data import ImageSet
-from payattention.data.same_classes import check_same_classes, numbered_as, without_images
+from payattention.data.same_classes import check_same_classes, numbered_as
 from payattention.evaluation.batch_by_batch import looks
-from payattention.evaluation.result import Result, of_pictures
+from payattention.evaluation.result import ClassResult, of_pictures
 from payattention.models import Classifier
 from payattention.models.prediction import Prediction, predictions
 from payattention.system.machine import chosen_device
@@ -18,21 +18,17 @@ from payattention.system.reporting import Table, per_cent
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classification(Result):
+class Classification(ClassResult):
     """Top-1 error in per cent, of all images and by class (NaN-free: classes without images are left out).
 
     Attributes:
         error: Of all images.
         class_errors: Of each class that has images.
-        missing: The model's classes of which the set has no image.
-        unknown: The set's classes that the model does not know, each with how many images were left out.
         predictions: What was said of each image, in the set's order, without those that were left out.
     """
 
     error: float
     class_errors: Mapping[str, float]
-    missing: tuple[str, ...] = ()
-    unknown: Mapping[str, int] = field(default_factory=dict)
     predictions: Sequence[Prediction] = of_pictures()
 
     def report(self) -> Iterator[Table | str]:
@@ -51,7 +47,7 @@ def classify(
         DataError: Logits that are no numbers.
     """
     check_classes(model, data)
-    data, unknown = numbered_as(data, model.classes)
+    data, difference = numbered_as(data, model.classes)
     watch, device = Stopwatch(), chosen_device()
     said: list[Prediction] = []
     for chosen, look in looks(model, data, device, console):
@@ -71,9 +67,8 @@ def classify(
             if (data.labels == label).any()
         },
         provenance=watch.provenance(device, seed),
-        missing=without_images(data),
-        unknown=unknown,
         predictions=said,
+        **asdict(difference),
     )
 
 

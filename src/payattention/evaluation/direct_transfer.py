@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from payattention.data import ImageSet
-from payattention.data.same_classes import same_class
+from payattention.data.same_classes import numbers_among
 from payattention.errors import UsageError
 from payattention.evaluation.batch_by_batch import looks
 from payattention.evaluation.result import Result
@@ -77,7 +77,7 @@ def direct_transfer(
     """
     shared = shared_classes(model, data)
     watch, device = Stopwatch(), chosen_device()
-    numbers = np.array([model.classes.index(shared[name]) if name in shared else -1 for name in data.classes])
+    numbers = numbers_among(data.classes, model.classes)
     wanted = numbers[data.labels]  # the right answer in the model's numbers, -1 where it has none
     right = np.zeros(len(data), np.bool_)
     with whitening(model, data, whiten):
@@ -118,8 +118,8 @@ def shared_classes(model: Classifier, data: ImageSet) -> dict[str, str]:
         UsageError: There are none, or none with an image.
     """
     check_names(model)
-    numbers = {name: same_class(name, model.classes) for name in data.classes}
-    shared = {name: model.classes[number] for name, number in numbers.items() if number is not None}
+    numbers = numbers_among(data.classes, model.classes)
+    shared = {name: model.classes[k] for name, k in zip(data.classes, numbers, strict=True) if k >= 0}
     there = [data.classes[label] for label in np.flatnonzero(data.class_counts)]
     if not any(name in shared for name in there):
         raise UsageError(

@@ -14,7 +14,7 @@ model's maps stand two that never saw the picture: everything, and a Gaussian ab
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -29,14 +29,14 @@ from torch import Tensor
 from payattention.attention.maps import stretched, upsampled
 from payattention.data import ImageSet
 from payattention.data.masked import MaskedPictures, of_images, read_masked
-from payattention.data.same_classes import same_class
+from payattention.data.same_classes import known_part, same_class
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError, broken_map, none_of
 from payattention.evaluation.comparison.trivial import all_ones, centred_gaussian
 from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision
 from payattention.evaluation.metrics.overlap import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.refinement import check_installed, refined
-from payattention.evaluation.result import Result
+from payattention.evaluation.result import ClassResult
 from payattention.explaining.inputs import as_input, check_can_explain
 from payattention.models import Classifier
 from payattention.models.class_activation_map import ClassMapped
@@ -80,7 +80,7 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segmentation(Result):
+class Segmentation(ClassResult):
     """What `segment` measures.
 
     Attributes:
@@ -175,7 +175,8 @@ def segment(
 
     Args:
         model: A model with maps.
-        data: Pictures with masks, at their own sizes; or a loaded set, whose pictures are squares of one size.
+        data: Pictures with masks, at their own sizes; or a loaded set, whose pictures are squares of one size. Those of
+            classes that the model does not know are left out, unless it knows none of them.
         size: Shorter side of the pictures as the model sees them, in pixels; by default that of its training. The
             paper's is 32.
         tune_on: Other pictures, on which the best threshold of each kind of map is chosen.
@@ -190,16 +191,16 @@ def segment(
         UsageError: A model without maps, a set without masks, or an option that does not fit the model.
         DataError: Not one picture can be measured.
     """
-    data = _as_masked(data)
-    tune_on = None if tune_on is None else _as_masked(tune_on)
-    shown = {own.classes[sample.label] for own in (data, tune_on) if own is not None for sample in own.samples}
+    pictures, difference = known_part(_as_masked(data), model.classes)
+    others = None if tune_on is None else known_part(_as_masked(tune_on), model.classes)[0]
+    shown = {own.classes[sample.label] for own in (pictures, others) if own is not None for sample in own.samples}
     check_can_segment(model, sorted(shown), size=size, true_class=true_class, refine=refine)
     watch, device = Stopwatch(), chosen_device()
     look = _Look(model, size or model.image_size, true_class)
-    left_out, tally = list(data.problems), _Tally()
+    left_out, tally = list(pictures.problems), _Tally()
     with evaluating(model, device):
-        tuned = [] if tune_on is None else [done.scores for done in _through(look, tune_on, [], console, "tuning")]
-        for done in _through(replace(look, refine=refine), data, left_out, console, "measuring"):
+        tuned = [] if others is None else [done.scores for done in _through(look, others, [], console, "tuning")]
+        for done in _through(replace(look, refine=refine), pictures, left_out, console, "measuring"):
             tally.add(done)
             if each is not None:
                 each(done)
@@ -217,6 +218,7 @@ def segment(
         maps=tally.found(_thresholds(tuned)),
         left_out=tuple(left_out),
         provenance=watch.provenance(device),
+        **asdict(difference),
     )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from payattention.attention.maps import drawable
 from payattention.data import ImageSet, limited
+from payattention.data.same_classes import known_part
 from payattention.data.tensors import images_of
 from payattention.evaluation.comparison.sources import sources
 from payattention.evaluation.comparison.table import Comparison, Row
@@ -23,6 +24,7 @@ _CELL = 136  # pixels: the longest title fits over it
 
 def map_sheet(model: Classifier, data: ImageSet, compared: Comparison, pictures: int = PICTURES) -> Image.Image:
     """Pictures, their objects, and maps: every trained one, and of each other method the best in pixel AP."""
+    data, _ = known_part(data, model.classes)  # as they were measured
     few = limited(data, pictures)
     shown = [row for row in _shown(compared.rows) if row.pictures >= len(few)]  # others would take too long again
     methods, names = {row.method for row in shown}, {row.name for row in shown}

@@ -9,6 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 from payattention.data.masked import MaskedPictures
+from payattention.data.same_classes import known_part
 from payattention.evaluation.segment import COMBINED, REFINED, Found, Segmentation, Segmented, segment
 from payattention.explaining.folder import unique_name
 from payattention.models import Classifier
@@ -35,7 +36,8 @@ def segment_gallery(
     It gets `masks/` and `overlays/` with a picture of each, `pictures.csv` with every picture's scores, `table.csv` by
     kind of map and class, `sheet.png` of a dozen pictures, and `result.json`, which is written last.
     """
-    drawer = _Drawer(out, {sample.name for sample in data.limited(_ROWS).samples})
+    measured, _ = known_part(data, model.classes)
+    drawer = _Drawer(out, {sample.name for sample in measured.limited(_ROWS).samples})
     result = segment(
         model,
         data,

@@ -8,7 +8,7 @@ set, evenly from its classes; two rows are compared on the pictures that both ha
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import torch
@@ -18,13 +18,14 @@ from torch import Tensor
 from payattention.data import ImageSet
 from payattention.data.catalogue import without_masks
 from payattention.data.parts import divided
+from payattention.data.same_classes import known_part
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError, PayAttentionError
 from payattention.evaluation.comparison.scoring import Scores, measured
 from payattention.evaluation.comparison.sources import Kind, Source, sources
 from payattention.evaluation.comparison.verdict import Margin, margins, verdict
 from payattention.evaluation.metrics import METRICS
-from payattention.evaluation.result import Result
+from payattention.evaluation.result import ClassResult
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
 from payattention.system.machine import chosen_device
@@ -70,7 +71,7 @@ class Bound(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison(Result):
+class Comparison(ClassResult):
     """The table and what it says.
 
     Attributes:
@@ -128,7 +129,7 @@ def compare(
 
     Args:
         model: Any classifier.
-        data: A set with masks.
+        data: A set with masks. Pictures of classes that the model does not know are left out, unless it knows none.
         methods: Names of `payattention.posthoc.METHODS`, or "fast" or "all", of which those are taken that the model
             and the machine allow; by default "all".
         baseline: Of the methods that take pixels away, "black", "mean" or "blur"; by default each one's own.
@@ -141,6 +142,7 @@ def compare(
         UsageError: A set without masks, or a method that is unknown or impossible here.
         DataError: A set whose masks are all empty.
     """
+    data, difference = known_part(data, model.classes)
     empty = check_has_objects(data)
     found, left_out = sources(model, methods, seed, baseline)
     watch, device = Stopwatch(), chosen_device()
@@ -154,8 +156,7 @@ def compare(
                 columns += measured(source, model, parts, device, tolerance, bound.seconds, console)
             except PayAttentionError as error:  # maps that are not finite: the others are still worth knowing
                 left_out = (*left_out, f"{source.title}: {error}")
-    precision = {scores.name: scores.of("average_precision") for scores in columns}
-    above = margins(precision, {scores.name: scores.source.kind for scores in columns})
+    above, said = _judged(columns)
     return Comparison(
         model=model.name,
         data=data.name,
@@ -166,11 +167,12 @@ def compare(
         costly=len(parts[0]),
         rows=tuple(_row(scores) for scores in columns),
         margins=above,
-        verdict=verdict(above, precision),
+        verdict=said,
         left_out=left_out,
         baseline=baseline,
         notes=notes,
         provenance=watch.provenance(device, seed),
+        **asdict(difference),
     )
 
 
@@ -187,6 +189,13 @@ def check_has_objects(data: ImageSet) -> int:
     if empty == len(data):
         raise DataError(f"{data.name}: the masks of all {empty} pictures of the {data.split} split are empty")
     return empty
+
+
+def _judged(columns: Sequence[Scores]) -> tuple[dict[str, Margin], str]:
+    """The margins over the post-hoc rows, and the verdict."""
+    precision = {scores.name: scores.of("average_precision") for scores in columns}
+    above = margins(precision, {scores.name: scores.source.kind for scores in columns})
+    return above, verdict(above, precision)
 
 
 def _row(scores: Scores) -> Row:
