@@ -9,8 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from payattention.cli.reading import Wanted
 from payattention.data import ImageSet, load_data
-from payattention.errors import DataError
+from payattention.errors import DataError, UsageError
+from payattention.runs.config import RunConfig
+from payattention.runs.experiment import train_and_test
+from payattention.training.recipe import load_recipe
 from tiny import encoded, pixels
 
 
@@ -132,11 +136,67 @@ def test_a_picture_that_must_not_be_read_is_listed(pets: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     ("remove", "words"),
-    [("", "no such folder"), ("dog", r"1 class folders with pictures \(only 'cat'\); at least 2 are needed")],
+    [("", "no such folder"), ("cat", "no class folders; put each class's pictures in a folder of its name")],
 )
-def test_too_few_classes_are_an_error(pets: Path, remove: str, words: str) -> None:
+def test_no_class_is_an_error(pets: Path, remove: str, words: str) -> None:
+    (pets / "dog").rename(pets.parent / "dog")
     (pets / remove).rename(pets.parent / "elsewhere")
     with pytest.raises(DataError, match=words):
+        load(pets)
+
+
+def test_one_class_is_enough_to_be_measured_on_and_not_to_train_on(pets: Path) -> None:
+    (pets / "dog").rename(pets.parent / "dog")
+    assert load(pets, "test").classes == ("cat",)
+    with pytest.raises(UsageError, match=r"pets: 1 class, 'cat' is too few to train on"):
+        Wanted(f"folder:{pets}", image_size=8).read()
+    recipe = load_recipe("quickstart", {"epochs": 1})
+    with pytest.raises(UsageError, match="too few to train on"):
+        train_and_test(RunConfig("vgg_gap", recipe), load(pets), load(pets, "test"), pets.parent / "run")
+    assert not (pets.parent / "run").exists()
+
+
+def test_all_is_every_picture_and_what_a_split_is_of_an_undivided_folder_is_told(pets: Path) -> None:
+    assert load(pets).source == "no train and test folders: all but every fifth picture of a class"
+    held_out = "no train and test folders: every fifth picture of a class; the split all takes every one"
+    assert load(pets, "test").source == held_out
+    whole = load(pets, "all")
+    assert (len(whole), whole.classes, whole.source) == (20, ("cat", "dog"), "")
+    parts = pets.parent / "parts"
+    for split, numbers in (("train", range(7)), ("val", range(7, 10))):
+        for name in ("cat", "dog"):
+            (parts / split / name).mkdir(parents=True)
+            for number in numbers:
+                shutil.copy(pets / name / f"{number}.png", parts / split / name)
+    both = load(parts, "all")
+    assert sorted(image.tobytes() for image in both.images) == sorted(image.tobytes() for image in whole.images)
+    assert (both.class_counts.tolist(), both.source, both.skipped) == ([10, 10], "", ())
+
+
+def test_a_split_alone_is_measured_on(pets: Path) -> None:
+    pets.rename(pets.parent / "test")
+    alone = pets.parent / "alone"
+    alone.mkdir()
+    (pets.parent / "test").rename(alone / "test")
+    for split in ("test", "all"):
+        data = load(alone, split)
+        assert (len(data), data.classes, data.source) == (20, ("cat", "dog"), "")
+    with pytest.raises(DataError, match=r"has a test folder, but no train folder \(train, training\)"):
+        load(alone)
+
+
+@pytest.mark.parametrize("name", ["train", "test", "Train", "val"])
+def test_a_class_may_be_called_like_a_split(pets: Path, name: str) -> None:
+    (pets / "dog").rename(pets / name)
+    data = load(pets, "all")
+    assert data.classes == tuple(sorted(("cat", name)))
+    assert data.class_counts.tolist() == [10, 10]
+
+
+def test_pictures_in_no_class_are_not_two_classes(pets: Path) -> None:
+    (pets / "cat").rename(pets / "train")
+    (pets / "dog").rename(pets / "test")
+    with pytest.raises(DataError, match="train: holds pictures, but no class folders"):
         load(pets)
 
 

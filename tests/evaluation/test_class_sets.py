@@ -187,6 +187,9 @@ def test_evaluate_on_another_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     save(known, "run")
+    draw(Path("one"), ".", "dog")
+    assert run(["evaluate", "run", "--data", "folder:one", "--split", "all", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["count"] == 3
     draw(Path("other"), ".", "dog", "emu")
     assert run(["evaluate", "run", "--data", "folder:other", "--json"]) == 0
     printed = capsys.readouterr()
@@ -194,6 +197,7 @@ def test_evaluate_on_another_folder(
     assert (result["count"], result["missing"], result["unknown"]) == (1, ["cat", "cow"], {"emu": 1})
     assert "note: no image is of the model's classes: cat, cow" in printed.err
     assert "note: left out, since the model does not know their class: images of emu (1)" in printed.err
+    assert "every fifth picture of a class; the split all takes every one" in " ".join(printed.err.split())
 
 
 @pytest.mark.parametrize("verb", ["segment", "compare", "attack"])

@@ -20,7 +20,9 @@ DataOption = Annotated[str, typer.Option(help="Data set, of `payattention data`;
 RunDataOption = Annotated[
     str | None, typer.Option(help="Data set; by default the one the run was trained on.", show_default=False)
 ]
-SplitOption = Annotated[str, typer.Option(help="train or test; some sets have others, too.")]
+SplitOption = Annotated[
+    str, typer.Option(help="train or test; of a folder or parquet files all, too; some named sets have others.")
+]
 DataRootOption = Annotated[
     Path | None,
     typer.Option(

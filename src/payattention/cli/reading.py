@@ -43,7 +43,7 @@ class Wanted:
         """The set to train on, and the test split or what is held out."""
         from payattention.data import held_out
 
-        train = self._split("train")
+        train = self._split("train", to_train=True)
         return (train, self._split("test")) if self.hold_out is None else held_out(train, self.hold_out)
 
     def check_apart(self) -> None:
@@ -67,7 +67,7 @@ class Wanted:
         name = f"{kind}:{text_of(located(path_of(path), root).absolute())}" if colon else self.name
         return asdict(self) | {"name": name, "root": None if root is None else text_of(root.absolute())}
 
-    def _split(self, split: str) -> "ImageSet":
+    def _split(self, split: str, to_train: bool = False) -> "ImageSet":
         from payattention.data.places import path_of
 
         return read(
@@ -80,6 +80,7 @@ class Wanted:
             strict=self.strict,
             classes=self.classes,
             limit=self.limit,
+            to_train=to_train,
         )
 
 
@@ -94,20 +95,22 @@ def read(
     strict: bool = False,
     classes: str | None = None,
     limit: int | None = None,
+    to_train: bool = False,
 ) -> "ImageSet":
     """`load_data` with a progress bar, then the images of some classes (names with commas between), and so many.
 
-    The name of a class that the set has not is found before pictures are decoded.
+    The name of a class that the set has not is found before pictures are decoded, and classes too few to train on.
     """
     from payattention.cli.output import progress_console
     from payattention.data import limited, load_data, of_classes
-    from payattention.data.parts import chosen_classes
+    from payattention.data.parts import check_enough_classes, chosen_classes
 
     names = None if classes is None else [chosen.strip() for chosen in classes.split(",")]
 
     def check(known: tuple[str, ...]) -> None:
-        if names is not None:
-            chosen_classes(known, names, name)
+        kept = known if names is None else chosen_classes(known, names, name)
+        if to_train:
+            check_enough_classes(kept, name)
 
     console = progress_console()
     console.print(f"reading {name}, {split}")

@@ -24,7 +24,8 @@ from payattention.pictures.reading import CROP_MODES, mask_to_size, to_size
 from payattention.system.names import check_known
 from payattention.system.text import shown
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "test", "all")
+"""Of a folder, and of parquet files."""
 NAMES = (*CATALOGUE, "folder:PATH", "parquet:PATH")
 DEFAULT_IMAGE_SIZE = 32
 
@@ -98,7 +99,8 @@ def load_data(
     Args:
         name: A name of `payattention.data.CATALOGUE`, "folder:PATH" or "parquet:PATH"; a relative path may also lie
             below the data root.
-        split: "train" or "test"; some named sets have others (`Facts.counts`).
+        split: "train" or "test", of a folder and of parquet files "all", too; named sets may have others
+            (`Facts.counts`).
         root: The data root; by default as `payattention.data.places` says.
         image_size: Side of the square images in pixels; None for the set's own (32 for a folder).
         crop_mode: How pictures become squares: a name of `payattention.pictures.reading.CROP_MODES`.

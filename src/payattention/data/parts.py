@@ -71,7 +71,7 @@ def of_classes(data: ImageSet, names: Sequence[str]) -> ImageSet:
     """The images of some classes, which are numbered anew, in the order in which the set has them.
 
     Raises:
-        UsageError: An unknown name, or fewer than two.
+        UsageError: An unknown name.
     """
     kept = [data.classes.index(name) for name in chosen_classes(data.classes, names, data.name)]
     numbers = np.full(len(data.classes), -1)
@@ -84,13 +84,17 @@ def chosen_classes(classes: Sequence[str], names: Sequence[str], of: str) -> tup
     """Those of a set's classes that are named, in the set's order.
 
     Raises:
-        UsageError: An unknown name, or fewer than two.
+        UsageError: An unknown name.
     """
     check_known(f"class of {of}", classes, *names)
-    kept = tuple(name for name in classes if name in names)
-    if len(kept) < 2:
-        raise UsageError(f"{len(kept)} class of {of} is chosen: a classifier needs at least 2")
-    return kept
+    return tuple(name for name in classes if name in names)
+
+
+def check_enough_classes(classes: Sequence[str], of: str) -> None:
+    """Raises UsageError for fewer classes than a classifier can be trained to tell apart."""
+    if len(classes) < 2:
+        only = f", {classes[0]!r}" if classes else ""
+        raise UsageError(f"{of}: {len(classes)} class{only} is too few to train on: a classifier needs at least 2")
 
 
 def _rank_in_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:

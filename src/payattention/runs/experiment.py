@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 
 from payattention.data import ImageSet
+from payattention.data.parts import check_enough_classes
 from payattention.errors import DataError, UsageError
 from payattention.evaluation import classify
 from payattention.models import Classifier
@@ -87,6 +88,7 @@ def _network(config: RunConfig, train: ImageSet) -> Classifier:
     """The fresh network, when it is sure that it can be trained on these pictures."""
     if len(train) < 2:
         raise UsageError(f"{train.name}: one image is too few to train on")
+    check_enough_classes(train.classes, train.name)
     here().check_batch(min(config.recipe.batch_size, len(train)))
     network = new_model(config.model, train, config.recipe, width=config.width, seed=config.seed, **config.options)
     _check_smallest(network, config.recipe, train.image_size)

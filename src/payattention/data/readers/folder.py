@@ -3,7 +3,9 @@
 A class folder may hold folders. What it holds that is known and not read (a video, a camera's raw file) is listed.
 
 The splits are `train` or `training`, and `test`, `testing`, `val`, `valid` or `validation`, capitals or not; the first
-that is there counts. The classes are those of `train`: what else `test` holds is left out and listed.
+that is there counts. `all` is both, or every picture. The classes are those of `train`, where it is there: what else
+`test` holds is left out and listed. A folder called like a split is a class where pictures lie in it, and classes
+beside it.
 
 Object masks, if any, lie in `PATH/masks`, in the same folders and under the same names as the pictures, with any
 picture suffix: `PATH/masks/<split>/<class>/<name>.png`, or `PATH/masks/<class>/<name>.png`. A mask is as large as its
@@ -24,53 +26,103 @@ _TEST_EVERY = 5
 _SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
 """What the folders of the splits are called, the first that is there; capitals do not matter."""
 _MASKS = "masks"
+_HELD_OUT = {
+    "train": "no train and test folders: all but every fifth picture of a class",
+    "test": "no train and test folders: every fifth picture of a class; the split all takes every one",
+    "all": "",
+}
+"""What a reader of results ought to know where the splits have no folders."""
 
 
 def folder(path: Path, split: str) -> Listing:
-    """Finds the pictures of one split.
+    """Finds the pictures of one split, or under "all" those of both.
 
     Raises:
-        DataError: No such folder, or not two classes in it.
+        DataError: No such folder, or no pictures of the split in class folders.
     """
     if not path.is_dir():
         raise DataError(f"{shown(path)}: no such folder{looked_in(path)}")
-    train = _named_as(path, "train")
-    divided = train is not None
-    root = _split_folder(path, split) if divided else path
-    found = _classes(path, [train or path])
-    if root not in (train, path):
-        test = _classes(path, [root])
-        found = _with_test(found, test) if found.names else test
-    _check(found, path)
-    masks = _masks_of(path / _MASKS / root.name if divided else path / _MASKS)
+    splits = _splits(path)
+    roots = _roots(path, splits, split)
+    found = _known_classes(path, splits, roots)
+    _check(found, path, roots)
     samples: list[Sample] = []
-    problems = [line for folder, line in found.problems if folder.parent == root]
-    problems += [f"{shown(file)}: lies in no class folder" for file in pictures_in(root)]
+    problems = [line for folder, line in found.problems if folder.parent in roots]
+    problems += [f"{shown(file)}: lies in no class folder" for root in roots for file in pictures_in(root)]
+    masks = {root: _masks_of(path / _MASKS / root.name if splits else path / _MASKS) for root in roots}
     for label, name in enumerate(found.names):
-        inside = found.inside.get(root / name, Inside())
-        pictures, problems = inside.pictures, [*problems, *inside.left_out.values()]
-        if not divided:
-            pictures = [p for k, p in enumerate(pictures) if (k % _TEST_EVERY == 0) == (split == "test")]
-        if not pictures:
-            problems.append(f"{shown(root / name)}: no pictures for the {split} split")
-        own = masks.get(name, {})
-        samples += [Sample(p, shown(p), label, _mask_of(p, root / name, own)) for p in pictures]
+        own: list[Sample] = []
+        for root in roots:
+            inside, of_class = found.inside.get(root / name, Inside()), masks[root].get(name, {})
+            problems += inside.left_out.values()
+            pictures = inside.pictures if splits else _held_out(inside.pictures, split)
+            own += [Sample(p, shown(p), label, _mask_of(p, root / name, of_class)) for p in pictures]
+        if not own:
+            problems.append(f"{shown(roots[0] / name)}: no pictures for the {split} split")
+        samples += own
     if not samples:
-        raise DataError(f"{shown(root)}: no pictures for the {split} split in its class folders")
-    classes = tuple(shown(Path(name)) for name in found.names)
-    if alike := [name for name in classes if classes.count(name) > 1]:
-        raise DataError(f"{shown(path)}: {len(alike)} class folders read {alike[0]!r}, not being UTF-8; rename them")
-    contents = Contents(classes, samples, len(samples), any(sample.mask for sample in samples), problems=problems)
+        raise DataError(f"{shown(roots[0])}: no pictures for the {split} split in its class folders")
+    source = "" if splits else _HELD_OUT[split]
+    contents = Contents(
+        _class_names(found, path), samples, len(samples), any(s.mask for s in samples), source, problems=problems
+    )
     files = [file for sample in samples for file in (sample.picture, sample.mask) if isinstance(file, Path)]
-    folders = [root, *(folder for inside in found.inside.values() for folder in inside.folders)]  # so do the problems
+    folders = [*roots, *(folder for inside in found.inside.values() for folder in inside.folders)]  # so do the problems
     return Listing(path, [*files, *folders], lambda: contents)
 
 
-def _named_as(path: Path, split: str) -> Path | None:
-    """The folder of a split; a folder of pictures is a class of that name, unless it is called `train` or `test`."""
+def _splits(path: Path) -> dict[str, Path]:
+    """The folders of the splits; none where such a name is a class's: pictures lie in it, and classes beside it.
+
+    A test folder alone is a split, too, unless there are classes beside it.
+    """
     there = {entry.name.lower(): entry for entry in sorted(path.iterdir(), reverse=True) if entry.is_dir()}
-    folders = (there[name] for name in _SPLITS[split] if name in there)
-    return next((folder for folder in folders if folder.name == split or not pictures_in(folder)), None)
+    named = {name for names in _SPLITS.values() for name in names}
+    classes = [entry for name, entry in there.items() if name not in named and entry != path / _MASKS]
+    beside = any(_holds_pictures(entry) for entry in classes)
+    found = {}
+    for split, names in _SPLITS.items():
+        folders = (there[name] for name in names if name in there)
+        folder = next((folder for folder in folders if not (beside and _holds_pictures(folder))), None)
+        if folder is not None:
+            found[split] = folder
+    return found if "train" in found or not beside else {}
+
+
+def _holds_pictures(folder: Path) -> bool:
+    try:
+        return bool(pictures_in(folder))
+    except OSError:
+        return False
+
+
+def _roots(path: Path, splits: dict[str, Path], split: str) -> list[Path]:
+    """The folders of the class folders of a split."""
+    if not splits:
+        return [path]
+    if split == "all":
+        return [*splits.values()]
+    if split not in splits:
+        there, lacking = next(iter(splits)), ", ".join(_SPLITS[split])
+        raise DataError(f"{shown(path)}: has a {there} folder, but no {split} folder ({lacking})")
+    return [splits[split]]
+
+
+def _held_out(pictures: list[Path], split: str) -> list[Path]:
+    """Those of a class that belong to a split, where no folders tell."""
+    return [p for k, p in enumerate(pictures) if split == "all" or (k % _TEST_EVERY == 0) == (split == "test")]
+
+
+def _known_classes(path: Path, splits: dict[str, Path], roots: list[Path]) -> "_Classes":
+    """The classes of training, or of what there is; with what lies in the folders that are asked for."""
+    train = splits.get("train")
+    if train is None:
+        return _classes(path, roots)
+    found, others = _classes(path, [train]), [root for root in roots if root != train]
+    if not others:
+        return found
+    test = _classes(path, others)
+    return _with_test(found, test) if found.names else test
 
 
 def _with_test(train: "_Classes", test: "_Classes") -> "_Classes":
@@ -122,13 +174,13 @@ def _without_masks(folder: Path) -> Inside:
     return inside
 
 
-def _check(found: _Classes, path: Path) -> None:
+def _check(found: _Classes, path: Path, roots: list[Path]) -> None:
     if found.inside and not found.names:
         raise DataError(f"{shown(path)}: no pictures in its class folders ({', '.join(sorted(SUFFIXES))})")
-    if len(found.names) < 2:
-        only = f" (only {found.names[0]!r})" if found.names else ""
+    if not found.names:
+        place, what = next(((r, "pictures, but no") for r in roots if _holds_pictures(r)), (path, "no"))
         raise DataError(
-            f"{shown(path)}: holds {len(found.names)} class folders with pictures{only}; at least 2 are needed"
+            f"{shown(place)}: holds {what} class folders; put each class's pictures in a folder of its name"
         )
 
 
@@ -154,8 +206,8 @@ def _mask_of(picture: Path, folder: Path, masks: dict[Path, Path]) -> Path | Non
     return masks.get(place, masks.get(Path(place.name)))
 
 
-def _split_folder(path: Path, split: str) -> Path:
-    found = _named_as(path, split)
-    if found is None:
-        raise DataError(f"{shown(path)}: has a train folder, but no {split} folder ({', '.join(_SPLITS[split])})")
-    return found
+def _class_names(found: "_Classes", path: Path) -> tuple[str, ...]:
+    classes = tuple(shown(Path(name)) for name in found.names)
+    if alike := [name for name in classes if classes.count(name) > 1]:
+        raise DataError(f"{shown(path)}: {len(alike)} class folders read {alike[0]!r}, not being UTF-8; rename them")
+    return classes

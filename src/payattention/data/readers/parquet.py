@@ -1,12 +1,14 @@
 """`parquet:PATH`: the Hugging Face image layout, as the Hub's `uoft-cs/cifar10`.
 
-A file, or a folder with `<split>-*.parquet` shards. Column `image` (or `img`) is a struct of `bytes` and `path`, or one
-of the two; a path is relative to its shard. Column `label` (or `labels`, `fine_label`) is an integer, whose class names
-stand in the schema's metadata, or the class's name. Where there is a train split, it has the names of the classes.
+A file, or a folder with `<split>-*.parquet` shards; `all` is all of them. Column `image` (or `img`) is a struct of
+`bytes` and `path`, or one of the two; a path is relative to its shard. Column `label` (or `labels`, `fine_label`) is an
+integer, whose class names stand in the schema's metadata, or the class's name. Where there is a train split, it has the
+names of the classes.
 """
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,11 +46,24 @@ def shards_of(path: Path, split: str) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"{shown(path)}: no such file or folder{looked_in(path)}")
+    if split == "all":
+        return _shards_of_all(path)
     for name in _TEST_NAMES if split == "test" else (split,):
         for pattern in (f"{name}-*.parquet", f"{name}.parquet", f"data/{name}-*.parquet"):
             if shards := sorted(path.glob(pattern)):
                 return shards
     raise DataError(f"{shown(path)}: no {split}-*.parquet in it")
+
+
+def _shards_of_all(path: Path) -> list[Path]:
+    """Those of both splits, or of the one that is there."""
+    found = []
+    for split in ("train", "test"):
+        with suppress(DataError):
+            found += shards_of(path, split)
+    if not found:
+        raise DataError(f"{shown(path)}: no train-*.parquet or test-*.parquet in it")
+    return found
 
 
 @dataclass(frozen=True)
