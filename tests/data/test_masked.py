@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from payattention.data import ImageSet, load_data, masked
-from payattention.data.masked import masked_pictures, of_images, paired, read_masked
+from payattention.data.masked import _problem, masked_pictures, of_images, paired, read_masked
 from payattention.data.readers.folder import pictures_in
 from payattention.data.same_classes import same_class
 from payattention.errors import DataError, UsageError
+from payattention.pictures.reading import read_mask
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
@@ -162,3 +163,29 @@ def test_a_set_without_masks_is_refused_before_it_is_looked_for(name: str, tmp_p
 def test_one_class_under_several_names() -> None:
     cifar = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     assert [same_class(name, cifar) for name in ("airplane", "car", "horse", "Cat", "monkey")] == [0, 1, 7, 3, None]
+
+
+def test_photographs_are_no_masks(tmp_path: Path) -> None:
+    """Noise has every value; soft edges, a JPEG's errors and many labels are no photographs."""
+    rng = np.random.default_rng(0)
+    size = (40, 50)
+    yes = {
+        "soft.png": np.tile(np.clip(np.arange(50) * 12 - 200, 0, 255).astype(np.uint8), (40, 1)),
+        "labels.png": np.tile(np.arange(25, dtype=np.uint8).repeat(2), (40, 1)),
+        "jpeg.jpg": left_half(*size),
+        "grain.png": np.where(left_half(*size), rng.integers(1, 256, size), 0).astype(np.uint8),
+    }
+    for name, values in yes.items():
+        save(tmp_path / "one" / name, values)
+        assert read_mask(tmp_path / "one" / name).any(), name
+    photograph = rng.integers(0, 256, (*size, 3)).astype(np.uint8)
+    for k in range(6):
+        save(tmp_path / "pictures" / f"{k}.png", photograph)
+        save(tmp_path / "masks" / f"{k}.png", left_half(*size) if k == 0 else photograph)
+    with pytest.raises(DataError, match=r"masks: no masks of objects; .*2.png: a photograph, by its many values"):
+        paired(tmp_path / "pictures", tmp_path / "masks")
+    for k in range(1, 6):
+        save(tmp_path / "masks" / f"{k}.png", left_half(*size))
+    save(tmp_path / "masks" / "3.png", photograph)
+    data = paired(tmp_path / "pictures", tmp_path / "masks")
+    assert [_problem(sample) is None for sample in data.samples] == [True, True, True, False, True, True]

@@ -17,11 +17,13 @@ from payattention.data.readers.cluttered_digits import cluttered_digits
 from payattention.data.samples import Sample
 from payattention.errors import DataError, UsageError
 from payattention.pictures.finding import Inside, looked_through, pictures_in
-from payattention.pictures.reading import quiet
+from payattention.pictures.reading import NotAMaskError, quiet
 from payattention.system.machine import chosen_threads
 from payattention.system.names import check_known
 from payattention.system.text import shown
 from payattention.system.workers import in_order
+
+_TRIED = 5  # masks
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def masked_pictures(name: str, split: str = "test", root: Path | None = None) ->
     if not contents.masks:
         raise without_masks(name)
     source = source_of(facts, split, contents.source, contents.count) if facts else contents.source
-    return MaskedPictures(name, split, contents.classes, list(contents.samples), source, tuple(contents.problems))
+    samples = list(contents.samples)
+    _check_masks(samples, name)
+    return MaskedPictures(name, split, contents.classes, samples, source, tuple(contents.problems))
 
 
 def of_images(data: ImageSet) -> MaskedPictures:
@@ -135,7 +139,8 @@ def paired(pictures: Path, masks: Path, foreground: int | None = None) -> Masked
         foreground: The value of the masks' pixels on the object; by default any but 0.
 
     Raises:
-        DataError: A folder that is missing, or without a picture, or without a mask for any of them.
+        DataError: A folder that is missing, or without a picture, or without a mask for any of them; or photographs
+            where masks should be.
     """
     for folder in (pictures, masks):
         if not folder.is_dir():
@@ -161,9 +166,25 @@ def paired(pictures: Path, masks: Path, foreground: int | None = None) -> Masked
             f"{shown(masks)}: holds no mask for any of the {len(samples)} pictures; "
             f"that of {samples[0].name} would be {shown(wanted)}"
         )
+    _check_masks(samples, shown(masks))
     problems = tuple(line for inside in found.values() for line in inside.left_out.values())
     classes = tuple(shown(Path(folder.name)) for folder in folders)
     return MaskedPictures(shown(pictures), "", classes, samples, problems=problems)
+
+
+def _check_masks(samples: Sequence[Sample], of: str) -> None:
+    """Raises DataError where the masks, by a few of them, are photographs: they would be left out one by one."""
+    masked = [sample for sample in samples if isinstance(sample.mask, Path)]
+    few, no_masks = masked[:: -(-len(masked) // _TRIED) or 1], []
+    for sample in few:
+        try:
+            read_masked(sample)
+        except NotAMaskError as error:
+            no_masks.append(error)
+        except DataError:
+            continue  # each is told of when its turn comes
+    if 2 * len(no_masks) > len(few):
+        raise DataError(f"{of}: no masks of objects; {no_masks[0]}")
 
 
 def read_masked(sample: Sample, channels: int = 3) -> tuple[Image.Image, NDArray[np.bool_]]:
