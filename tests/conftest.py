@@ -14,6 +14,7 @@ OURS_TO_REFUSE = (
     "models.classifier",
     "models.registry",
     "models.timm_backbones.attach",
+    "models.wrapped",
     "pictures.sources",
     "runs.config",
     "training.recipe",

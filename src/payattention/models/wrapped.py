@@ -5,10 +5,12 @@
 methods of `payattention.posthoc`. See docs/your-classifier.md.
 """
 
+import os
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -22,6 +24,7 @@ from payattention.models.grids import Found, Layout, Tokens, grid_of, last_grid,
 from payattention.models.preprocessing import GivenMeanStd, Unchanged
 from payattention.models.timm_backbones.backbone import own_channels, own_size, own_statistics
 from payattention.system.names import check_known
+from payattention.system.pickles import looks_like_pickle, never_opened
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _LEAST = 32
@@ -103,9 +106,7 @@ def wrap(
         UsageError: What is no classifier of pictures, takes no pictures of that size, has no layer with a grid, or
             statistics that are not known.
     """
-    if not isinstance(network, nn.Module) or isinstance(network, Classifier):
-        what = "is a classifier of payattention already" if isinstance(network, Classifier) else "is no nn.Module"
-        raise UsageError(f"wrap takes a network that returns logits; {type(network).__name__} {what}")
+    _check_network(network)
     known = _known(network)
     size = image_size or known.image_size
     trial = _Trial(network, size, known.channels)
@@ -122,6 +123,21 @@ def wrap(
     model.preprocessing = (Unchanged() if own is None else GivenMeanStd(*own)).to(trial.images.device)
     model.classes = _class_names(network, classes, known, model.config.num_classes)
     return model
+
+
+def _check_network(network: object) -> None:
+    """Raises PayAttentionError for what is no network to wrap, with what to do instead."""
+    if isinstance(network, str | os.PathLike) and looks_like_pickle(Path(network)):
+        raise never_opened(Path(network))
+    if isinstance(network, nn.Module) and not isinstance(network, Classifier):
+        return
+    what = "is a classifier of payattention already" if isinstance(network, Classifier) else "is no nn.Module"
+    cure = ""
+    if isinstance(network, str | os.PathLike):
+        cure = ": pa.load gives networks by name, and those of this package from a file"
+    elif isinstance(network, Mapping):
+        cure = ": build the network, and give it these weights by its load_state_dict"
+    raise UsageError(f"wrap takes a network that returns logits; {type(network).__name__} {what}{cure}")
 
 
 @dataclass(frozen=True)

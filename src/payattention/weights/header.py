@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from payattention.errors import CheckpointError, damaged, without_maps, without_query
 from payattention.system.names import check_known
+from payattention.system.pickles import looks_like_pickle, never_opened
 from payattention.system.text import readable
 from payattention.system.validation import STRICT, fault, takes
 
@@ -109,7 +110,7 @@ def weights_file(path: Path) -> Path:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such run folder or file")
     if path.suffix != ".safetensors":
-        raise CheckpointError(f"{path}: not a .safetensors file (pickles are never opened: they can run code)")
+        raise never_opened(path) if looks_like_pickle(path) else CheckpointError(f"{path}: not a .safetensors file")
     return path
 
 
@@ -144,7 +145,10 @@ def header_of(file: Path) -> Header:
     metadata, tensors = tensors_of(file)
     text = metadata.get(KEY)
     if text is None:
-        raise CheckpointError(f"{file}: no payattention configuration in its header; was it written by pa.save?")
+        raise CheckpointError(
+            f"{file}: no payattention configuration in its header, as pa.save writes it; weights of another network "
+            "need its name, such as timm:NAME, and are named beside it as --weights"
+        )
     return Header(str(text), tensors)
 
 

@@ -3,9 +3,7 @@
 A checkpoint is opened as plain tensors only: a pickle that needs more could run code, and is refused unopened.
 """
 
-import pickle
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torch import Tensor
 from payattention.errors import CheckpointError
 from payattention.models import Classifier, check_model, create_model
 from payattention.models.preprocessing import MeanStd
+from payattention.models.state_dict import tensors_in
 from payattention.system.names import Registry
 
 # the constants of that implementation's training script
@@ -30,7 +29,7 @@ def load_peer(
     The model takes pixels in [0, 1], as every model here: the other's normalisation becomes its first module.
 
     Args:
-        path: A file written by `torch.save(net.state_dict(), path)`.
+        path: A file written by `torch.save(net.state_dict(), path)`, or by safetensors.
         kind: "saoyan": github.com/SaoYan/LearnToPayAttention, trained on CIFAR-100. The file tells the size of the
             pictures, and whether it was trained without attention (`--no_attention`): then the two others play no part.
         taps: Attention "before" or "after" the pools. The file does not tell: give what it was trained with
@@ -46,7 +45,7 @@ def load_peer(
 
 def _saoyan(path: Path, taps: str, normaliser: str) -> Classifier:
     check_model("saoyan_vgg_att3", taps=taps, normaliser=normaliser)  # before the file is read
-    state = {name.removeprefix("module."): tensor for name, tensor in read_state(path).items()}
+    state = tensors_in(path)
     bias, side = state.get("classify.bias", torch.empty(2)), 32 * _grid(state)
     attends = any(name.startswith(("attn", "projector")) for name in state)
     options: dict[str, object] = {"taps": taps, "normaliser": normaliser} if attends else {}
@@ -64,32 +63,6 @@ def _saoyan(path: Path, taps: str, normaliser: str) -> Classifier:
 
 
 PEERS: Registry[Callable[[Path, str, str], Classifier]] = Registry("kind of peer checkpoint", {"saoyan": _saoyan})
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict from a file of `torch.save`, opened as plain tensors only.
-
-    Raises:
-        CheckpointError: A missing or damaged file, one that asks for more than tensors, or one that is no state dict.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    try:
-        with warnings.catch_warnings():  # torch's advice on pickles that are refused anyway
-            warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        wants = f" ({asked[1]})" if asked else ""
-        raise CheckpointError(
-            f"{path}: refused and not run: this file is damaged, or a pickle that asks for more than tensors{wants}, "
-            "which could run any code; a state dict is needed, torch.save(net.state_dict(), path)"
-        ) from None
-    except Exception as error:  # an unpickler that is fed other bytes raises nearly anything
-        raise CheckpointError(f"{path}: damaged, or no file of torch.save ({error})") from None
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise CheckpointError(f"{path}: not tensors by name, as torch.save(net.state_dict(), path) writes them")
-    return state
 
 
 # how many convolutions each of their blocks has, and how many modules stand between one and the next

