@@ -9,6 +9,7 @@ from payattention.cli.computing import computes
 from payattention.cli.options import (
     ClassesOption,
     DataRootOption,
+    HtmlOption,
     JsonOption,
     LimitOption,
     RunArgument,
@@ -16,6 +17,8 @@ from payattention.cli.options import (
     SplitOption,
     StrictOption,
     ToleranceOption,
+    check_page,
+    run_name,
 )
 
 
@@ -32,16 +35,18 @@ def evaluate(
     ] = False,
     tolerance: ToleranceOption = 2,
     strict: StrictOption = False,
+    html: HtmlOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model's error, and where its maps peak.
 
     The peaks are measured where the data set has object masks.
     """
-    from payattention.cli.output import print_class_notes, print_json, print_result, progress_console
+    from payattention.cli.output import print_class_notes, print_json, print_page, print_result, progress_console
     from payattention.cli.reading import Source, check_classes, check_data, loaded, read_for
     from payattention.weights.header import saved
 
+    check_page(html)
     known = saved(run)
     source = Source.of(run, data, data_root)
     check_data(source.name, split)
@@ -54,9 +59,14 @@ def evaluate(
     errors = classify(model, images, console=console)
     points = pointing(model, images, tolerance, console=console) if images.masks is not None and model.levels else None
     balanced = round(fmean(errors.class_errors.values()), 3) if balance else None
+    if html is not None:
+        from payattention.figures.gallery import gallery_of_set
+
+        title = f"{run_name(run)}: {errors.data}, {errors.split}"
+        gallery_of_set(model, images, html, title=title, console=console)
     print_class_notes(errors)
     if as_json:
-        more = {"balanced_error": balanced, "pointing": points and points.as_json()}
+        more = {"balanced_error": balanced, "pointing": points and points.as_json(), "html": html and str(html)}
         print_json(errors.as_json() | {key: value for key, value in more.items() if value is not None})
         return
     print_result(errors)
@@ -64,3 +74,5 @@ def evaluate(
         print(f"mean of the classes' errors: {balanced} %")
     if points is not None:
         print_result(points)
+    if html is not None:
+        print_page(html, errors.count)

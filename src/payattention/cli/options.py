@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from payattention.errors import UsageError
+from payattention.system.files import check_new
 from payattention.system.processes import here
 from payattention.system.text import readable
 
@@ -60,6 +61,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as on
 OutOption = Annotated[
     Path | None,
     typer.Option(help="Folder to write to; by default a new one under runs/.", show_default=False),
+]
+HtmlOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        help="Write one page to open in a browser: the pictures with their maps, to be sorted, filtered and enlarged.",
+        show_default=False,
+    ),
 ]
 ToleranceOption = Annotated[
     int,
@@ -119,6 +129,13 @@ def picture_file(out: Path | None, name: str) -> Path:
     return next(file for file in chain([first], others) if not file.exists())
 
 
+def check_page(html: Path | None) -> None:
+    """Raises UsageError where a page cannot be written to a new file of that name."""
+    if html is not None:
+        check_new(html, ".html", ".htm")
+        _check_place("--html", html)
+
+
 def run_name(path: Path) -> str:
     """What to call a run or a file: its folder's whole name, or the file's without its suffix."""
     return path.resolve().name if path.is_dir() else path.stem
@@ -134,11 +151,7 @@ def new_folder(out: Path | None, name: str) -> Path:
     if out is not None:
         if readable(str(out)) != str(out):
             raise UsageError(f"--out {out}: this name is not UTF-8; choose another")
-        there = next(place for place in (out, *out.absolute().parents) if place.exists())
-        if not there.is_dir():
-            raise UsageError(f"--out {out}: {there} is a file; a folder is needed")
-        if not os.access(there, os.W_OK):
-            raise UsageError(f"--out {out}: {there} cannot be written to; choose another place")
+        _check_place("--out", out)
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"--out {out}: this folder is not empty; choose another")
         return out
@@ -146,3 +159,12 @@ def new_folder(out: Path | None, name: str) -> Path:
     while (folder := Path("runs") / (name if number == 1 else f"{name}-{number}")).exists():
         number += 1
     return folder
+
+
+def _check_place(option: str, path: Path) -> None:
+    """Raises UsageError where something new cannot be written."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UsageError(f"{option} {path}: {there} is a file; a folder is needed")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{option} {path}: {there} cannot be written to; choose another place")

@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from payattention.system.reporting import WIDTH, Table
-from payattention.system.text import as_json
+from payattention.system.text import as_json, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +32,11 @@ def print_json(result: Mapping[str, Any]) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
     """A table on standard output."""
     _print(Table(columns, rows, title))
+
+
+def print_page(html: Path, count: int) -> None:
+    """Where the page of a gallery is, and how large."""
+    print(f"gallery: {shown(html)} ({count:,} picture{'s' * (count != 1)}, {html.stat().st_size / 1e6:.1f} MB)")
 
 
 def print_result(result: "Result") -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from payattention.system.text import as_json, readable
+from payattention.errors import UsageError
+from payattention.system.text import as_json, readable, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,14 @@ def at_home(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError:  # `~name` of nobody here
         return path
+
+
+def check_new(path: Path, *suffixes: str) -> None:
+    """Raises UsageError for a file of another kind than those suffixes, or one that is there already."""
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{shown(path)}: give it a name that ends in {' or '.join(suffixes)}")
+    if path.exists():
+        raise UsageError(f"{shown(path)}: this file is there already; choose another name")
 
 
 @contextmanager

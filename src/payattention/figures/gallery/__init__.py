@@ -1,0 +1,11 @@
+"""A gallery in one HTML file: pictures with their maps, to be sorted, filtered and looked at in a browser.
+
+The file needs no server and loads nothing: pictures, maps, style and script lie in it, and its content security policy
+forbids everything else.
+"""
+
+from payattention.figures.gallery.page import write_gallery
+from payattention.figures.gallery.record import Record
+from payattention.figures.gallery.sources import gallery_of_files, gallery_of_set, records_of_files, records_of_set
+
+__all__ = ["Record", "gallery_of_files", "gallery_of_set", "records_of_files", "records_of_set", "write_gallery"]

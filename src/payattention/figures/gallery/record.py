@@ -1,0 +1,163 @@
+"""What a gallery shows of a picture, and how its page holds it."""
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
+from PIL import Image
+
+from payattention.attention.maps import FLAT, contrast
+from payattention.explaining.explanation import ATTENTION, COMBINED, Explanation
+from payattention.pictures.channels import with_channels
+from payattention.posthoc import METHODS
+from payattention.system.text import readable
+
+LARGEST_MAP = 56
+"""Cells of a map's longer side: what is finer, as a map of pixels, is averaged."""
+_EXACT = 64  # pixels; a smaller picture is kept as it is, since compression would blur what little there is
+_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Record:
+    """A picture of a gallery.
+
+    Attributes:
+        picture: The picture, of any size and mode.
+        name: What to call it.
+        predicted: The class that the model gives it.
+        probabilities: By class, in 0 ... 1: of the most probable ones, the first one first, and of the true one.
+        maps: By method and level, float (h, w), >= 0, on their own grids, which lie over the whole picture.
+        true: Its class; None where that is not known.
+    """
+
+    picture: Image.Image
+    name: str
+    predicted: str
+    probabilities: Mapping[str, float]
+    maps: Mapping[str, Mapping[str, NDArray[Any]]]
+    true: str | None = None
+
+    @classmethod
+    def of(cls, explanations: Sequence[Explanation], side: int, name: str, true: str | None = None) -> "Record":
+        """Of what one or several methods say of one picture, which is kept with a longer side of at most `side`."""
+        first = explanations[0]
+        known = {} if true not in first.classes else {true: float(first.probabilities[first.classes.index(true)])}
+        return cls(
+            picture=shrunk(first.picture, side),
+            name=name,
+            predicted=first.label,
+            probabilities=first.top | known,
+            maps={_title(one): _levels(one) for one in explanations},
+            true=true,
+        )
+
+    def as_json(self, side: int) -> str:
+        """As JSON that can stand inside a script element of HTML, the picture's longer side at most so many pixels."""
+        picture = shrunk(self.picture, side)
+        value = {
+            "name": self.name,
+            "predicted": self.predicted,
+            "true": self.true,
+            "probabilities": [(name, round(float(p), 6)) for name, p in self.probabilities.items()],
+            "width": picture.width,
+            "height": picture.height,
+            "picture": _data_uri(picture),
+            "maps": {
+                method: {level: packed(values) for level, values in levels.items()}
+                for method, levels in self.maps.items()
+            },
+        }
+        return inside_html(value)
+
+
+def inside_html(value: Any) -> str:
+    """A value as JSON that no parser of HTML takes for a tag or an end of a script.
+
+    Raises:
+        ValueError: It holds NaN or an infinite number, which JSON has not.
+    """
+    text = readable(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def shrunk(picture: Image.Image, side: int) -> Image.Image:
+    """A picture in RGB whose longer side has at most so many pixels."""
+    picture = with_channels(picture, 3)
+    scale = side / max(picture.size)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def packed(values: Float[NDArray[Any], "h w"]) -> dict[str, Any]:
+    """A map as the page holds it: its grid, what its least and greatest byte stand for, and the bytes in base64.
+
+    Bytes, not a picture: browsers that guard against being recognised do not let a page read a picture's pixels
+    exactly.
+
+    Returns:
+        `grid` and `cells` as [rows, columns], of the map and of what is kept of it; `low` and `high`; `contrast`,
+        1 unless the map is nearly flat (`payattention.attention.maps.drawable`); `bytes`.
+    """
+    kept = _averaged(values)
+    low, high = float(kept.min()), float(kept.max())
+    strength = contrast(torch.from_numpy(kept)[None]).item() / FLAT
+    return {
+        "grid": list(values.shape),
+        "cells": list(kept.shape),
+        "low": _short(low),
+        "high": _short(high),
+        "contrast": round(min(1, strength), 3),
+        "bytes": base64.b64encode(quantised(kept).tobytes()).decode(),
+    }
+
+
+def quantised(values: Float[NDArray[Any], "h w"]) -> UInt8[NDArray[Any], "h w"]:
+    """A map in 256 steps from its least to its greatest value; a constant one is 0."""
+    low, high = values.min(), values.max()
+    span = high - low if high > low else 1
+    steps: NDArray[np.uint8] = np.round((values - low) * (255 / span)).astype(np.uint8)
+    return steps
+
+
+def _averaged(values: Float[NDArray[Any], "h w"]) -> NDArray[np.float32]:
+    """A map with a longer side of at most `LARGEST_MAP` cells, each the mean of what it covers."""
+    values = np.ascontiguousarray(values, np.float32)
+    scale = LARGEST_MAP / max(values.shape)
+    if scale >= 1:
+        return values
+    height, width = (max(1, round(side * scale)) for side in values.shape)
+    return np.array(Image.fromarray(values).resize((width, height), Image.Resampling.BOX))
+
+
+def _title(explanation: Explanation) -> str:
+    method = explanation.method
+    title = ATTENTION if method == ATTENTION else METHODS[method].title
+    return title if explanation.target is None else f"{title} of {explanation.target}"
+
+
+def _levels(explanation: Explanation) -> dict[str, NDArray[np.float32]]:
+    """The maps by level, with the combined one where there is more than one to combine."""
+    several = len(explanation.maps) > 1
+    return {**explanation.maps, COMBINED: explanation.joint} if several else {**explanation.maps}
+
+
+def _data_uri(picture: Image.Image) -> str:
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=_QUALITY, lossless=max(picture.size) <= _EXACT)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

@@ -1,0 +1,148 @@
+"""Where a gallery's records come from: picture files, or a data set. Both are looked at while the page is written."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from payattention.data import ImageSet
+from payattention.data.same_classes import numbered_as, same_class
+from payattention.data.tensors import slices_of
+from payattention.explaining.explanation import ATTENTION, Explanation
+from payattention.explaining.inputs import chosen_size
+from payattention.explaining.request import Request
+from payattention.figures.gallery.page import side_for, write_gallery
+from payattention.figures.gallery.record import Record
+from payattention.models import Classifier
+from payattention.models.evaluating import evaluating
+from payattention.pictures.channels import picture_from
+from payattention.pictures.reading import read_picture
+from payattention.posthoc import method as posthoc
+from payattention.system.machine import device_of
+from payattention.system.progress import Meter, length
+from payattention.system.text import shown
+from payattention.system.workers import computed_in_order
+
+
+def gallery_of_files(
+    model: Classifier,
+    files: Sequence[Path],
+    path: Path,
+    *,
+    title: str,
+    methods: Sequence[str] = (),
+    size: int | None = None,
+    scale: str = "own",
+    console: Console | None = None,
+) -> Path:
+    """Writes the gallery of picture files that can be read: the records of `records_of_files`, by `write_gallery`."""
+    side = side_for(len(files))
+    records = records_of_files(model, files, side, methods=methods, size=size, console=console)
+    return write_gallery(path, records, title=title, about=model.name, side=side, scale=scale)
+
+
+def gallery_of_set(
+    model: Classifier,
+    data: ImageSet,
+    path: Path,
+    *,
+    title: str,
+    methods: Sequence[str] = (),
+    console: Console | None = None,
+) -> Path:
+    """Writes the gallery of a data set: the records of `records_of_set`, by `write_gallery`."""
+    side = side_for(len(data))
+    records = records_of_set(model, data, side, methods=methods, console=console)
+    about = ", ".join(filter(None, (model.name, data.source)))
+    return write_gallery(path, records, title=title, about=about, side=side)
+
+
+def default_methods(model: Classifier) -> tuple[str, ...]:
+    """The attention that was trained, and Grad-CAM beside it; what a model without either can be explained by."""
+    able = [name for name in ("grad_cam", "gradient") if posthoc(name).missing(model) is None]
+    return (ATTENTION, *able[:1]) if model.levels else (model.posthoc_method or able[0],)
+
+
+def records_of_files(
+    model: Classifier,
+    files: Sequence[Path],
+    side: int,
+    *,
+    methods: Sequence[str] = (),
+    size: int | None = None,
+    console: Console | None = None,
+) -> Iterator[Record]:
+    """What a model says of each picture file, one after the other; only a few are held at a time.
+
+    A picture in a folder that is called as one of the model's classes is taken for one of that class.
+
+    Args:
+        model: Who is asked.
+        files: Pictures that can be read.
+        side: The longer side that is kept of a picture, in pixels.
+        methods: "attention", and names of `payattention.posthoc.METHODS`; by default `default_methods`.
+        size: The shorter side of a picture as the model sees it, in pixels; by default that of its training.
+        console: Where progress is shown.
+
+    Raises:
+        UsageError: A method that this model cannot be explained by, or a size that it cannot take.
+        DataError: Maps with NaN or infinite values.
+    """
+    requests = _requests(model, methods, size)
+
+    def record(file: Path) -> Record:
+        picture = read_picture(file, channels=model.in_channels)
+        own = [_only(request.answered([picture], [file.stem])[0]) for request in requests]
+        return Record.of(own, side, shown(file), _class_of_folder(file, model.classes))
+
+    with evaluating(model, device_of(model)) as device, Meter("looking", len(files), console, "pictures") as meter:
+        for found in computed_in_order(record, files, device):
+            yield found
+            meter.advance(1)
+
+
+def records_of_set(
+    model: Classifier,
+    data: ImageSet,
+    side: int,
+    *,
+    methods: Sequence[str] = (),
+    console: Console | None = None,
+) -> Iterator[Record]:
+    """What a model says of each image of a set, whose classes are known, batch by batch.
+
+    As in `payattention.evaluation.classify`, classes are found by name, and images of those that the model does not
+    know are left out. Arguments and errors are those of `records_of_files`.
+    """
+    requests = _requests(model, methods, None)
+    data, _ = numbered_as(data, model.classes)
+
+    def records(chosen: slice) -> tuple[slice, list[Record]]:
+        pictures = [picture_from(pixels) for pixels in data.images[chosen]]
+        names = [f"{data.split} {number:,}" for number in range(chosen.start + 1, chosen.stop + 1)]
+        answers = [request.answered(pictures, names) for request in requests]
+        classes = model.class_names(model.config.num_classes)
+        true = [classes[label] for label in data.labels[chosen]]
+        return chosen, [
+            Record.of([_only(of_method[k]) for of_method in answers], side, name, true[k])
+            for k, name in enumerate(names)
+        ]
+
+    with evaluating(model, device_of(model)) as device, Meter("looking", len(data), console) as meter:
+        for chosen, found in computed_in_order(records, slices_of(data, device), device):
+            yield from found
+            meter.advance(length(chosen))
+
+
+def _requests(model: Classifier, methods: Sequence[str], size: int | None) -> list[Request]:
+    size = chosen_size(model, size)
+    return [Request(model, size, method=method) for method in methods or default_methods(model)]
+
+
+def _only(by_class: dict[str, Explanation]) -> Explanation:
+    return next(iter(by_class.values()))
+
+
+def _class_of_folder(file: Path, classes: tuple[str, ...]) -> str | None:
+    number = same_class(file.absolute().parent.name, classes)
+    return None if number is None else classes[number]
