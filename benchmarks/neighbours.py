@@ -119,6 +119,7 @@ def _maps(folder: Path) -> Callable[[], object]:
     from skimage import data
 
     from payattention.explaining.folder import gallery
+    from payattention.explaining.request import Request
     from payattention.pictures.finding import Named
 
     photographs = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
@@ -131,7 +132,7 @@ def _maps(folder: Path) -> Callable[[], object]:
 
     def action() -> None:
         run[0] += 1
-        gallery(model, Named(files, {}), folder / f"out-{run[0]}")
+        gallery(Request.of(model), Named(files, {}), folder / f"out-{run[0]}")
 
     return action
 

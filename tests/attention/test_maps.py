@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from skimage.filters import threshold_otsu
+from torch import Tensor
 
-from payattention.attention.maps import combined, otsu_mask, peaks, stretched, upsampled
+from payattention.attention.maps import combined, drawable, enlarged, otsu_mask, overlap, peaks, stretched, upsampled
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation import pointing
@@ -122,3 +124,62 @@ def test_pointing_needs_masks_and_maps(image_set: ImageSet, model: Classifier) -
 
 def test_masks_of_pictures_are_of_the_pictures_size() -> None:
     assert otsu_mask(torch.from_numpy(np.eye(4, 6, dtype=np.float32))).shape == (4, 6)
+
+
+@pytest.mark.parametrize("size", [(70, 70), (64, 90), (7, 9), (300, 11), (3, 4)])
+def test_maps_are_enlarged_as_pillow_does_it_but_within_their_range(size: tuple[int, int]) -> None:
+    maps = torch.rand(3, 7, 9)
+    for values, found in zip(maps.numpy(), enlarged(maps, size).numpy(), strict=True):
+        large = np.asarray(Image.fromarray(values).resize(size[::-1], Image.Resampling.BICUBIC))
+        np.testing.assert_allclose(found, large.clip(values.min(), values.max()), atol=2e-5)
+
+
+def test_enlarging_adds_nothing() -> None:
+    """No value beyond the map's own, a flat map stays flat, and a bump keeps its height, its mass and its place."""
+    maps = torch.rand(5, 7, 7).pow(8)  # spiky: a bicubic curve alone overshoots
+    large = enlarged(maps, (101, 67))
+    assert (large.amin((1, 2)) >= maps.amin((1, 2))).all()
+    assert (large.amax((1, 2)) <= maps.amax((1, 2))).all()
+    assert (enlarged(torch.full((1, 7, 7), 0.3), (300, 200)) == torch.tensor(0.3)).all()
+    y, x = torch.meshgrid(torch.arange(15.0), torch.arange(15.0), indexing="ij")
+    bump = torch.exp(-((y - 6) ** 2 + (x - 8) ** 2) / 8)[None]
+    large = enlarged(bump, (450, 450))
+    assert float(large.max()) == pytest.approx(1, rel=0.01)
+    assert float(large.sum()) / 30**2 == pytest.approx(float(bump.sum()), rel=0.01)
+    assert (peaks(large)[0] / 30).floor().tolist() == [6, 8]
+
+
+def test_enlarged_maps_have_no_kinks() -> None:
+    """At the grid's lines the slope of a bilinear map jumps; that of a smooth one turns over a cell's fifty pixels."""
+    y, x = torch.meshgrid(torch.arange(7.0), torch.arange(7.0), indexing="ij")
+    maps = torch.exp(-((y - 2) ** 2 + (x - 4) ** 2) / 4)[None]
+
+    def bend(large: Tensor) -> float:
+        return float(large[0].diff(dim=1).diff(dim=1).abs().max())
+
+    assert bend(enlarged(maps, (350, 350))) < bend(upsampled(maps, (350, 350))) / 10
+
+
+def test_what_is_drawn_reaches_from_0_to_1_unless_it_is_nearly_flat() -> None:
+    maps = torch.rand(2, 7, 7)
+    drawn = drawable(torch.cat([maps, 5 + maps[:1] * 0.2]), (90, 120))
+    assert drawn[:2].amax((1, 2)).tolist() == pytest.approx([1, 1])
+    assert float(drawn[2].max()) == pytest.approx(
+        0.2 * (maps[0].max() - maps[0].min()) / (5 + 0.2 * maps[0].max()) / 0.1
+    )
+    assert float(drawn.min()) >= 0
+    assert (drawable(torch.full((1, 4, 4), 0.7), (9, 9)) == 0).all()
+
+
+def test_overlap_is_the_mass_in_common_as_far_as_the_coarser_grid_tells() -> None:
+    left, right = torch.zeros(4, 8), torch.zeros(2, 4)
+    left[:, :4] = 1
+    right[:, 2:] = 5
+    assert overlap(left, right) == 0
+    assert overlap(left, left[::2, ::2] * 9) == pytest.approx(1)
+    assert overlap(left, torch.ones(2, 4)) == pytest.approx(0.5)
+    point = torch.zeros(8, 8)
+    point[3, 5] = 1
+    spot = torch.zeros(4, 4)
+    spot[1, 2] = 1
+    assert overlap(point, spot) == overlap(spot, point) == pytest.approx(1)

@@ -26,6 +26,19 @@ WITHOUT_PYTORCH = [
     ("maps att empty", "empty: no pictures in this folder"),
     ("maps att good.png --device gpu", "unknown device 'gpu'; did you mean 'cpu'"),
     ("maps att good.png --precision half", "unknown precision 'half'"),
+    ("maps vgg good.png --method gradcam", "unknown method 'gradcam'; did you mean 'grad_cam'"),
+    ("maps vgg good.png --method grad_cam --target 5", "target 5: the model's classes are 0 ... 2"),
+    ("maps vgg good.png --method grad_cam --target cat", "the model knows its classes by number only"),
+    ("maps named good.png --method grad_cam --target hamstr", "unknown class 'hamstr'; did you mean 'hamster'"),
+    ("maps att good.png --method activation --target 1", "activation is one map whatever the class"),
+    ("maps att good.png --target 1", "the attention of vgg_att_pc is one map whatever the class; name a method"),
+    ("maps att good.png --style neon", "unknown style 'neon'"),
+    ("maps att good.png --scale log", "unknown scale 'log'"),
+    ("maps att good.png --only overlay", "unknown part 'overlay'; did you mean 'overlays'"),
+    ("maps att good.png --only raw --style dim", "--style dim: raw maps are arrays"),
+    ("maps att good.png --only raw --format jpg", "--format jpg: raw maps are arrays"),
+    ("maps att good.png --only sheet --flat", "--flat: sheets lie side by side already"),
+    ("maps att good.png --format gif", "unknown format 'gif'"),
     ("query vgg good.png good.png", "vgg has no query"),
     ("query att good.png nowhere.png", "nowhere.png: no such file"),
     ("segment vgg", "vgg has no attention maps"),
@@ -64,6 +77,9 @@ def _things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PAYATTENTION_DATA", raising=False)
     for name, network in (("vgg", "vgg"), ("att", "vgg_att_pc")):
         save(create_model(network, 3, 0.0625), tmp_path / name)
+    named = create_model("vgg", 3, 0.0625)
+    named.classes = ("cat", "dog", "hamster")
+    save(named, tmp_path / "named")
     for folder in ("full", "bare", "empty"):
         Path(folder).mkdir()
     Path("full/file").touch()

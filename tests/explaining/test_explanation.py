@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 import payattention as pa
 from payattention.errors import UsageError
+from payattention.explaining.form import Form
+from payattention.pictures.drawing import dimmed
 
 GREY = Image.fromarray(np.full((30, 40, 3), 128, np.uint8))
 
@@ -57,6 +60,16 @@ def test_contours_run_about_what_is_high_and_close_at_the_border(seen: pa.Explan
     assert framed[:, -1].any()
 
 
+def test_a_line_runs_about_what_lies_above_half_the_map_also_on_a_dark_picture() -> None:
+    spot = np.zeros((30, 40), np.float32)
+    spot[10:20, 10:20] = 1
+    black = Image.new("RGB", (40, 30))
+    drawn = np.asarray(dimmed(black, spot, 1.0)) == 255
+    assert drawn[9:11, 12:18].any()
+    assert not drawn[12:18, 12:18].any()
+    assert not drawn[24:].any()
+
+
 @pytest.mark.parametrize("style", ["heat", "dim", "contour"])
 def test_no_opacity_leaves_the_picture(seen: pa.Explanation, style: str) -> None:
     assert (np.asarray(seen.overlay(style=style, opacity=0)) == 128).all()
@@ -82,7 +95,8 @@ def test_a_figure_names_the_classes_and_opens_no_window(seen: pa.Explanation, ki
     written = io.BytesIO()
     figure.savefig(written, format=kind)
     assert len(written.getvalue()) > 1000
-    bars = figure.axes[3]
+    assert figure.axes[1].get_title() == "40x30: layer7"
+    bars = figure.axes[2]
     assert [label.get_text() for label in bars.get_yticklabels()] == [
         "<b>$bold$</b>",
         "cat",
@@ -101,7 +115,7 @@ def test_a_figures_colour_bars_are_in_the_maps_own_values(seen: pa.Explanation) 
     for scale, high in (("own", 0.4962 + 0.1 * 0.5006), ("fixed", 1.0)):
         found = pa.Explanation(GREY, "x", "a", np.ones(1, np.float32), ("a",), {"l": flat}, flat, scale=scale)
         figure = found.figure()
-        assert figure.axes[1].get_title() == "l (nearly flat)"
+        assert figure.axes[1].get_title() == "40x30: l (nearly flat)"
         bar = next(axis for axis in figure.axes if axis.get_label() == "<colorbar>")
         assert bar.get_ylim()[1] == pytest.approx(high, abs=1e-3)
 
@@ -125,3 +139,53 @@ def test_long_names_are_cut(seen: pa.Explanation, tmp_path: Path) -> None:
     files = seen.save(tmp_path, "長" * 200)
     assert all((tmp_path / name).is_file() for name in files.values())
     assert re.fullmatch("長{60}.mask.png", files["mask"])
+
+
+def test_what_the_picture_is_of_is_set_beside_what_is_said(seen: pa.Explanation) -> None:
+    right, wrong = replace(seen, true_class=seen.label), replace(seen, true_class="cat")
+    assert not seen.wrong
+    assert not right.wrong
+    assert wrong.wrong
+    assert "right: &lt;b&gt;$bold$&lt;/b&gt;" in right._repr_html_()
+    assert "wrong: it is cat" in wrong._repr_html_()
+    assert wrong.figure().axes[0].get_title() == "tom\nwrong: it is cat"
+    assert wrong.caption == "<b>$bold$</b> (50%); wrong: it is cat"
+    assert seen.caption == right.caption == "<b>$bold$</b> (50%)"
+
+
+def test_levels_that_look_at_different_places_are_told(seen: pa.Explanation) -> None:
+    elsewhere = np.zeros((15, 20), np.float32)
+    elsewhere[10:, 15:] = 1
+    both = replace(seen, maps={**seen.maps, "layer13": elsewhere})
+    assert both.notes == ("layer7 and layer13 disagree: overlap 0%",)
+    assert both.notes[0] in both._repr_html_()
+    assert list(both.shown.values()) == ["fine, 40x30: layer7", "coarse, 20x15: layer13", "combined, 40x30"]
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
+@pytest.mark.parametrize(
+    ("parts", "written"),
+    [
+        ({"overlays"}, {"layer7.{}"}),
+        ({"sheet"}, {"sheet.{}"}),
+        ({"raw"}, {"layer7.npy", "mask.png", "numbers.json"}),
+    ],
+)
+def test_what_is_saved_is_what_was_asked_for(
+    seen: pa.Explanation, parts: set[str], written: set[str], kind: str, tmp_path: Path
+) -> None:
+    for number in ("", "-2"):  # nothing is overwritten
+        files = seen.save(tmp_path, form=Form(frozenset(parts), "dim", kind))
+        there = {path.name for path in (tmp_path / f"tom{number}").iterdir()}
+        assert there == {name.format(kind) for name in written}
+        assert {Path(name).name for name in files.values()} == there - {"numbers.json"}
+    for name in files.values():
+        if name.endswith(f"layer7.{kind}"):
+            with Image.open(tmp_path / name) as found:
+                assert found.size == (40, 30)
+                assert found.format == {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}[kind]
+
+
+def test_small_overlays_are_of_the_size_asked_for(seen: pa.Explanation) -> None:
+    assert seen.overlay(side=20).size == (20, 15)
+    assert seen.overlay(side=80).size == (80, 60)

@@ -15,6 +15,18 @@ def upsampled(maps: Float[Tensor, "n h w"], size: tuple[int, int]) -> Float[Tens
     return F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
 
 
+def enlarged(maps: Float[Tensor, "n h w"], size: tuple[int, int]) -> Float[Tensor, "n H W"]:
+    """Maps at a picture's height and width, to be looked at: bicubically, which shows no kinks at the grid's lines.
+
+    Nothing is added: no value leaves a map's own range, in which a bicubic curve alone would not stay, and a constant
+    map stays constant. For measuring, maps are `upsampled`.
+    """
+    # antialiased is Catmull and Rom's curve (a = -0.5), as Pillow has it; PyTorch's own (a = -0.75) swings further
+    large = F.interpolate(maps[:, None], size, mode="bicubic", align_corners=False, antialias=True)[:, 0]
+    low, high = maps.amin((1, 2)), maps.amax((1, 2))
+    return large.clamp_(low[:, None, None], high[:, None, None])
+
+
 def stretched(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     """Each map shifted and scaled to the range 0 ... 1; a constant map becomes 0."""
     low = maps.amin((1, 2), keepdim=True)
@@ -42,8 +54,20 @@ def drawable(maps: Float[Tensor, "n h w"], size: tuple[int, int]) -> Float[Tenso
 
     Stretched to the full, a sigmoid map from .4962 to .5006 would look like a strong opinion.
     """
-    strength = (contrast(maps) / FLAT).clamp_max(1)  # before the maps are enlarged, which evens them out
-    return stretched(upsampled(maps, size)) * strength[:, None, None]
+    strength = (contrast(maps) / FLAT).clamp_max(1)
+    heat = enlarged(stretched(maps), size)  # stretched first: the same, and a picture has a thousand times the pixels
+    peak = heat.amax((1, 2)).clamp_min(torch.finfo(maps.dtype).tiny)
+    return heat.mul_((strength / peak)[:, None, None])
+
+
+def overlap(one: Float[Tensor, "_ _"], other: Float[Tensor, "_ _"]) -> float:
+    """The mass that two maps share, each of a mass of 1, on the coarser grid: from 0, they lie apart, to 1, they agree.
+
+    The sum over positions of the smaller value, or 1 minus the total variation between them. NaN where a map is 0.
+    """
+    size = (min(one.shape[0], other.shape[0]), min(one.shape[1], other.shape[1]))
+    first, second = (F.adaptive_avg_pool2d(map_[None, None], size)[0, 0] for map_ in (one, other))
+    return float(torch.minimum(first / first.sum(), second / second.sum()).sum())
 
 
 def joint(maps: Sequence[Float[Tensor, "n _ _"]], root: bool = True) -> Float[Tensor, "n H W"]:

@@ -10,10 +10,12 @@ from payattention.cli.computing import computes
 from payattention.cli.options import (
     HtmlOption,
     JsonOption,
+    MethodOption,
     OutOption,
     RunArgument,
     SizeOption,
     StrictOption,
+    TargetOption,
     check_page,
     new_folder,
     run_name,
@@ -31,7 +33,18 @@ def maps(
             show_default=False,
         ),
     ],
+    method: MethodOption = None,
+    target: TargetOption = None,
     size: SizeOption = None,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            metavar="heat|dim|contour",
+            help="How maps are drawn: as colours over the greyed picture (heat, the default); the picture in its own "
+            "colours, dark where the map is low, with a line at half the map's height; or lines alone.",
+            show_default=False,
+        ),
+    ] = None,
     scale: Annotated[
         str,
         typer.Option(
@@ -40,6 +53,22 @@ def maps(
             "0 to 1.",
         ),
     ] = "own",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="overlays|sheet|raw",
+            help="What to write, by default overlays,sheet: each map over its picture, at the picture's size; pages of "
+            "all pictures; the maps as arrays (.npy), with masks and all probabilities. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(metavar="png|jpg|webp", help="Of overlays and sheets; by default png.", show_default=False),
+    ] = None,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="All files in one folder (cat.layer10.png), not in a folder a picture.")
+    ] = False,
     strict: StrictOption = False,
     html: HtmlOption = None,
     out: OutOption = None,
@@ -47,29 +76,40 @@ def maps(
 ) -> None:
     """Show where a model looks in your pictures.
 
-    Writes for each level the raw map (.npy) and an overlay at the picture's own size, a mask, one contact sheet of all
-    pictures, and manifest.json. With --html, one page instead; with --html and --out, both.
+    Writes pages of all pictures with their maps, what the model says of each, and of those in a folder of a class's
+    name whether that is right (sheet.png, ...); each map over its picture at the picture's own size (pictures/); and
+    manifest.json. With --html, one page instead; with --html and --out, both.
     """
     from payattention.cli.output import print_json, print_page, print_table, progress_console
     from payattention.cli.reading import loaded
+    from payattention.explaining.form import Form
+    from payattention.explaining.methods import as_target, check_asked
     from payattention.pictures.drawing import check_scale
     from payattention.pictures.finding import picture_files, unreadable
     from payattention.weights.header import saved
 
     check_scale(scale)
     check_page(html)
+    form = Form.asked(only, style, format, flat)
     folder = new_folder(out, f"maps-{run_name(run)}")
-    saved(run).check_has_maps()
+    known = saved(run)
+    asked = None if target is None else as_target(target, known.classes)
+    check_asked(known, method, asked)
     files = picture_files(pictures)
 
     from payattention.explaining.folder import gallery
+    from payattention.explaining.request import Request
     from payattention.figures.gallery import gallery_of_files
 
     model, console = loaded(run), progress_console()
+    request = Request.of(model, size=size, target=asked, method=method, scale=scale)
     if html is not None:
         skipped = unreadable(files, strict, channels=model.in_channels)
         readable = [file for file in files.files if file not in skipped]
-        gallery_of_files(model, readable, html, title=run_name(run), size=size, scale=scale, console=console)
+        methods = (request.method,) if method else ()
+        gallery_of_files(
+            model, readable, html, title=run_name(run), methods=methods, size=size, scale=scale, console=console
+        )
         if out is None:
             if as_json:
                 print_json({"html": str(html), "pictures": len(readable), "skipped": [*skipped.values()]})
@@ -77,14 +117,19 @@ def maps(
             _print_skipped([*skipped.values()])
             print_page(html, len(readable))
             return
-    manifest = gallery(model, files, folder, size=size, scale=scale, strict=strict, console=console)
+    manifest = gallery(request, files, folder, form=form, strict=strict, console=console)
     if as_json:
         print_json({"out": str(folder), **manifest})
         return
-    rows = [(p["picture"], p["label"], f"{p['probability']:.1%}") for p in manifest["pictures"]]
-    print_table(("picture", "looks like", "probability"), rows)
+    rows = [(p["picture"], p["label"], f"{p['probability']:.1%}", p["true_class"] or "") for p in manifest["pictures"]]
+    told = any(p["true_class"] for p in manifest["pictures"])
+    columns = ("picture", "looks like", "probability", "is")
+    print_table(columns[: 3 + told], [row[: 3 + told] for row in rows])
     _print_skipped(manifest["skipped"])
-    print("contact sheet: " + ", ".join(str(folder / name) for name in manifest["sheets"]))
+    if manifest["sheets"]:
+        print("contact sheet: " + ", ".join(str(folder / name) for name in manifest["sheets"]))
+    else:
+        print(f"written to: {folder}")
     if html is not None:
         print_page(html, len(manifest["pictures"]))
 

@@ -56,6 +56,23 @@ SizeOption = Annotated[
         show_default=False,
     ),
 ]
+MethodOption = Annotated[
+    str | None,
+    typer.Option(
+        help="attention, the model's own, or a post-hoc method by name: grad_cam, ... (docs/maps.md); by default "
+        "attention, and grad_cam of a classifier without.",
+        show_default=False,
+    ),
+]
+TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASS",
+        help="The class whose maps are asked for, by name or number, or all for each of the five most probable; by "
+        "default the predicted one. For methods whose maps belong to a class.",
+        show_default=False,
+    ),
+]
 WidthOption = Annotated[float, typer.Option(help="Factor on every channel count, 0.0625 to 8; the paper's is 1.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 OutOption = Annotated[

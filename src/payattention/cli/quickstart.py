@@ -43,6 +43,7 @@ def quickstart(
 
     from payattention.evaluation import pointing
     from payattention.explaining.folder import gallery
+    from payattention.explaining.request import Request
     from payattention.pictures.finding import picture_files
     from payattention.runs.config import RunConfig
     from payattention.runs.experiment import train_and_test
@@ -52,7 +53,7 @@ def quickstart(
     model, result = train_and_test(config, train, test, folder, console=console)
     points = pointing(model, test, seed=seed, console=console)
     pictures = _some_pictures(test, folder / "pictures")
-    manifest = gallery(model, picture_files(pictures), folder / "maps", console=console)
+    manifest = gallery(Request.of(model), picture_files(pictures), folder / "maps", console=console)
     summary = {
         "run": str(folder),
         "error": result["test"]["error"],

@@ -10,7 +10,7 @@ from typing import Literal, SupportsIndex, overload
 from PIL import Image
 
 from payattention.errors import DataError, UsageError, none_of
-from payattention.explaining.explanation import ATTENTION, Explanation
+from payattention.explaining.explanation import Explanation
 from payattention.explaining.inputs import chosen_size
 from payattention.explaining.request import ByClass, Request
 from payattention.models import Classifier
@@ -104,16 +104,17 @@ def explain(
     """
     if not isinstance(model, Classifier):
         raise UsageError(f"explain takes a model, as from pa.load, or pa.wrap(network); got {type(model).__name__}")
-    method = method or model.posthoc_method or ATTENTION
-    request = Request(model, chosen_size(model, size), target, method, scale, baseline)
+    request = Request.of(model, size=size, target=target, method=method, scale=scale, baseline=baseline)
     if (folder := _folder(picture)) is not None:
-        names, pictures = _read_folder(folder, model.in_channels)
-    else:
-        listed = several(picture)
-        names, pictures = _read([picture] if listed is None else listed, model.in_channels)  # type: ignore[list-item]
-        if listed is None:
-            return _plain(request, request.answered(pictures, names))[0]
-    return _plain(request, request.answered(pictures, names))
+        found = _read_folder(folder, model.in_channels)
+        names, truths = [Path(name_of(file)).stem for file in found], [request.true_class(file) for file in found]
+        return _plain(request, request.answered(list(found.values()), names, truths))
+    listed = several(picture)
+    sources: Sequence[Source] = [picture] if listed is None else listed  # type: ignore[list-item]
+    names, pictures = _read(sources, model.in_channels)
+    truths = [request.true_class(Path(os.fspath(s))) if isinstance(s, str | os.PathLike) else None for s in sources]
+    answers = _plain(request, request.answered(pictures, names, truths))
+    return answers[0] if listed is None else answers
 
 
 def explain_picture(
@@ -142,7 +143,7 @@ def _read(sources: Sequence[Source], channels: int) -> tuple[list[str], list[Ima
     return [Path(name).stem or "picture" for name in names], pictures
 
 
-def _read_folder(folder: Path, channels: int) -> tuple[list[str], list[Image.Image]]:
+def _read_folder(folder: Path, channels: int) -> dict[Path, Image.Image]:
     """What of a folder can be read.
 
     Raises:
@@ -163,7 +164,7 @@ def _read_folder(folder: Path, channels: int) -> tuple[list[str], list[Image.Ima
     if left_out:
         more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
         warnings.warn(f"left out: {left_out[0]}{more}", stacklevel=3)
-    return [Path(name_of(file)).stem for file in pictures], list(pictures.values())
+    return pictures
 
 
 def _picture_or_problem(file: Path, channels: int) -> Image.Image | DataError:

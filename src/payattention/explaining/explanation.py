@@ -3,9 +3,9 @@
 import base64
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from payattention.attention.maps import drawable, is_flat, otsu_mask, stretched, upsampled
+from payattention.attention.maps import FLAT, contrast, drawable, enlarged, is_flat, otsu_mask, stretched, upsampled
 from payattention.errors import UsageError
-from payattention.pictures.drawing import COLOUR_MAP, STYLES, contact_sheet, fitted
+from payattention.explaining.form import EVERYTHING, Form
+from payattention.explaining.levels import Disagreement, disagreement, grid, in_words
+from payattention.explaining.methods import ATTENTION
+from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages
+from payattention.pictures.drawing import STYLE, STYLES, fitted, shades
 from payattention.system.files import at_home, short_stem, write_array, write_json, write_picture
 from payattention.system.names import check_known
 
@@ -26,9 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COMBINED = "combined"
-ATTENTION = "attention"
 TOP = 5
-_THUMBNAIL = 240  # pixels
+_THUMBNAIL, _IN_FIGURE = 240, 1200  # pixels
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,6 +50,7 @@ class Explanation:
         target: The class that the maps were asked for; None where they are for no class in particular.
         scale: How overlays and figures colour a map: a name of `payattention.pictures.drawing.SCALES`. Under "own" one
             that is nearly flat is not stretched to full contrast (`payattention.attention.maps.drawable`).
+        true_class: What the picture is of, where that is known: a file in a folder of a class's name.
     """
 
     picture: Image.Image
@@ -59,6 +63,7 @@ class Explanation:
     method: str = ATTENTION
     target: str | None = None
     scale: str = "own"
+    true_class: str | None = None
 
     @property
     def probability(self) -> float:
@@ -95,34 +100,69 @@ class Explanation:
         return tuple(level for level, values in self._all.items() if is_flat(torch.from_numpy(values)[None]).item())
 
     @cached_property
+    def disagreement(self) -> Disagreement | None:
+        """Two levels that look at different places, if there are such."""
+        return disagreement(self.maps, but=self.nearly_flat)
+
+    @cached_property
     def panels(self) -> dict[str, Image.Image]:
-        """The picture, an overlay a level, and the combined map's: the columns of a contact sheet."""
+        """The picture, an overlay a level, and the combined map's."""
         return {"picture": self.picture, **{level: self.overlay(level) for level in self._all}}
 
     @property
-    def caption(self) -> str:
-        """The label with its probability, and what else a reader of a sheet ought to know."""
-        of = f"; maps of {self.target}" if self.target is not None else ""
-        flat = f"; nearly flat: {', '.join(self.nearly_flat)}" if self.nearly_flat else ""
-        return f"{self.label} ({self.probability:.0%}){of}{flat}"
+    def wrong(self) -> bool:
+        """Whether it is known to be of another class than the predicted one."""
+        return self.true_class is not None and self.true_class != self.label
 
-    def overlay(self, level: str = COMBINED, style: str = "heat", opacity: float = 0.6) -> Image.Image:
-        """A map over the picture, at the picture's size.
+    @property
+    def said(self) -> str:
+        """The label with its probability, and whose the maps are where they are of a class that was asked for."""
+        of = f"; maps of {self.target}" if self.target is not None else ""
+        return f"{self.label} ({self.probability:.0%}){of}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader ought to bear in mind of the maps, each in a few words."""
+        flat = [f"nearly flat: {', '.join(self.nearly_flat)}"] if self.nearly_flat else []
+        apart = self.disagreement
+        return (
+            *flat,
+            *([] if apart is None else [f"{apart.one} and {apart.other} disagree: overlap {apart.overlap:.0%}"]),
+        )
+
+    @property
+    def caption(self) -> str:
+        """What is said of the picture, what it is if that is something else, and the notes, in a line."""
+        wrong = (f"wrong: it is {self.true_class}",) if self.wrong else ()
+        return "; ".join((self.said, *wrong, *self.notes))
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """The maps to look at, with what to call each: "fine, 14x14: layer10"; combined, where there are several."""
+        words = in_words(self.maps)
+        return words if len(words) == 1 else {**words, COMBINED: f"{COMBINED}, {grid(self.joint)}"}
+
+    def overlay(
+        self, level: str = COMBINED, style: str = STYLE, opacity: float = 0.6, side: int | None = None
+    ) -> Image.Image:
+        """A map over the picture. The map is enlarged bicubically, which adds nothing to what its grid holds.
 
         Args:
             level: A name of `maps`, or "combined".
-            style: "heat": colours over the greyed picture; "dim": the picture, dark where the map is low; "contour":
-                lines about what lies above a quarter, a half and three quarters.
+            style: "heat": colours over the greyed picture; "dim": the picture, dark where the map is low, with a line
+                at half the map's height; "contour": lines about what lies above a quarter, a half and three quarters.
             opacity: Of the colours, the dark or the lines: from 0, the picture alone, to 1.
+            side: Pixels of its longer side; by default it has the picture's size.
 
         Raises:
             UsageError: An unknown level or style, or an opacity outside 0 ... 1.
         """
         if not 0 <= opacity <= 1:
             raise UsageError(f"the opacity is {opacity}: it must be in 0 ... 1")
-        return STYLES[style](self.picture, self._heat(level), opacity)
+        ground = self.picture if side is None else fitted(self.picture, side)
+        return STYLES[style](ground, self._heat(level, (ground.height, ground.width)), opacity)
 
-    def figure(self, style: str = "heat") -> "Figure":
+    def figure(self, style: str = STYLE) -> "Figure":
         """The picture, each map over it with a colour bar of its values, and the most probable classes, for a paper.
 
         Args:
@@ -133,35 +173,46 @@ class Explanation:
         """
         from matplotlib.figure import Figure
 
-        count = len(self._all) + 2
+        count = len(self.shown) + 2
         figure = Figure(figsize=(2.6 * count, 2.8), layout="constrained")
         axes = figure.subplots(1, count)
-        axes[0].imshow(self.picture)
-        axes[0].set_title(self.name, fontsize="small", parse_math=False)
-        for axis, level in zip(axes[1:-1], self._all, strict=True):
-            axis.imshow(self.overlay(level, style))
+        side = min(max(self.picture.size), _IN_FIGURE)
+        axes[0].imshow(fitted(self.picture, side))
+        truth = "" if self.true_class is None else f"\n{'wrong: it is' if self.wrong else 'right:'} {self.true_class}"
+        axes[0].set_title(f"{self.name}{truth}", fontsize="small", parse_math=False, color="C3" if self.wrong else "k")
+        for axis, (level, title) in zip(axes[1:-1], self.shown.items(), strict=True):
+            axis.imshow(self.overlay(level, style, side=side))
             note = " (nearly flat)" if level in self.nearly_flat else ""
-            axis.set_title(f"{level}{note}", fontsize="small", parse_math=False)
-            figure.colorbar(self._colours(level), ax=axis, shrink=0.8).ax.tick_params(labelsize="small")
+            axis.set_title(f"{title}{note}", fontsize="small", parse_math=False)
+            figure.colorbar(self._colours(level, style), ax=axis, shrink=0.8).ax.tick_params(labelsize="small")
         for axis in axes[:-1]:
             axis.set_axis_off()
         _bars(axes[-1], self.top)
         return figure
 
-    def sheet(self, title: str = "") -> Image.Image:
-        """The panels side by side."""
-        return contact_sheet([list(self.panels.values())], list(self.panels), [f"{title} {self.caption}".strip()])
+    def sheet(self, title: str = "", style: str = STYLE) -> Image.Image:
+        """The picture and its maps side by side, under what the model says and how the maps are to be read."""
+        entry = self.entry(title or self.name, style)
+        return next(pages([entry], Heading(f"{self.method}", style, self.scale), 1))
 
-    def save(self, out: str | Path, name: str | None = None) -> dict[str, str]:
-        """Writes raw maps (.npy), overlays (.png), mask and a sheet into a folder.
+    def entry(self, title: str, style: str = STYLE) -> Entry:
+        """The picture as it stands on a sheet: small, with its maps and their grids."""
+        side = SIDE
+        picture = Panel(fitted(self.picture, side), f"{self.picture.width}x{self.picture.height}")
+        maps = [Panel(self.overlay(level, style, side=side), words) for level, words in self.shown.items()]
+        return Entry(title, self.said, [picture, *maps], self.true_class, self.wrong, self.notes)
+
+    def save(self, out: str | Path, name: str | None = None, form: Form = EVERYTHING) -> dict[str, str]:
+        """Writes raw maps (.npy), overlays, mask and a sheet into a folder.
 
         Args:
             out: The folder.
             name: What the files' names begin with; by default the picture's name. Where files of that name are there
                 already it gets a number ("cat-2"): nothing is overwritten.
+            form: Which of these, in which style, as which kind of pictures; by default all, as .png.
 
         Returns:
-            The files' names by what they hold, as in the `NAME.json` that is written last.
+            The files' names by what they hold, as in the `NAME.json` that is written last, with the raw maps.
 
         Raises:
             UsageError: A name with a folder in it, or a file where the folder should be.
@@ -169,18 +220,29 @@ class Explanation:
         folder = at_home(Path(out))
         if folder.is_file():
             raise UsageError(f"{folder}: a file is there, and an explanation is saved as several; name a folder")
-        name = self._free_name(folder, self.name if name is None else name)
+        name = self._free_name(folder, self.name if name is None else name, form)
+        return self.write(folder, f"{name}." if form.flat else f"{name}/", form)
+
+    def write(self, folder: Path, prefix: str, form: Form) -> dict[str, str]:
+        """`save` under names that begin with a prefix, which may be a folder's: "cat." or "cat/"."""
         files: dict[str, str] = {}
-        for level, values in self.maps.items():
-            files[f"{level} map"] = write_array(folder / f"{name}.{level}.npy", values)
-        pictures = {
-            **{f"{panel} overlay": image for panel, image in self.panels.items() if panel != "picture"},
-            "mask": Image.fromarray(self.mask),
-            "sheet": self.sheet(name),
-        }
-        for what, image in pictures.items():
-            files[what] = write_picture(folder / f"{name}.{what.removesuffix(' overlay')}.png", image)
-        write_json(folder / f"{name}.json", {**self._facts(), "files": files})
+        drawn: dict[str, Callable[[], Image.Image]] = {}  # one after the other: a camera's photographs are large
+        if "raw" in form.parts:
+            for level, values in self.maps.items():
+                files[f"{level} map"] = f"{prefix}{level}.npy"
+                write_array(folder / files[f"{level} map"], values)
+            files["mask"] = f"{prefix}mask.png"
+            write_picture(folder / files["mask"], Image.fromarray(self.mask))
+        if "overlays" in form.parts:
+            levels = self._all if form == EVERYTHING else self.shown  # of a single level, combined is the same
+            drawn |= {f"{level} overlay": partial(self.overlay, level, form.style) for level in levels}
+        if "sheet" in form.parts:
+            drawn["sheet"] = partial(self.sheet, style=form.style)
+        for what, draw in drawn.items():
+            files[what] = f"{prefix}{what.removesuffix(' overlay')}.{form.format}"
+            write_picture(folder / files[what], draw(), **form.drawing)
+        if "raw" in form.parts:
+            write_json(folder / f"{prefix}{'' if form.flat else 'numbers.'}json", {**self._facts(), "files": files})
         return files
 
     def __repr__(self) -> str:
@@ -193,13 +255,17 @@ class Explanation:
         """What a notebook shows: the picture, the combined map over it, and the most probable classes."""
         pictures = "".join(
             f'<td><img src="data:image/png;base64,{_base64(fitted(picture, _THUMBNAIL))}" alt="{title}"></td>'
-            for title, picture in (("picture", self.picture), (COMBINED, self.overlay()))
+            for title, picture in (
+                ("picture", self.picture),
+                (COMBINED, self.overlay(side=min(max(self.picture.size), _THUMBNAIL))),
+            )
         )
         rows = "".join(
             f"<tr><td>{html.escape(name)}</td><td>{probability:.1%}</td></tr>" for name, probability in self.top.items()
         )
-        flat = "<p>The map is nearly flat.</p>" if COMBINED in self.nearly_flat else ""
-        return f"<table><tr>{pictures}<td><table>{rows}</table></td></tr></table>{flat}"
+        truth = [] if self.true_class is None else [f"{'wrong: it is' if self.wrong else 'right:'} {self.true_class}"]
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in (*truth, *self.notes))
+        return f"<table><tr>{pictures}<td><table>{rows}</table></td></tr></table>{notes}"
 
     @property
     def _all(self) -> dict[str, NDArray[np.float32]]:
@@ -208,25 +274,27 @@ class Explanation:
     def _enlarged(self, values: NDArray[np.float32]) -> torch.Tensor:
         return upsampled(torch.from_numpy(values)[None], (self.picture.height, self.picture.width))
 
-    def _heat(self, level: str) -> NDArray[np.float32]:
-        """The map (H, W) in 0 ... 1 as it is drawn."""
+    def _heat(self, level: str, size: tuple[int, int]) -> NDArray[np.float32]:
+        """The map at a height and width, in 0 ... 1, as it is drawn."""
         check_known("level", self._all, level)
-        values, own = torch.from_numpy(self._all[level])[None], (self.picture.height, self.picture.width)
+        values = torch.from_numpy(self._all[level])[None]
         fixed = self.scale == "fixed"
-        heat: NDArray[np.float32] = (upsampled(values, own).clamp(0, 1) if fixed else drawable(values, own))[0].numpy()
+        heat: NDArray[np.float32] = (enlarged(values, size).clamp_(0, 1) if fixed else drawable(values, size))[
+            0
+        ].numpy()
         return heat
 
-    def _colours(self, level: str) -> "ScalarMappable":
-        """What the colours of a drawn map stand for, in the map's own values."""
+    def _colours(self, level: str, style: str) -> "ScalarMappable":
+        """What the shades of a drawn map stand for, in the map's own values."""
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import Normalize
 
         if self.scale == "fixed":
-            return ScalarMappable(Normalize(0, 1), COLOUR_MAP)
-        values, heat = self._enlarged(self._all[level])[0], self._heat(level)
+            return ScalarMappable(Normalize(0, 1), shades(style))
+        values = torch.from_numpy(self._all[level])[None]
         low, high = float(values.min()), float(values.max())
-        brightest = float(heat.max()) or 1.0  # less than 1 where the map is nearly flat
-        return ScalarMappable(Normalize(low, low + (high - low or 1e-6) / brightest), COLOUR_MAP)
+        brightest = min(1.0, float(contrast(values)) / FLAT) or 1.0  # less than 1 where the map is nearly flat
+        return ScalarMappable(Normalize(low, low + (high - low or 1e-6) / brightest), shades(style))
 
     def _facts(self) -> dict[str, object]:
         return {
@@ -235,16 +303,25 @@ class Explanation:
             "size": {"width": self.picture.width, "height": self.picture.height},
             "method": self.method,
             "target": self.target,
+            "true_class": self.true_class,
             "nearly_flat": list(self.nearly_flat),
+            "disagreement": None if self.disagreement is None else self.disagreement._asdict(),
         }
 
-    def _free_name(self, folder: Path, stem: str) -> str:
+    def _free_name(self, folder: Path, stem: str, form: Form) -> str:
         if stem in ("", ".", "..") or Path(stem).name != stem:
             raise UsageError(f"name {stem!r}: what the files' names begin with, without a folder")
         stem = short_stem(stem)
-        endings = ("json", "sheet.png", "mask.png", *(f"{level}.npy" for level in self.maps))
+        kinds = ("npy", form.format)
+        endings = (
+            "json",
+            "mask.png",
+            f"sheet.{form.format}",
+            *(f"{level}.{kind}" for level in self._all for kind in kinds),
+        )
+        paths = [f".{ending}" for ending in endings] if form.flat else [""]
         name, number = stem, 2
-        while any((folder / f"{name}.{ending}").exists() for ending in endings):
+        while any((folder / f"{name}{path}").exists() for path in paths):
             name, number = f"{stem}-{number}", number + 1
         return name
 

@@ -1,22 +1,27 @@
 """Explaining many pictures: a folder of maps and overlays, contact sheets, and a manifest of it all."""
 
+import re
 import threading
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from rich.console import Console
 
-from payattention.explaining.explain import explain_picture
-from payattention.explaining.inputs import check_can_explain
-from payattention.models import Classifier
+from payattention.explaining.explanation import COMBINED
+from payattention.explaining.form import Form
+from payattention.explaining.levels import grid
+from payattention.explaining.methods import ATTENTION
+from payattention.explaining.request import ByClass, Request
+from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages
 from payattention.models.evaluating import evaluating
-from payattention.pictures.drawing import contact_sheet
 from payattention.pictures.finding import Named, unreadable
-from payattention.pictures.reading import read_picture
+from payattention.pictures.reading import quiet, read_picture
+from payattention.posthoc import method as posthoc
 from payattention.system.files import short_stem, write_json, write_picture
 from payattention.system.machine import device_of
 from payattention.system.progress import Meter
@@ -24,22 +29,22 @@ from payattention.system.provenance import Stopwatch
 from payattention.system.text import shown
 from payattention.system.workers import computed_in_order
 
-_ROWS = 12
 _LARGE = 4_000_000  # pixels; of such pictures one is drawn at a time, so that workers do not multiply the memory
 _one_large = threading.Lock()
+_IN_NAMES = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
+"""What some file system does not take in a name, of what a class may be called."""
 
 
 def gallery(
-    model: Classifier,
+    request: Request,
     named: Named,
     out: Path,
     *,
-    size: int | None = None,
-    scale: str = "own",
+    form: Form = Form(),  # noqa: B008 (frozen)
     strict: bool = False,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Explains each picture into `out`, with `sheet.png` (more if there are many) and `manifest.json`.
+    """Explains each picture into `out`: overlays and raw maps under `pictures/`, sheets beside it, `manifest.json`.
 
     A damaged picture that was named itself is an error before anything is written; one that a folder holds is
     skipped and listed, or with `strict` an error, too. So is what else a folder holds that is known and not read.
@@ -47,32 +52,36 @@ def gallery(
     Returns:
         The manifest; its files are named from `out`.
     """
-    watch = Stopwatch()
-    check_can_explain(model, size)
+    watch, model = Stopwatch(), request.model
     skipped = unreadable(named, strict, channels=model.in_channels)
     readable = [file for file in named.files if file not in skipped]
+    _check_hold(form, readable)
     names = unique_names(readable)
+    pictures: list[dict[str, Any]] = []
 
     def written(file: Path) -> _Written:
-        return _explained(model, file, out, names[file], size, scale)
+        return _explained(request, file, out, names[file], form)
 
-    pictures: list[dict[str, Any]] = []
-    sheets: list[str] = []
-    rows: list[_Written] = []
-    with evaluating(model, device_of(model)) as device, Meter("looking", len(readable), console, "pictures") as meter:
+    def entries() -> Iterator[Entry]:
         for done in computed_in_order(written, readable, device):
             pictures.append(done.facts)
-            rows.append(done)
-            if len(rows) == _ROWS or done.file == readable[-1]:
-                name = "sheet.png" if not sheets else f"sheet-{len(sheets) + 1}.png"
-                panels, labels = [list(row.panels.values()) for row in rows], [row.label for row in rows]
-                write_picture(out / name, contact_sheet(panels, list(done.panels), labels))
-                sheets.append(name)
-                rows = []
             meter.advance(1)
+            yield done.entry
+
+    with evaluating(model, device_of(model)) as device, Meter("looking", len(readable), console, "pictures") as meter:
+        if "sheet" in form.parts:
+            heading = Heading(f"{model.name}: {_title(request.method)}", form.style, request.scale)
+            sheets = [
+                _write_sheet(out, number, page, form)
+                for number, page in enumerate(pages(entries(), heading, len(readable)), 1)
+            ]
+        else:
+            sheets = []
+            deque(entries(), maxlen=0)
     manifest = {
         "model": model.name,
         "maps": list(model.levels),
+        "method": request.method,
         "pictures": pictures,
         "skipped": list(skipped.values()),
         "sheets": sheets,
@@ -84,32 +93,78 @@ def gallery(
 
 @dataclass(frozen=True)
 class _Written:
-    """What is kept of a picture whose results are written: small panels for a sheet, its label, its manifest entry."""
+    """What is kept of a picture whose results are written: what stands on a sheet, and its manifest entry."""
 
-    file: Path
-    panels: dict[str, Image.Image]
-    label: str
+    entry: Entry
     facts: dict[str, Any]
 
 
-def _explained(model: Classifier, file: Path, out: Path, name: str, size: int | None, scale: str) -> _Written:
+def _explained(request: Request, file: Path, out: Path, name: str, form: Form) -> _Written:
     """Explains a picture and writes the results."""
-    picture = read_picture(file, channels=model.in_channels)
+    picture = read_picture(file, channels=request.model.in_channels)
+    title = shown(Path(file.name))
     with _one_large if picture.width * picture.height > _LARGE else nullcontext():
-        explanation = explain_picture(model, picture, name, size=size, scale=scale)
-        files = explanation.save(out, name)
-        panels = {title: _thumbnail(panel) for title, panel in explanation.panels.items()}
+        (by_class,) = request.answered([picture], [name], [request.true_class(file)])
+        prefix = f"{name}." if form.flat else f"pictures/{name}/"
+        stems = _stems(by_class)
+        files = {
+            f"{target} {what}".strip(): path
+            for target, explanation in by_class.items()
+            for what, path in explanation.write(out, f"{prefix}{stems[target]}", form.without_sheet).items()
+        }
+        first = next(iter(by_class.values()))
+        entry = _entry_of_all(by_class, title, form) if request.of_all else first.entry(title, form.style)
     return _Written(
-        file,
-        panels,
-        f"{shown(Path(file.name))}: {explanation.caption}",
+        entry,
         {
             "picture": str(file),
-            "label": explanation.label,
-            "probability": round(explanation.probability, 6),
+            "label": first.label,
+            "probability": round(first.probability, 6),
+            "true_class": first.true_class,
+            "targets": list(filter(None, by_class)),
+            "grids": {level: [*values.shape] for level, values in first.maps.items()},
+            "notes": [*first.notes],
             "files": files,
         },
     )
+
+
+def _stems(by_class: ByClass) -> dict[str, str]:
+    """What the files of each class's maps begin with, where there are several."""
+    if len(by_class) == 1:
+        return dict.fromkeys(by_class, "")
+    taken: set[str] = set()
+    return {target: f"{unique_name(_IN_NAMES.sub('_', target), taken)}." for target in by_class}
+
+
+def _entry_of_all(by_class: ByClass, title: str, form: Form) -> Entry:
+    """A picture with the combined map of each class that was asked for."""
+    first = next(iter(by_class.values()))
+    entry = first.entry(title, form.style)
+    maps = [
+        Panel(
+            seen.overlay(COMBINED, form.style, side=SIDE),
+            f"{target} ({first.top[target]:.0%}), {grid(seen.joint)}",
+        )
+        for target, seen in by_class.items()
+    ]
+    return replace(entry, said=f"{first.label} ({first.probability:.0%})", panels=[entry.panels[0], *maps], notes=())
+
+
+def _title(method: str) -> str:
+    return method if method == ATTENTION else posthoc(method).title
+
+
+def _write_sheet(out: Path, number: int, page: Image.Image, form: Form) -> str:
+    name = "sheet" if number == 1 else f"sheet-{number}"
+    return write_picture(out / f"{name}.{form.format}", page, **form.drawing)
+
+
+def _check_hold(form: Form, files: Sequence[Path]) -> None:
+    """Raises UsageError for a picture that the kind of files asked for cannot hold, by what its file's head says."""
+    for file in files if form.bounded else ():
+        with quiet, suppress(OSError), Image.open(file) as opened:
+            form.check_holds(shown(file), opened.size)
 
 
 def unique_names(files: Sequence[Path]) -> dict[Path, str]:
@@ -126,12 +181,3 @@ def unique_name(stem: str, taken: set[str]) -> str:
         name, number = f"{stem}-{number}", number + 1
     taken.add(name.lower())
     return name
-
-
-def _thumbnail(picture: Image.Image) -> Image.Image:
-    """Small enough to keep many."""
-    if max(picture.size) <= 320:
-        return picture
-    small = picture.copy()
-    small.thumbnail((320, 320))
-    return small

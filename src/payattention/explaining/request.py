@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,8 +15,9 @@ from torch import Tensor
 from payattention.attention.maps import joint
 from payattention.data.tensors import at_once
 from payattention.errors import UsageError, broken_map
-from payattention.explaining.explanation import ATTENTION, TOP, Explanation
-from payattention.explaining.inputs import as_input, seen_size
+from payattention.explaining.explanation import TOP, Explanation
+from payattention.explaining.inputs import as_input, chosen_size, seen_size
+from payattention.explaining.methods import ATTENTION, check_of_class, check_target, is_all, without_classes
 from payattention.models import Classifier
 from payattention.models.class_activation_map import ClassMapped
 from payattention.models.evaluating import evaluating
@@ -23,9 +25,7 @@ from payattention.pictures.channels import with_channels
 from payattention.pictures.drawing import check_scale
 from payattention.posthoc import method as posthoc
 from payattention.system.machine import device_of
-from payattention.system.names import check_known
 
-ALL = "all"
 ByClass = dict[str, Explanation]
 """Explanations of one picture by the class that their maps were asked for; the only key is "" where there was none."""
 
@@ -63,21 +63,51 @@ class Request:
             raise UsageError(missing)
         if self.target is not None:
             self._check_maps_are_of_classes()
-            self._check_target()
+            check_target(self.target, self.model.classes, len(self.model.classes) or None)
+
+    @classmethod
+    def of(
+        cls,
+        model: Classifier,
+        *,
+        size: object = None,
+        target: object = None,
+        method: str | None = None,
+        scale: str = "own",
+        baseline: str | None = None,
+    ) -> "Request":
+        """With the model's own size for None, and its attention, or what a wrapped model is explained by.
+
+        Raises:
+            UsageError: As above; or a size that the model cannot look at, or channels that no picture has.
+        """
+        method = method or model.posthoc_method or ATTENTION
+        return cls(model, chosen_size(model, size), target, method, scale, baseline)
 
     @property
     def of_all(self) -> bool:
         """Whether each picture gets an explanation for each of its most probable classes."""
-        return isinstance(self.target, str) and self.target == ALL and ALL not in self.model.classes
+        return is_all(self.target, self.model.classes)
 
-    def answered(self, pictures: Sequence[Image.Image], names: Sequence[str]) -> list[ByClass]:
+    def true_class(self, file: Path) -> str | None:
+        """What a picture file is of: the class whose name its folder has, or the folder that that lies in."""
+        folders = [folder.name for folder in file.absolute().parents[:2]]
+        return next((name for name in folders if name in self.model.classes), None)
+
+    def answered(
+        self, pictures: Sequence[Image.Image], names: Sequence[str], true_classes: Sequence[str | None] | None = None
+    ) -> list[ByClass]:
         """The explanations of pictures, in order; those that are seen at equal sizes are looked at together.
 
-        They are RGB, or have the model's channels.
+        Args:
+            pictures: RGB, or of the model's channels.
+            names: What they are called.
+            true_classes: What they are, None where that is not known.
 
         Raises:
             DataError: Maps with NaN or infinite values.
         """
+        truths = true_classes or [None] * len(pictures)
         by_size: dict[tuple[int, int], list[int]] = {}
         for place, picture in enumerate(pictures):
             by_size.setdefault(seen_size(self.model, picture, self.size), []).append(place)
@@ -87,18 +117,18 @@ class Request:
                 count = at_once(device, height, width)
                 for batch in (places[start : start + count] for start in range(0, len(places), count)):
                     images = torch.cat([as_input(self.model, pictures[place], self.size) for place in batch]).to(device)
-                    own = [(pictures[place], names[place]) for place in batch]
+                    own = [(pictures[place], names[place], truths[place]) for place in batch]
                     found.update(zip(batch, self._looked(own, images), strict=True))
         return [found[place] for place in range(len(pictures))]
 
     def _looked(
-        self, pictures: Sequence[tuple[Image.Image, str]], images: Float[Tensor, "n channels h w"]
+        self, pictures: Sequence[tuple[Image.Image, str, str | None]], images: Float[Tensor, "n channels h w"]
     ) -> list[ByClass]:
         """The explanations of one batch."""
         looks: list[ByClass] = [{} for _ in pictures]
         for seen in self._views(images):
-            for k, (picture, name) in enumerate(pictures):
-                explanation = self._explanation(seen, k, picture, name)
+            for k, own in enumerate(pictures):
+                explanation = self._explanation(seen, k, *own)
                 looks[k][explanation.target or ""] = explanation
         return looks
 
@@ -140,7 +170,7 @@ class Request:
             raise UsageError(f"target {number}: the model's classes are 0 ... {count - 1}")
         return number
 
-    def _explanation(self, seen: "_View", k: int, picture: Image.Image, name: str) -> Explanation:
+    def _explanation(self, seen: "_View", k: int, picture: Image.Image, name: str, truth: str | None) -> Explanation:
         probabilities = seen.probabilities[k]
         classes = self.model.class_names(len(probabilities))
         for level in seen.maps:
@@ -157,26 +187,14 @@ class Request:
             method=self.method,
             target=None if seen.labels is None else classes[seen.labels[k]],
             scale=self.scale,
+            true_class=truth,
         )
 
     def _check_maps_are_of_classes(self) -> None:
-        attends = self.method == ATTENTION
-        if isinstance(self.model, ClassMapped) if attends else posthoc(self.method).of_class:
-            return
-        what = f"the attention of {self.model.name}" if attends else self.method
-        raise UsageError(
-            f"target {self.target!r}: {what} is one map whatever the class; name a method, such as method='grad_cam'"
-        )
-
-    def _check_target(self) -> None:
-        if isinstance(self.target, str):
-            if self.of_all or self.target in self.model.classes:
-                return
-            if not self.model.classes:
-                raise UsageError(f"target {self.target!r}: the model knows its classes by number only")
-            check_known("class", self.model.classes, self.target)
-        if isinstance(self.target, bool) or not hasattr(self.target, "__index__"):
-            raise UsageError(f"target {self.target!r}: it is a class, by name or number, or 'all'")
+        if self.method != ATTENTION:
+            check_of_class(self.method, self.target)
+        elif not isinstance(self.model, ClassMapped):
+            raise without_classes(f"the attention of {self.model.name}", self.target)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from payattention.attention.maps import upsampled
+from payattention.attention.maps import enlarged
 from payattention.errors import DataError, none_of
 from payattention.evaluation.query import Answer, ask, check_can_ask, is_blind
 from payattention.explaining.folder import unique_names
@@ -207,7 +207,7 @@ def _fact(answer: Answer, level: str) -> str:
 
 
 def _enlarged(values: NDArray[np.float32], picture: Image.Image) -> NDArray[np.float32]:
-    return upsampled(torch.from_numpy(values)[None], (picture.height, picture.width))[0].numpy()
+    return enlarged(torch.from_numpy(values)[None], (picture.height, picture.width))[0].numpy()
 
 
 def _save(answer: Answer, out: Path, name: str) -> dict[str, str]:

@@ -60,7 +60,7 @@ def masks_figure(
 
 
 def _heatmaps(seen: Explanation, model: Classifier, size: int | None) -> dict[str, Image.Image]:
-    return {level: seen.overlay(level) for level in seen.maps}
+    return {level: seen.overlay(level, "heat") for level in seen.maps}
 
 
 def _beside_activations(seen: Explanation, model: Classifier, size: int | None) -> dict[str, Image.Image]:
@@ -70,13 +70,13 @@ def _beside_activations(seen: Explanation, model: Classifier, size: int | None) 
     own, row = (seen.picture.height, seen.picture.width), {}
     for level, strength in strengths.items():
         heat = drawable(strength.float().cpu(), own)[0].numpy()
-        row[level] = seen.overlay(level)
+        row[level] = seen.overlay(level, "heat")
         row[f"activation {level}"] = overlay(seen.picture, heat)
     return row
 
 
 def _map_and_object(seen: Explanation, model: Classifier, size: int | None) -> dict[str, Image.Image]:
-    return {"combined": seen.overlay(), "mask": cut_out(seen.picture, seen.mask)}
+    return {"combined": seen.overlay(style="heat"), "mask": cut_out(seen.picture, seen.mask)}
 
 
 def _sheet(

@@ -1,6 +1,7 @@
 """Drawing maps: overlays at a picture's own size, and contact sheets."""
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,12 @@ CHANGE_MAP = "coolwarm"
 SCALES = ("own", "fixed")
 """How maps become colours: each from its least to its greatest value, or the values as they are, from 0 to 1."""
 
-_CONTOURS = (0.25, 0.5, 0.75)
+_HALF = 0.5
+_CONTOURS = (0.25, _HALF, 0.75)
+_CONTOUR_SIDE = 1600  # points of the longer side at which contours are looked for: they are smooth
 _CAPTION = 18  # pixels, of a line of text
 _Heat = NDArray[np.float32]  # (H, W), 0 ... 1
+_Colour = str | tuple[int, ...]
 
 
 def check_scale(scale: str) -> None:
@@ -31,7 +35,10 @@ def coloured(heat: _Heat, colours: str = COLOUR_MAP) -> Image.Image:
     """A map as a picture of its own size."""
     from matplotlib import colormaps
 
-    return Image.fromarray((colormaps[colours](heat)[..., :3] * 255).round().astype(np.uint8))
+    table = colormaps[colours](np.arange(256), bytes=True)[:, :3]
+    levels = Image.fromarray(_in_bytes(heat))
+    levels.putpalette(table.tobytes())  # a byte a pixel until here: photographs of a camera have many
+    return levels.convert("RGB")
 
 
 def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6, colours: str = COLOUR_MAP) -> Image.Image:
@@ -41,25 +48,43 @@ def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6, colours: s
 
 
 def dimmed(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
-    """A picture that is dark where a map of its size is low."""
-    kept = 1 - strength * (1 - heat[..., None])
-    return Image.fromarray((np.asarray(picture.convert("RGB")) * kept).round().astype(np.uint8))
+    """A picture that is dark where a map of its size is low, with a line about what lies above the half.
+
+    The picture keeps its colours. Without the line nothing would show on a picture that is dark itself.
+    """
+    kept = Image.fromarray(_in_bytes(1 - strength * (1 - heat)))
+    dark = Image.composite(picture.convert("RGB"), Image.new("RGB", picture.size), kept)
+    return _lined(dark, heat, {_HALF: "white"}, "black", strength)
+
+
+def _in_bytes(values: _Heat) -> NDArray[np.uint8]:
+    """Values in 0 ... 1 as 0 ... 255, each standing for as much."""
+    return np.minimum(values * 256, 255).astype(np.uint8)
 
 
 def contoured(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
     """A picture with lines about what lies above a quarter, a half and three quarters of a map of its size."""
     from matplotlib import colormaps
+
+    colours = {level: tuple(map(int, colormaps[COLOUR_MAP](level, bytes=True)[:3])) for level in _CONTOURS}
+    return _lined(picture, heat, colours, "white", strength)
+
+
+def _lined(
+    picture: Image.Image, heat: _Heat, colours: Mapping[float, _Colour], edge: str, strength: float
+) -> Image.Image:
+    """Lines at some values of a map, each with an edge to be seen on any ground."""
     from skimage.measure import find_contours
 
-    drawn, width = picture.copy(), max(1, round(max(picture.size) / 160))
+    drawn, width = picture.copy(), max(1, round(max(picture.size) / 200))
     pen = ImageDraw.Draw(drawn)
-    framed = np.pad(heat, 1)  # else what reaches the border is left open
-    for level in _CONTOURS:
-        red, green, blue, _ = colormaps[COLOUR_MAP](level, bytes=True)
+    step = -(-max(picture.size) // _CONTOUR_SIDE)
+    framed = np.pad(heat[::step, ::step], 1)  # else what reaches the border is left open
+    for level, colour in colours.items():
         for line in find_contours(framed, level):
-            points = [(float(x) - 1, float(y) - 1) for y, x in line]
-            pen.line(points, "white", width + 2)  # to be seen on any ground
-            pen.line(points, (int(red), int(green), int(blue)), width)
+            points = [(step * (float(x) - 1), step * (float(y) - 1)) for y, x in line]
+            pen.line(points, edge, width + 2 * max(1, width // 4), "curve")
+            pen.line(points, colour, width, "curve")
     return Image.blend(picture, drawn, strength)
 
 
@@ -72,6 +97,13 @@ STYLES: Registry[Callable[[Image.Image, _Heat, float], Image.Image]] = Registry(
     },
 )
 """Ways to lay a map of a picture's size over it; the number is the strength, 0 ... 1."""
+STYLE = "heat"
+"""Unless another is asked for: on forty photographs it alone showed several peaks and their grades."""
+
+
+def shades(style: str) -> str:
+    """The colour map from low to high by which maps are drawn in a style."""
+    return "gray" if style == "dim" else COLOUR_MAP
 
 
 def cut_out(picture: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
@@ -126,9 +158,10 @@ def fitted(picture: Image.Image, cell: int) -> Image.Image:
 def shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     """A line of text cut to so many pixels."""
     text = readable(text)
-    while font.getlength(text) > width:
-        text = text[:-4] + "..."
-    return text
+    if font.getlength(text) <= width:
+        return text
+    kept = bisect_right(range(len(text)), width, key=lambda count: int(font.getlength(f"{text[:count]}...")))
+    return f"{text[: max(0, kept - 1)]}..."
 
 
 def captioned(picture: Image.Image, text: str, cell: int) -> Image.Image:

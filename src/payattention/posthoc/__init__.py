@@ -6,8 +6,10 @@ predicted ones; maps are (n, h, w), >= 0, one for each layer that the method loo
 its modes, hooks and gradients.
 """
 
+import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
@@ -79,31 +81,43 @@ class Method(NamedTuple):
         return self._replace(maps=partial(self.maps, baseline=baseline), baseline=baseline)
 
 
+_FACTS = tomllib.loads(Path(__file__).with_name("methods.toml").read_text(encoding="utf-8"))
+
+
+def _known(
+    maps: Callable[..., Mapping[str, Tensor]],
+    *requirements: Requirement,
+    caveat: Callable[[Classifier, Tensor], str | None] | None = None,
+) -> tuple[str, Method]:
+    name = maps.__name__
+    return name, Method(maps, requirements=requirements, caveat=caveat, **_FACTS[name])
+
+
 METHODS: Registry[Method] = Registry(
     "post-hoc method",
-    {
-        "activation": Method(activation, "activation", (layers,), of_class=False),
-        "eigen_cam": Method(eigen_cam, "Eigen-CAM", (layers,), of_class=False),
-        "attention_rollout": Method(attention_rollout, "attention rollout", (global_attention,), of_class=False),
-        "gradient_attention": Method(gradient_attention, "gradient-weighted attention", (global_attention,)),
-        "cam": Method(cam, "CAM", (class_maps,)),
-        "grad_cam": Method(grad_cam, "Grad-CAM", (layers,)),
-        "grad_cam_plus_plus": Method(grad_cam_plus_plus, "Grad-CAM++", (layers,), caveat=signed_features),
-        "xgrad_cam": Method(xgrad_cam, "XGrad-CAM", (layers,)),
-        "hires_cam": Method(hires_cam, "HiResCAM", (layers,)),
-        "layer_cam": Method(layer_cam, "LayerCAM", (layers,)),
-        "gradient": Method(gradient, "gradient", ()),
-        "input_x_gradient": Method(input_x_gradient, "input x gradient", ()),
-        "guided_backprop": Method(guided_backprop, "guided backprop", (relus,)),
-        "smooth_grad": Method(smooth_grad, "SmoothGrad", (), costly=True),
-        "integrated_gradients": Method(
-            integrated_gradients, "integrated gradients", (captum,), costly=True, baseline="black"
-        ),
-        "score_cam": Method(score_cam, "Score-CAM", (layers,), costly=True, baseline="mean"),
-        "ablation_cam": Method(ablation_cam, "Ablation-CAM", (layers,), costly=True),
-        "occlusion": Method(occlusion, "occlusion", (), costly=True, baseline="mean"),
-        "rise": Method(rise, "RISE", (), costly=True, baseline="mean"),
-    },
+    dict(
+        (
+            _known(activation, layers),
+            _known(eigen_cam, layers),
+            _known(attention_rollout, global_attention),
+            _known(gradient_attention, global_attention),
+            _known(cam, class_maps),
+            _known(grad_cam, layers),
+            _known(grad_cam_plus_plus, layers, caveat=signed_features),
+            _known(xgrad_cam, layers),
+            _known(hires_cam, layers),
+            _known(layer_cam, layers),
+            _known(gradient),
+            _known(input_x_gradient),
+            _known(guided_backprop, relus),
+            _known(smooth_grad),
+            _known(integrated_gradients, captum),
+            _known(score_cam, layers),
+            _known(ablation_cam, layers),
+            _known(occlusion),
+            _known(rise),
+        )
+    ),
 )
 
 

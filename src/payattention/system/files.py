@@ -51,10 +51,10 @@ def remove_halves(folder: Path) -> None:
         half.unlink(missing_ok=True)
 
 
-def write_picture(path: Path, image: "Image.Image") -> str:
-    """Writes a picture whole or not at all; returns the file's name."""
+def write_picture(path: Path, image: "Image.Image", **options: Any) -> str:
+    """Writes a picture whole or not at all, by options of Pillow's; returns the file's name."""
     with replacing(path) as partial:
-        image.save(partial)
+        image.save(partial, **options)
     return path.name
 
 
