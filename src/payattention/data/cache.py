@@ -175,7 +175,7 @@ def _write(folder: Path, decoded: Iterable[Block]) -> tuple[dict[str, _Part], li
         files = {part: stack.enter_context((folder / part).open("wb")) for part in ("images", "labels", "masks")}
         for block in decoded:
             problems += block.problems
-            names += [name.encode() for name in block.names]
+            names += [os.fsencode(name) for name in block.names]
             arrays: dict[str, NDArray[Any] | None] = {
                 "images": block.images,
                 "labels": block.labels,

@@ -1,5 +1,6 @@
 """What every data set becomes: pictures of one size, labels, class names, and object masks where there are any."""
 
+import os
 import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -29,7 +30,8 @@ class ImageSet:
             JPEG"); "" for the set as published.
         skipped: Pictures that had to be left out, a line each: the file, and what is wrong with it.
         crop_mode: How the pictures became squares: a name of `payattention.pictures.reading.CROP_MODES`.
-        names: What each picture is called, bytes (N,) of UTF-8: its file, or its place in one. None where nobody knows.
+        names: What each picture is called, bytes (N,) as of file names: its file, or its place in one. None where nobody
+            knows.
     """
 
     name: str
@@ -93,7 +95,7 @@ class ImageSet:
 
     def name_of(self, number: int) -> str:
         """What a picture is called: its file, or its place in one; else its number here."""
-        return f"{self.name}, image {number}" if self.names is None else self.names[number].decode()
+        return f"{self.name}, image {number}" if self.names is None else os.fsdecode(self.names[number])
 
     def first(self, count: int) -> "ImageSet":
         """The first `count` images."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from payattention.attention.maps import FLAT, contrast
-from payattention.explaining.explanation import ATTENTION, COMBINED, Explanation
+from payattention.explaining.explanation import COMBINED, Explanation
+from payattention.explaining.methods import ATTENTION
 from payattention.pictures.channels import with_channels
 from payattention.posthoc import METHODS
 from payattention.system.text import readable

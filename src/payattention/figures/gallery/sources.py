@@ -6,10 +6,11 @@ from pathlib import Path
 from rich.console import Console
 
 from payattention.data import ImageSet
-from payattention.data.same_classes import numbered_as, same_class
+from payattention.data.same_classes import numbered_as
 from payattention.data.tensors import slices_of
-from payattention.explaining.explanation import ATTENTION, Explanation
+from payattention.explaining.explanation import Explanation
 from payattention.explaining.inputs import chosen_size
+from payattention.explaining.methods import ATTENTION
 from payattention.explaining.request import Request
 from payattention.figures.gallery.page import side_for, write_gallery
 from payattention.figures.gallery.record import Record
@@ -93,7 +94,7 @@ def records_of_files(
     def record(file: Path) -> Record:
         picture = read_picture(file, channels=model.in_channels)
         own = [_only(request.answered([picture], [file.stem])[0]) for request in requests]
-        return Record.of(own, side, shown(file), _class_of_folder(file, model.classes))
+        return Record.of(own, side, shown(file), requests[0].true_class(file))
 
     with evaluating(model, device_of(model)) as device, Meter("looking", len(files), console, "pictures") as meter:
         for found in computed_in_order(record, files, device):
@@ -119,7 +120,7 @@ def records_of_set(
 
     def records(chosen: slice) -> tuple[slice, list[Record]]:
         pictures = [picture_from(pixels) for pixels in data.images[chosen]]
-        names = [f"{data.split} {number:,}" for number in range(chosen.start + 1, chosen.stop + 1)]
+        names = [data.name_of(number) for number in range(chosen.start, chosen.stop)]
         answers = [request.answered(pictures, names) for request in requests]
         classes = model.class_names(model.config.num_classes)
         true = [classes[label] for label in data.labels[chosen]]
@@ -141,8 +142,3 @@ def _requests(model: Classifier, methods: Sequence[str], size: int | None) -> li
 
 def _only(by_class: dict[str, Explanation]) -> Explanation:
     return next(iter(by_class.values()))
-
-
-def _class_of_folder(file: Path, classes: tuple[str, ...]) -> str | None:
-    number = same_class(file.absolute().parent.name, classes)
-    return None if number is None else classes[number]
