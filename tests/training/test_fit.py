@@ -32,8 +32,10 @@ def test_the_host_waits_for_the_device_a_few_times_an_epoch_however_many_steps_i
     for batch_size in (16, 4):
         chosen = Recipe(summary="test", epochs=2, batch_size=batch_size, shift=1, cutout=4, flips="half")
         model = new_model("vgg", image_set, chosen, width=0.0625)
+        model.temperature = 2.0  # of other weights
         with Waits() as waits:
             fit(model, image_set, chosen, out=tmp_path)
+        assert model.temperature == 1.0
         counts.append(waits.count)
     assert counts[0] == counts[1]
     assert counts[0] == 3 * 2  # the metrics' two numbers, and whether the loss is finite

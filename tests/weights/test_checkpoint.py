@@ -19,16 +19,29 @@ from torch.optim.swa_utils import AveragedModel
 import payattention as pa
 from payattention.errors import CheckpointError, UsageError
 from payattention.models import Classifier
+from payattention.weights.header import keep_temperature
 
 
 def test_everything_a_model_was_trained_with_comes_back(model: Classifier, tmp_path: Path) -> None:
     model.preprocessing.mean.fill_(0.3)
-    model.image_size, model.crop_mode = 48, "squash"
+    model.image_size, model.crop_mode, model.temperature = 48, "squash", 1.25
     loaded = pa.load(pa.save(model, tmp_path / "model.safetensors"))
     assert loaded.classes == model.classes
-    assert (loaded.image_size, loaded.crop_mode) == (48, "squash")
+    assert (loaded.image_size, loaded.crop_mode, loaded.temperature) == (48, "squash", 1.25)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_a_temperature_is_written_into_a_file_and_its_tensors_stay_as_they_are(
+    model: Classifier, tmp_path: Path
+) -> None:
+    file = pa.save(model, tmp_path, dtype=torch.float16)
+    before = load_file(file)
+    assert keep_temperature(tmp_path, 0.52) == file
+    assert (pa.load(tmp_path).temperature, pa.load(tmp_path).classes) == (0.52, model.classes)
+    after = load_file(file)
+    assert all(after[name].dtype == before[name].dtype and torch.equal(after[name], before[name]) for name in before)
+    assert int.from_bytes(file.read_bytes()[:8], "little") % 8 == 0
 
 
 def test_half_precision_halves_the_file_and_comes_back_rounded(model: Classifier, tmp_path: Path) -> None:
@@ -174,7 +187,7 @@ def test_headers_of_early_versions_are_read(model: Classifier, tmp_path: Path) -
     header = json.loads(header_of(file)["payattention"])
     early = {name: header[name] for name in ("name", "num_classes", "width", "options", "classes", "image_size")}
     save_file(load_file(file), file, metadata={"payattention": json.dumps(early)})
-    assert pa.load(file).crop_mode == "center"
+    assert (pa.load(file).crop_mode, pa.load(file).temperature) == ("center", 1.0)
 
 
 WRAPPERS: dict[str, Callable[[Classifier], nn.Module]] = {

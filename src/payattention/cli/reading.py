@@ -1,11 +1,12 @@
 """Reading a data set for a verb: what was left out is said, and only the wanted part is kept."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from payattention.errors import UsageError
+from payattention.errors import CheckpointError, UsageError
 from payattention.system.validation import checked
 
 if TYPE_CHECKING:
@@ -82,6 +83,18 @@ class Wanted:
             limit=self.limit,
             to_train=to_train,
         )
+
+
+def wanted_of(reading: Mapping[str, Any], file: Path, data_root: Path | None) -> Wanted:
+    """What a run's record says of its data, wherever that lies now.
+
+    Raises:
+        CheckpointError: It is of another version.
+    """
+    try:
+        return Wanted(**dict(reading) | ({} if data_root is None else {"root": str(data_root)}))
+    except UsageError as error:
+        raise CheckpointError(f"{file}: not a reading of this version ({error}); begin a new run") from None
 
 
 def read(

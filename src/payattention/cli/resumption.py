@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from payattention.cli.reading import Wanted
-from payattention.errors import CheckpointError, UsageError
+from payattention.cli.reading import wanted_of
+from payattention.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,11 +43,7 @@ def go_on(run: Path, data_root: Path | None, epochs: int | None, console: "Conso
     if reading is None:
         raise UsageError(f"{run}: this run was begun from Python: go on there with payattention.runs.experiment")
     watch = Stopwatch()
-    try:
-        wanted = Wanted(**dict(reading) | ({} if data_root is None else {"root": str(data_root)}))
-    except UsageError as error:
-        raise CheckpointError(f"{run / CONFIG}: not a reading of this version ({error}); begin a new run") from None
-    train, test = wanted.read()
+    train, test = wanted_of(reading, run / CONFIG, data_root).read()
     if epochs is not None:
         return extend(run, train, test, epochs, console=console, watch=watch)[1]
     return resume(run, train, test, console=console, watch=watch)[1]

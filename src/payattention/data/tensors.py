@@ -1,6 +1,8 @@
 """A data set's images as a model takes them."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from payattention.data.imageset import ImageSet
@@ -22,5 +24,9 @@ def slices_of(data: ImageSet, device: torch.device) -> list[slice]:
 
 def images_of(data: ImageSet, chosen: slice, device: torch.device) -> Tensor:
     """Float images (n, channels, H, W) in [0, 1]."""
-    images = torch.from_numpy(data.images[chosen]).to(device)
-    return images.permute(0, 3, 1, 2).float() / 255
+    return as_images(data.images[chosen], device)
+
+
+def as_images(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """The same of images as they are decoded, (n, H, W, channels)."""
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255

@@ -138,13 +138,13 @@ class Request:
             with torch.inference_mode():
                 look = self.model.attend(images)
                 maps = {level: look.maps[level] for level in self.model.levels}
-                yield _View.of(look.logits, maps, self.model.joint(maps), None)
+                yield _View.of(self.model, look.logits, maps, self.model.joint(maps), None)
             return
         with torch.no_grad():
             logits = self.model(images)
         for labels in self._labels(logits):
             of_class = self._maps_of(images, labels)
-            yield _View.of(logits, of_class, joint(list(of_class.values())), labels)
+            yield _View.of(self.model, logits, of_class, joint(list(of_class.values())), labels)
 
     def _maps_of(self, images: Float[Tensor, "n channels h w"], labels: Tensor | None) -> Mapping[str, Tensor]:
         if self.method != ATTENTION:
@@ -207,9 +207,11 @@ class _View:
     labels: list[int] | None
 
     @classmethod
-    def of(cls, logits: Tensor, maps: Mapping[str, Tensor], combined: Tensor, labels: Tensor | None) -> "_View":
+    def of(
+        cls, model: Classifier, logits: Tensor, maps: Mapping[str, Tensor], combined: Tensor, labels: Tensor | None
+    ) -> "_View":
         return cls(
-            logits.detach().float().softmax(1).cpu().numpy(),
+            model.probabilities(logits.detach()).cpu().numpy(),
             {level: values.detach().float().cpu().numpy() for level, values in maps.items()},
             combined.detach().float().cpu().numpy(),
             None if labels is None else labels.tolist(),

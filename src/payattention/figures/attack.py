@@ -76,7 +76,7 @@ def _seen(model: Classifier, images: Float[Tensor, "n channels h w"]) -> tuple[l
     """The predicted class of each image, with its probability, and the combined maps (n, h, w) of a model with maps."""
     look = model.attend(images)
     check_logits(model, look.logits)
-    probabilities, labels = look.logits.float().softmax(1).max(1)
+    probabilities, labels = model.probabilities(look.logits).max(1)
     names = model.class_names(look.logits.shape[1])
     texts = [f"{names[label]} ({p:.0%})" for label, p in zip(labels.tolist(), probabilities.tolist(), strict=True)]
     if not model.levels:

@@ -29,6 +29,14 @@ class Named:
     files: Mapping[Path, bool]
     left_out: Mapping[Path, str]
 
+    def __or__(self, other: "Named") -> "Named":
+        return Named({**self.files, **other.files}, {**self.left_out, **other.left_out})
+
+    @property
+    def themselves(self) -> "Named":
+        """Only the pictures that were named themselves."""
+        return Named({file: itself for file, itself in self.files.items() if itself}, {})
+
 
 @dataclass(frozen=True)
 class Inside:
@@ -62,6 +70,31 @@ def picture_files(paths: Sequence[Path]) -> Named:
             raise DataError(f"{shown(path)}: no such file")
         else:
             found[path] = True
+    return Named(found, left_out)
+
+
+def listed_pictures(content: bytes, *, null: bool = False) -> Named:
+    """The pictures that a list names, a path a line (or, with `null`, a path between two NUL bytes).
+
+    Of a list as of a folder, what cannot be read is left out.
+
+    Raises:
+        DataError: No path in it.
+    """
+    lines = content.split(b"\0") if null else content.splitlines()
+    paths = [Path(os.fsdecode(line)) for line in lines if line.strip()]
+    if not paths:
+        raise DataError("the list of pictures on standard input is empty")
+    found: dict[Path, bool] = {}
+    left_out: dict[Path, str] = {}
+    for path in paths:
+        try:
+            named = picture_files([path])
+        except (DataError, OSError, ValueError) as error:
+            left_out[path] = str(error)
+        else:
+            found.update(dict.fromkeys(named.files, False))
+            left_out.update(named.left_out)
     return Named(found, left_out)
 
 

@@ -103,6 +103,7 @@ def fit(
     if device.type == "cuda":
         torch.cuda.set_device(processes.local_rank)
     out.mkdir(parents=True, exist_ok=True)
+    model.temperature = 1.0  # what was fitted to other weights is of no use to these
     metrics = Metrics(out / METRICS)
     with _ready(model, data, recipe, out, views.console) as (network, resident):
         averaging = Averaging(network, recipe.averaging) if recipe.averaging else None

@@ -75,7 +75,8 @@ def _saved(model: Classifier) -> Saved:
             "its state_dict() yourself, or pa.attach a timm backbone by name"
         )
     own: dict[str, Any] = {
-        name: getattr(model, name) for name in ("classes", "image_size", "crop_mode", "levels", "query_dim")
+        name: getattr(model, name)
+        for name in ("classes", "image_size", "crop_mode", "levels", "query_dim", "temperature")
     }
     if isinstance(own["classes"], list):
         own["classes"] = tuple(own["classes"])

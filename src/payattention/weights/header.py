@@ -4,6 +4,7 @@ Nothing here is believed: what stands in a header was written by others, and is 
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from payattention.errors import CheckpointError, damaged, without_maps, without_query
+from payattention.system.files import replacing
 from payattention.system.names import check_known
 from payattention.system.pickles import looks_like_pickle, never_opened
 from payattention.system.text import readable
@@ -41,6 +43,7 @@ class Saved(BaseModel):
         crop_mode: How they became squares.
         levels: Names of its maps; None where the file does not say.
         query_dim: Channels of its query; None where the file does not say.
+        temperature: What its logits are divided by before they become probabilities.
     """
 
     model_config = STRICT | ConfigDict(frozen=True)
@@ -56,6 +59,7 @@ class Saved(BaseModel):
     crop_mode: Literal["center", "squash"] = "center"
     levels: tuple[str, ...] | None = None
     query_dim: Annotated[int, Field(ge=0)] | None = None
+    temperature: Annotated[float, Field(gt=0, le=1e6)] = 1.0
 
     @model_validator(mode="after")
     def _check_classes(self) -> "Saved":
@@ -172,6 +176,30 @@ def described(text: str, where: str) -> Saved:
         return Saved.model_validate_json(text)
     except ValidationError as error:
         raise CheckpointError(f"{where}: {wrong_with(error)}") from None
+
+
+def keep_temperature(path: Path, temperature: float) -> Path:
+    """Writes a temperature into the header of a run folder's weights, or of a weights file, in one step.
+
+    The tensors stay as they are, byte by byte.
+
+    Returns:
+        The file.
+
+    Raises:
+        CheckpointError: As `saved` does.
+        OSError: It cannot be written there.
+    """
+    network, file = saved(path), weights_file(path).resolve()
+    text = network.model_copy(update={"temperature": temperature}).model_dump_json()
+    with file.open("rb") as opened, replacing(file) as partial, partial.open("wb") as new:
+        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+        header["__metadata__"][KEY] = text
+        written = json.dumps(header, separators=(",", ":")).encode()
+        written += b" " * (-len(written) % 8)  # the format has the tensors begin at a multiple of 8
+        new.write(len(written).to_bytes(8, "little") + written)
+        shutil.copyfileobj(opened, new)
+    return file
 
 
 def wrong_with(error: ValidationError) -> str:

@@ -53,6 +53,7 @@ def built(saved: Saved) -> Classifier:
         saved.name, saved.num_classes, saved.width, saved.options, pruned=saved.pruned, folded=saved.folded
     )
     model.classes, model.image_size, model.crop_mode = saved.classes, saved.image_size, saved.crop_mode
+    model.temperature = saved.temperature
     return model.eval()
 
 

@@ -1,0 +1,165 @@
+"""`payattention predict`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from payattention.cli.computing import computes
+from payattention.cli.options import DataRootOption, JsonOption, RunArgument
+from payattention.errors import UsageError, none_of
+from payattention.system.files import replacing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from payattention.models import Classifier
+    from payattention.models.prediction import Prediction
+    from payattention.pictures.finding import Named
+
+_LINES = 50  # of pictures that were left out
+_LIST = Path("-")
+
+
+@computes
+def predict(
+    run: RunArgument,
+    pictures: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="IMAGE",
+            help="Picture files, or folders, which are looked through to the bottom; - for a list of them on standard "
+            "input, one a line.",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many classes are told of each picture.")] = 5,
+    unsure: Annotated[
+        float,
+        typer.Option(metavar="BELOW", help="A class whose probability, 0 to 1, lies below this is told as unsure."),
+    ] = 0.0,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="The list has NUL bytes between paths (find -print0).")
+    ] = False,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="csv|jsonl",
+            help="CSV, or a JSON object a line; by default what the name of --out ends in, else csv.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to; by default standard output.", show_default=False)
+    ] = None,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="First make probabilities honest, for good: fit a temperature to pictures that the model was not "
+            "trained on: held-out, what its run held out; or folder:PATH and the like. off: as trained.",
+            show_default=False,
+        ),
+    ] = None,
+    data_root: DataRootOption = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="A picture that cannot be read is an error; else it is left out and listed."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is in your pictures: the most probable classes, as CSV or JSON lines."""
+    from payattention.cli.output import print_json, progress_console
+    from payattention.cli.reading import loaded
+    from payattention.figures.predictions import FORMATS, UNSURE, check_unsure, label_of, record
+    from payattention.weights.header import saved
+
+    kind = kind or ("jsonl" if out is not None and out.suffix in (".jsonl", ".json") else "csv")
+    _ = FORMATS[kind]
+    _check_call(pictures, out, null, calibrate)
+    check_unsure(unsure, saved(run).classes)
+    named = _named(pictures, null) if pictures else None
+    model = loaded(run)
+    told: dict[str, Any] = {"model": model.name}
+    if calibrate is not None:
+        from payattention.cli.calibration import calibrated
+
+        told["calibration"] = calibrated(model, run, calibrate, data_root, aside=as_json or bool(pictures))
+    told["temperature"] = model.temperature
+    if named is not None:
+        shows = out is not None or as_json or not sys.stdout.isatty()  # on a terminal the lines show how far it is
+        records: list[dict[str, Any]] = []
+        count, unsure_count, skipped = 0, 0, list(named.left_out.values())
+        with _opened(out) as file:
+            write = FORMATS[kind](file, min(top, model.config.num_classes), unsure)
+            for found, problems in _found(model, named, top, strict, progress_console() if shows else None):
+                if as_json and out is None:
+                    records += [record(one, unsure) for one in found]
+                elif found:
+                    write(found)
+                    file.flush()
+                count += len(found)
+                unsure_count += [label_of(one, unsure) for one in found].count(UNSURE)
+                skipped += problems
+            if not count:
+                raise none_of("the pictures", "read", skipped[0])
+        told |= {"count": count, "unsure_below": unsure, "unsure": unsure_count, "skipped": skipped}
+        told |= {"predictions": records} if out is None else {"out": str(out)}
+        _tell(told)
+    if as_json:
+        print_json(told)
+
+
+def _tell(told: dict[str, Any]) -> None:
+    """On standard error, what was left out, and how many were unsure."""
+    for line in told["skipped"][:_LINES]:
+        print(f"skipped: {line}", file=sys.stderr)
+    if told["skipped"]:
+        print(f"skipped in all: {len(told['skipped']):,}", file=sys.stderr)
+    if told["unsure_below"]:
+        print(f"unsure: {told['unsure']:,} of {told['count']:,} pictures", file=sys.stderr)
+
+
+def _named(pictures: list[Path], null: bool) -> "Named":
+    from payattention.pictures.finding import listed_pictures, picture_files
+
+    named = picture_files([path for path in pictures if path != _LIST])
+    return named | listed_pictures(sys.stdin.buffer.read(), null=null) if _LIST in pictures else named
+
+
+def _found(
+    model: "Classifier", named: "Named", top: int, strict: bool, console: "Console | None"
+) -> "Iterator[tuple[list[Prediction], list[str]]]":
+    """Predictions and what cannot be read, when it is sure that what has to be readable is."""
+    from payattention.explaining.predicting import predicted
+    from payattention.pictures.finding import unreadable
+
+    first = named if strict else named.themselves
+    if first.files or first.left_out:
+        unreadable(first, strict, channels=model.in_channels)
+    yield from predicted(model, list(named.files), top=top, console=console)
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that is there when all of it is written."""
+    if out is None:
+        yield sys.stdout
+        return
+    with replacing(out) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _check_call(pictures: list[Path] | None, out: Path | None, null: bool, calibrate: str | None) -> None:
+    """Raises UsageError for what can be seen to be wrong before anything is read."""
+    if not pictures and calibrate is None:
+        raise UsageError("name pictures: files, folders, or - for a list of them on standard input")
+    if null and _LIST not in (pictures or []):
+        raise UsageError("--null is of the list on standard input: name it as -")
+    if out is not None and (out.exists() or not pictures):
+        why = "is there already; choose another name" if out.exists() else "is for predictions: name pictures, too"
+        raise UsageError(f"--out {out}: {'this file' if out.is_file() else 'this'} {why}")
