@@ -1,5 +1,6 @@
 """`payattention evaluate`."""
 
+from pathlib import Path
 from statistics import fmean
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from payattention.cli.options import (
     StrictOption,
     ToleranceOption,
     check_page,
+    new_folder,
     run_name,
 )
 
@@ -35,18 +37,27 @@ def evaluate(
     ] = False,
     tolerance: ToleranceOption = 2,
     strict: StrictOption = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write tables, the confusion matrix and the worst mistakes to; by default nothing is.",
+            show_default=False,
+        ),
+    ] = None,
     html: HtmlOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure a model's error, and where its maps peak.
+    """Measure a model's error, which classes it mistakes, whether its probabilities are honest, and where it looks.
 
-    The peaks are measured where the data set has object masks.
+    Where it looks, also when it is wrong, is measured where the data set has object masks or boxes. Writes with --out
+    every image's prediction, tables of the classes, the confusion matrix, and the worst mistakes with their maps.
     """
     from payattention.cli.output import print_class_notes, print_json, print_page, print_result, progress_console
     from payattention.cli.reading import Source, check_classes, check_data, loaded, read_for
     from payattention.weights.header import saved
 
     check_page(html)
+    folder = None if out is None else new_folder(out, "")
     known = saved(run)
     source = Source.of(run, data, data_root)
     check_data(source.name, split)
@@ -64,10 +75,16 @@ def evaluate(
 
         title = f"{run_name(run)}: {errors.data}, {errors.split}"
         gallery_of_set(model, images, html, title=title, console=console)
+    possible = {"balanced_error": balanced, "pointing": points and points.as_json()}
+    more = {key: value for key, value in possible.items() if value is not None}
+    if folder is not None:
+        from payattention.figures.evaluate import write_evaluation
+
+        write_evaluation(model, images, errors, folder, more)
     print_class_notes(errors)
     if as_json:
-        more = {"balanced_error": balanced, "pointing": points and points.as_json(), "html": html and str(html)}
-        print_json(errors.as_json() | {key: value for key, value in more.items() if value is not None})
+        written = {name: str(place) for name, place in (("html", html), ("out", folder)) if place is not None}
+        print_json(errors.as_json() | more | written)
         return
     print_result(errors)
     if balance:
@@ -76,3 +93,5 @@ def evaluate(
         print_result(points)
     if html is not None:
         print_page(html, errors.count)
+    if folder is not None:
+        print(f"written: {folder}")

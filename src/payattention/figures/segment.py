@@ -1,8 +1,6 @@
 """What a segmentation leaves behind: masks and overlays of every picture, tables, a sheet, and `result.json`."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -14,7 +12,7 @@ from payattention.evaluation.segment import COMBINED, REFINED, Found, Segmentati
 from payattention.explaining.folder import unique_name
 from payattention.models import Classifier
 from payattention.pictures.drawing import contact_sheet, cut_out, overlay
-from payattention.system.files import write_json, write_picture, write_text
+from payattention.system.files import write_json, write_picture, write_table
 from payattention.system.reporting import per_cent
 
 _ROWS = 12
@@ -95,13 +93,6 @@ def table(result: Segmentation) -> list[Sequence[object]]:
         rows.append((kind, "all", result.count, found.jaccard, found.pooled, *("" if x is None else x for x in whole)))
         rows += [(kind, *row, "", "", "", "") for row in _by_class(found, result)]
     return rows
-
-
-def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    """Writes a CSV file, whole or not at all."""
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(path, text.getvalue())
 
 
 def _by_class(found: Found, result: Segmentation) -> list[tuple[str, int, float, float]]:

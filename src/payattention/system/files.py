@@ -1,8 +1,10 @@
 """Writing files so that a reader never sees half of one."""
 
+import csv
+import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +84,13 @@ def write_text(path: Path, text: str) -> None:
     """Writes a text in UTF-8, whole or not at all."""
     with replacing(path) as partial:
         partial.write_text(readable(text), encoding="utf-8", newline="")
+
+
+def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Writes a CSV file, whole or not at all."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _umask() -> int:
