@@ -30,8 +30,8 @@ class ImageSet:
             JPEG"); "" for the set as published.
         skipped: Pictures that had to be left out, a line each: the file, and what is wrong with it.
         crop_mode: How the pictures became squares: a name of `payattention.pictures.reading.CROP_MODES`.
-        names: What each picture is called, bytes (N,) as of file names: its file, or its place in one. None where nobody
-            knows.
+        names: What each picture is called, bytes (N,) as of file names: its file, or its place in one. None where
+            nobody knows.
     """
 
     name: str
