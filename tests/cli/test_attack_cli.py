@@ -116,12 +116,12 @@ def test_a_figure_of_two_models(kind: str, tmp_path: Path, capsys: pytest.Captur
         assert sheet.width == 8 + columns * (cell + 8)
 
 
-def test_a_damaged_picture_of_a_folder_is_skipped_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_picture_of_a_folder_is_left_out_and_told(capsys: pytest.CaptureFixture[str]) -> None:
     Path("pictures/test/bright/broken.png").write_bytes(b"")
     assert run(["figure", "maps", "run", "--picture", "pictures/test/bright", "--json"]) == 0
     printed = capsys.readouterr()
     assert "broken" not in json.loads(printed.out)["pictures"]
-    assert printed.err.startswith("skipped: pictures/test/bright/broken.png: ")
+    assert printed.err.startswith("left out: pictures/test/bright/broken.png: ")
     assert run(["figure", "maps", "run", "--picture", "pictures/test/bright/broken.png"]) == 1
 
 

@@ -147,7 +147,7 @@ def prepared(tmp_path: Path) -> None:
         ("train --data folder:nowhere", 1, "nowhere: no such folder, neither here nor in the data root (--data-root"),
         ("train --data parquet:nowhere", 1, "no such file or folder, neither here nor in the data root"),
         ("train --data folder:no-pictures", 1, "no pictures in its class folders"),
-        ("train --data folder:empty", 1, "holds 0 class folders"),
+        ("train --data folder:empty", 1, "empty: holds no class folders"),
         ("train --hold-out 0.5 --data parquet:columns.parquet", 1, "no column 'image'; it has picture, label"),
         ("train --hold-out 0.5 --data parquet:labels.parquet", 1, "no column 'label'; it has image, category"),
         ("train --data parquet:cut.parquet", 2, "parquet:cut.parquet is one file, and so is every split of it"),

@@ -131,7 +131,7 @@ def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
             "train --data folder:pictures --classes cat,cow",
             "unknown class of folder:pictures 'cow'; there are: cat, dog",
         ),
-        ("train --data folder:pictures --classes cat", "1 class of folder:pictures is chosen"),
+        ("train --data folder:pictures --classes cat", "folder:pictures: 1 class, 'cat' is too few to train on"),
         ("evaluate att --data folder:pictures", "the model has 3 classes, folder:pictures has 2"),
         ("evaluate att --data folder:pictures --classes cat,cow", "unknown class of folder:pictures 'cow'"),
         ("attack att --data folder:pictures", "the model has 3 classes, folder:pictures has 2"),

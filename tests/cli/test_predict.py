@@ -113,7 +113,7 @@ def test_a_list_of_paths(
     assert run(["predict", "run", "-"]) == 0
     printed = capsys.readouterr()
     assert [row["picture"] for row in rows(printed.out)] == [photos[0], *photos[1::2]]
-    for told in ("nowhere.jpg: no such file", "no.jpg: not a picture", "empty: no pictures", "skipped in all: 3"):
+    for told in ("nowhere.jpg: no such file", "no.jpg: not a picture", "empty: no pictures", "left out in all: 3"):
         assert told in printed.err
     typed(monkeypatch, "\0".join(lines))
     assert run(["predict", "run", "-", "-0", "--strict"]) == 1

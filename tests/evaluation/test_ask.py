@@ -132,7 +132,7 @@ def test_the_command(seeing: Classifier, pictures: Path, capsys: pytest.CaptureF
     assert manifest == {"out": "out", **json.loads(Path("out/manifest.json").read_text())}
     assert manifest["blind"] is False
     assert "no query can change" not in printed.err
-    assert "skipped: targets/half.png: not a picture" in printed.err
+    assert "left out: targets/half.png: not a picture" in printed.err
     assert len(manifest["pictures"]) == 2
     for name in seeing.levels:
         mean = np.mean([shown["distance"][name] for shown in manifest["pictures"]])

@@ -12,6 +12,7 @@ from PIL import Image
 
 import payattention as pa
 from payattention.errors import UsageError
+from payattention.explaining.explanations import AllByClass, ByClass, Explanations
 from payattention.explaining.form import Form
 from payattention.pictures.drawing import dimmed
 
@@ -39,6 +40,20 @@ def test_a_notebook_shows_pictures_and_the_top_classes(seen: pa.Explanation) -> 
     assert "<b>" not in shown
     assert shown.count("<tr>") == 1 + 5
     assert len(shown) < 200_000
+
+
+def test_a_notebook_shows_lists_and_dictionaries_too(seen: pa.Explanation) -> None:
+    other = replace(seen, name="<other>")
+    several = Explanations([seen, other])
+    assert isinstance(several, list)
+    assert several == [seen, other]
+    assert several._repr_html_().count("data:image/png") == 2 * seen._repr_html_().count("data:image/png")
+    assert "&lt;other&gt;" in several._repr_html_()
+    by_class = ByClass({"a & b": seen})
+    assert isinstance(by_class, dict)
+    assert "a &amp; b" in by_class._repr_html_()
+    assert f"{seen.name}: a &amp; b" in AllByClass([by_class])._repr_html_()
+    assert Explanations([seen] * 30)._repr_html_().endswith("<p>and 6 more</p>")
 
 
 def test_dim_is_dark_where_the_map_is_low_and_untouched_where_it_is_high(seen: pa.Explanation) -> None:

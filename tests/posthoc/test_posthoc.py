@@ -1,9 +1,12 @@
 """Post-hoc maps against loops and other libraries, on every network, and the model left as it was."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -322,10 +325,14 @@ def test_rises_masks_are_open_by_half() -> None:
 
 
 def attention_by_hand(model: Classifier, images: Tensor) -> list[Tensor]:
-    """Each block's attention, from what goes into it, by its own query and key."""
-    blocks, seen = model.trunk.backbone.blocks, []
+    return matrices_of(model.trunk.backbone.blocks, partial(model, images))
+
+
+def matrices_of(blocks: Any, forward: Callable[[], Tensor]) -> list[Tensor]:
+    """Each block's attention in a forward pass, from what goes into it, by its own query and key."""
+    seen: list[Tensor] = []
     hooks = [block.attn.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for block in blocks]
-    model(images)
+    forward()
     for hook in hooks:
         hook.remove()
     matrices = []
@@ -354,6 +361,42 @@ def test_attention_rollout_is_that_of_loops() -> None:
             rolled = (0.5 * matrix[n].mean(0) + 0.5 * torch.eye(101)) @ rolled
         torch.testing.assert_close(rolled.sum(1), torch.ones(101))
         torch.testing.assert_close(maps[n].flatten(), rolled[1:, 1:].mean(0), atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("pool", ["token", "avg"])
+def test_attention_of_a_wrapped_transformer_is_that_of_loops(pool: str) -> None:
+    """The class token's row where the network reads it, as the papers do, else the mean of the places' rows."""
+    torch.manual_seed(0)
+    network = timm.create_model("test_vit", num_classes=3, global_pool=pool).eval()
+    model, images = pa.wrap(network), torch.rand(2, 3, 160, 160)
+    maps = posthoc.attention_rollout(model, images)["tokens"]
+    matrices = matrices_of(network.blocks, partial(model, images))
+    kept = slice(1) if pool == "token" else slice(1, 101)
+    rolled = torch.eye(101).expand(2, 101, 101)
+    for matrix in matrices:
+        rolled = (0.5 * matrix.mean(1) + 0.5 * torch.eye(101)) @ rolled
+    torch.testing.assert_close(maps.flatten(1), rolled[:, kept, 1:].mean(1), atol=1e-6, rtol=1e-4)
+    of_class = posthoc.gradient_attention(model, images, torch.tensor([0, 2]))["tokens"]
+    assert of_class.shape == (2, 10, 10)
+    assert (of_class >= 0).all()
+    assert of_class.amax((1, 2)).min() > 0
+
+
+def test_what_has_no_attention_of_tokens_says_what_to_take() -> None:
+    channels = pa.attach("xcit_nano_12_p16_224", 3, levels=1)  # its attention is of channels to channels
+    windows = pa.wrap(timm.create_model("test_resnet", num_classes=3))
+    for model in (channels, windows):
+        with pytest.raises(UsageError, match="is none: take grad_cam or layer_cam"):
+            posthoc.attention_rollout(model, torch.rand(1, 3, 64, 64))
+    with pytest.raises(UsageError, match="take grad_cam, which is CAM but for a factor"):
+        posthoc.cam(windows, torch.rand(1, 3, 64, 64))
+
+
+def test_grad_cam_is_cam_but_for_a_factor() -> None:
+    """What the message of CAM says of networks that classify a mean of features."""
+    model, images = settled(pa.create_model("vgg_gap", 3, SMALL)), torch.rand(2, 3, 32, 32)
+    (own,), (other,) = (list(made(model, images).values()) for made in (posthoc.cam, posthoc.grad_cam))
+    torch.testing.assert_close(own / own.amax((1, 2), keepdim=True), other / other.amax((1, 2), keepdim=True))
 
 
 def test_gradient_attention_is_that_of_loops(monkeypatch: pytest.MonkeyPatch) -> None:

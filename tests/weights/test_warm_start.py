@@ -47,7 +47,7 @@ def test_all_but_the_classifier_goes_to_other_classes(source: Path, classes: tup
         if not name.startswith("head.classifier"):
             assert torch.equal(model.state_dict()[name], value), name
     assert start.parameters[0] < start.parameters[1]
-    assert "of other classes, skipped: head.classifier.weight, head.classifier.bias" in str(start)
+    assert "of other classes, left out: head.classifier.weight, head.classifier.bias" in str(start)
 
 
 def test_the_same_classes_take_everything(source: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_head_of_other_levels_is_not_taken_by_its_numbers(source: Path, name: 
     own = [key for key in pa.load(source).state_dict() if key.startswith("head.") and key in model.state_dict()]
     assert sorted(start.other_levels + start.other_classes) == sorted(own)
     assert set(own) <= set(start.fresh)
-    assert "of other levels, skipped: head.normalise.0.0.weight" in str(start)
+    assert "of other levels, left out: head.normalise.0.0.weight" in str(start)
     assert all(
         not value.any() for key, value in model.state_dict().items() if "head.normalise" in key and "mean" in key
     )

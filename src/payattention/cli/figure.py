@@ -1,6 +1,5 @@
 """`payattention figure`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,7 +64,7 @@ def figure(
     masks: the combined map, and the object that it cuts out. query: the maps under the pictures' own query, under that
     of another picture, and the change.
     """
-    from payattention.cli.output import print_json
+    from payattention.cli.output import print_json, print_left_out
     from payattention.errors import UsageError
     from payattention.pictures.finding import picture_files, unreadable
     from payattention.pictures.reading import read_picture
@@ -81,8 +80,7 @@ def figure(
         _check_can(kind, run)
     named = picture_files(picture)
     skipped = unreadable(named)
-    for line in skipped.values():
-        print(f"skipped: {line}", file=sys.stderr)
+    print_left_out([*skipped.values()])
     files = [path for path in named.files if path not in skipped]
     if len(files) > _MOST:
         raise UsageError(f"{len(files)} pictures are too many for one sheet: name at most {_MOST}")

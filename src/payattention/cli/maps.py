@@ -1,6 +1,5 @@
 """`payattention maps`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -80,7 +79,7 @@ def maps(
     name whether that is right (sheet.png, ...); each map over its picture at the picture's own size (pictures/); and
     manifest.json. With --html, one page instead; with --html and --out, both.
     """
-    from payattention.cli.output import print_json, print_page, print_table, progress_console
+    from payattention.cli.output import print_json, print_left_out, print_page, print_table, progress_console
     from payattention.cli.reading import loaded
     from payattention.explaining.form import Form
     from payattention.explaining.methods import as_target, check_asked
@@ -111,13 +110,14 @@ def maps(
             model, readable, html, title=run_name(run), methods=methods, size=size, scale=scale, console=console
         )
         if out is None:
+            print_left_out([*skipped.values()])
             if as_json:
                 print_json({"html": str(html), "pictures": len(readable), "skipped": [*skipped.values()]})
                 return
-            _print_skipped([*skipped.values()])
             print_page(html, len(readable))
             return
     manifest = gallery(request, files, folder, form=form, strict=strict, console=console)
+    print_left_out(manifest["skipped"])
     if as_json:
         print_json({"out": str(folder), **manifest})
         return
@@ -125,17 +125,9 @@ def maps(
     told = any(p["true_class"] for p in manifest["pictures"])
     columns = ("picture", "looks like", "probability", "is")
     print_table(columns[: 3 + told], [row[: 3 + told] for row in rows])
-    _print_skipped(manifest["skipped"])
     if manifest["sheets"]:
         print("contact sheet: " + ", ".join(str(folder / name) for name in manifest["sheets"]))
     else:
         print(f"written to: {folder}")
     if html is not None:
         print_page(html, len(manifest["pictures"]))
-
-
-def _print_skipped(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(f"skipped: {line}")
-    if lines:
-        print(f"skipped in all: {len(lines):,}")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from payattention.evaluation.result import ClassResult, Result
 
+_LINES = 50  # of what was left out
+
 
 def progress_console() -> "Console":
     """Where progress goes: standard error; of several processes the first shows it."""
@@ -43,6 +45,14 @@ def print_result(result: "Result") -> None:
     """The tables and sentences of a measurement on standard output."""
     for part in result.report():
         _print(part) if isinstance(part, Table) else print(part)
+
+
+def print_left_out(lines: Sequence[str], of: str = "") -> None:
+    """What had to be left out, a line each and, where it is more than one, how much in all; on standard error."""
+    for line in lines[:_LINES]:
+        print(f"left out: {line}", file=sys.stderr)
+    if len(lines) > 1:
+        print(f"left out in all: {len(lines):,}{f' (of {of})' if of else ''}", file=sys.stderr)
 
 
 def print_class_notes(result: "ClassResult") -> None:

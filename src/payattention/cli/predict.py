@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from payattention.models.prediction import Prediction
     from payattention.pictures.finding import Named
 
-_LINES = 50  # of pictures that were left out
 _LIST = Path("-")
 
 
@@ -116,10 +115,9 @@ def predict(
 
 def _tell(told: dict[str, Any]) -> None:
     """On standard error, what was left out, and how many were unsure."""
-    for line in told["skipped"][:_LINES]:
-        print(f"skipped: {line}", file=sys.stderr)
-    if told["skipped"]:
-        print(f"skipped in all: {len(told['skipped']):,}", file=sys.stderr)
+    from payattention.cli.output import print_left_out
+
+    print_left_out(told["skipped"])
     if told["unsure_below"]:
         print(f"unsure: {told['unsure']:,} of {told['count']:,} pictures", file=sys.stderr)
 

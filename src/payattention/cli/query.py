@@ -36,7 +36,7 @@ def query(
     Compares each target's maps under its own query and under that of QUERY. Writes both and their relative change
     (.npy) for each level, a sheet of one level, and manifest.json.
     """
-    from payattention.cli.output import print_json, print_table, progress_console
+    from payattention.cli.output import print_json, print_left_out, print_table, progress_console
     from payattention.cli.reading import loaded
     from payattention.pictures.finding import picture_files
     from payattention.weights.header import saved
@@ -51,8 +51,7 @@ def query(
     from payattention.figures.query import query_gallery
 
     manifest = query_gallery(loaded(run), picture, files, folder, size=size, level=level, console=progress_console())
-    for skipped in manifest["skipped"]:
-        print(f"skipped: {skipped}", file=sys.stderr)
+    print_left_out(manifest["skipped"])
     if manifest["blind"]:
         print(f"note: {BLIND}", file=sys.stderr)
     if as_json:

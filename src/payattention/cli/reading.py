@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from payattention.weights.header import Saved
     from payattention.weights.origin import Origin
 
-_LINES = 50  # of pictures that were left out
-
 
 def loaded(run: Path) -> "Classifier":
     """A saved model, on the device that was chosen."""
@@ -114,7 +112,7 @@ def read(
 
     The name of a class that the set has not is found before pictures are decoded, and classes too few to train on.
     """
-    from payattention.cli.output import progress_console
+    from payattention.cli.output import print_left_out, progress_console
     from payattention.data import limited, load_data, of_classes
     from payattention.data.parts import check_enough_classes, chosen_classes
 
@@ -139,7 +137,7 @@ def read(
         check=check,
     )
     if not console.quiet:
-        _print_skipped(images)
+        print_left_out(images.skipped, f"{images.name}, {images.split}")
     if images.source:
         console.print(f"note: {images.source}")
     if names is not None:
@@ -188,13 +186,6 @@ def read_for(model: "Classifier", source: Source, split: str, **given: Any) -> "
     images = read(source.name, split, **{**form, "root": source.root, "classes": classes, **given})
     source.note_difference(images, classes, given.get("limit"))
     return images
-
-
-def _print_skipped(images: "ImageSet") -> None:
-    for line in images.skipped[:_LINES]:
-        print(f"left out: {line}", file=sys.stderr)
-    if images.skipped:
-        print(f"left out in all: {len(images.skipped):,} (of {images.name}, {images.split})", file=sys.stderr)
 
 
 def check_data(name: str, split: str) -> None:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from payattention.data.masked import MaskedPictures
 
 _TUNE = 200  # pictures
-_LINES = 50  # of pictures that were left out
 
 
 @computes
@@ -86,7 +85,7 @@ def segment(
 
     Writes masks and overlays, the tables pictures.csv and table.csv, sheet.png and result.json.
     """
-    from payattention.cli.output import print_class_notes, print_json, print_result, progress_console
+    from payattention.cli.output import print_class_notes, print_json, print_left_out, print_result, progress_console
     from payattention.cli.reading import Source, loaded
     from payattention.weights.header import saved
 
@@ -117,11 +116,8 @@ def segment(
         refine=crf,
         console=progress_console(),
     )
-    for line in result.left_out[:_LINES]:
-        print(f"left out: {line}", file=sys.stderr)
+    print_left_out(result.left_out)
     print_class_notes(result)
-    if result.left_out:
-        print(f"left out in all: {len(result.left_out):,}", file=sys.stderr)
     if result.empty == result.count:
         hint = "" if foreground is None else f": no pixel of theirs is {foreground} (--foreground)"
         print(f"note: the masks of all {result.count:,} pictures are empty{hint}", file=sys.stderr)

@@ -11,8 +11,9 @@ from PIL import Image
 
 from payattention.errors import DataError, UsageError, none_of
 from payattention.explaining.explanation import Explanation
+from payattention.explaining.explanations import AllByClass, ByClass, Explanations
 from payattention.explaining.inputs import chosen_size
-from payattention.explaining.request import ByClass, Request
+from payattention.explaining.request import Request
 from payattention.models import Classifier
 from payattention.pictures.finding import picture_files
 from payattention.pictures.sources import Source, Sources, name_of, picture_of, several
@@ -92,7 +93,8 @@ def explain(
         scale: How overlays colour a map: "own", from its least to its greatest value; "fixed", from 0 to 1.
 
     Returns:
-        An explanation, or a list of them in the pictures' order; under "all", dictionaries of them by class.
+        An explanation, or a list of them in the pictures' order; under "all", dictionaries of them by class. A notebook
+        shows each of these as pictures.
 
     Raises:
         UsageError: A model without maps, a size too small for it, an unknown class, method, baseline or scale, or
@@ -127,7 +129,9 @@ def explain_picture(
 
 def _plain(request: Request, answers: list[ByClass]) -> "list[Explanation] | list[ByClass]":
     """Without the dictionaries where each has one explanation."""
-    return answers if request.of_all else [next(iter(by_class.values())) for by_class in answers]
+    if request.of_all:
+        return AllByClass(answers)
+    return Explanations(next(iter(by_class.values())) for by_class in answers)
 
 
 def _read(sources: Sequence[Source], channels: int) -> tuple[list[str], list[Image.Image]]:

@@ -13,10 +13,11 @@ from PIL import Image
 from rich.console import Console
 
 from payattention.explaining.explanation import COMBINED
+from payattention.explaining.explanations import ByClass
 from payattention.explaining.form import Form
 from payattention.explaining.levels import grid
 from payattention.explaining.methods import ATTENTION
-from payattention.explaining.request import ByClass, Request
+from payattention.explaining.request import Request
 from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages
 from payattention.models.evaluating import evaluating
 from payattention.pictures.finding import Named, unreadable
@@ -47,7 +48,7 @@ def gallery(
     """Explains each picture into `out`: overlays and raw maps under `pictures/`, sheets beside it, `manifest.json`.
 
     A damaged picture that was named itself is an error before anything is written; one that a folder holds is
-    skipped and listed, or with `strict` an error, too. So is what else a folder holds that is known and not read.
+    left out and listed, or with `strict` an error, too. So is what else a folder holds that is known and not read.
 
     Returns:
         The manifest; its files are named from `out`.

@@ -16,6 +16,7 @@ from payattention.attention.maps import joint
 from payattention.data.tensors import at_once
 from payattention.errors import UsageError, broken_map
 from payattention.explaining.explanation import TOP, Explanation
+from payattention.explaining.explanations import ByClass
 from payattention.explaining.inputs import as_input, chosen_size, seen_size
 from payattention.explaining.methods import ATTENTION, check_of_class, check_target, is_all, without_classes
 from payattention.models import Classifier
@@ -25,9 +26,6 @@ from payattention.pictures.channels import with_channels
 from payattention.pictures.drawing import check_scale
 from payattention.posthoc import method as posthoc
 from payattention.system.machine import device_of
-
-ByClass = dict[str, Explanation]
-"""Explanations of one picture by the class that their maps were asked for; the only key is "" where there was none."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ class Request:
         self, pictures: Sequence[tuple[Image.Image, str, str | None]], images: Float[Tensor, "n channels h w"]
     ) -> list[ByClass]:
         """The explanations of one batch."""
-        looks: list[ByClass] = [{} for _ in pictures]
+        looks = [ByClass() for _ in pictures]
         for seen in self._views(images):
             for k, own in enumerate(pictures):
                 explanation = self._explanation(seen, k, *own)

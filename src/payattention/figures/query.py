@@ -45,7 +45,7 @@ def query_gallery(
 ) -> dict[str, Any]:
     """Asks every target and writes its maps (.npy) by level, `sheet.png` of one level, and `manifest.json`.
 
-    A damaged picture that was named itself is an error before anything is written; one that a folder holds is skipped
+    A damaged picture that was named itself is an error before anything is written; one that a folder holds is left out
     and listed.
 
     Args:

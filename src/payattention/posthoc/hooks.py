@@ -34,7 +34,10 @@ def class_maps(model: Classifier) -> str | None:
     """A model whose features are averaged and then classified by one linear layer."""
     if isinstance(model, ClassMapped):
         return None
-    return f"CAM is for networks that classify the mean of their features, as vgg_gap does; {model.name} does not"
+    return (
+        f"CAM is for networks that classify the mean of their features, as vgg_gap does; for {model.name} take "
+        "grad_cam, which is CAM but for a factor wherever a network classifies such a mean by one linear layer"
+    )
 
 
 def relus(model: Classifier) -> str | None:

@@ -11,9 +11,9 @@ In block b, head h, A (T, T) is the softmax attention of T tokens: which (column
 
     R = I;   block by block,   R += mean_h relu(dA_bh * A_bh) R
 
-The papers read the row of a class token. The classifiers here weigh the tokens of the grid, so that a map is the mean
-of their rows, in the second method without I; of the columns, tokens that stand before the grid (class token,
-registers) are left out.
+The papers read the row of a class token, and so does this where a wrapped network classifies by it. Where the tokens of
+the grid are weighed or averaged, as by every attached attention, a map is the mean of their rows; in the second method
+without I. Of the columns, tokens that stand before the grid (class token, registers) are left out.
 """
 
 from collections.abc import Iterator
@@ -25,16 +25,34 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.models import Classifier
+from payattention.models.timm_backbones.backbone import is_plain
+from payattention.models.wrapped import Wrapped
 from payattention.posthoc.hooks import local_features, need, of_classes
 
 _MAP = "tokens"
 
 
 def global_attention(model: Classifier) -> str | None:
-    """A model on a transformer whose blocks each attend over all tokens."""
-    if getattr(getattr(model, "trunk", None), "plain", False) and _attentions(model):
+    """A model on a transformer of timm's whose blocks each attend over all tokens."""
+    attached = getattr(getattr(model, "trunk", None), "plain", False)
+    if (attached or _is_plain_wrapped(model)) and _attentions(model):
         return None
-    return f"attention rollout and its like are for plain vision transformers that pa.attach made; {model.name} is none"
+    return (
+        "attention rollout and its like are for plain vision transformers of timm's, attached or wrapped; "
+        f"{model.name} is none: take grad_cam or layer_cam"
+    )
+
+
+def _is_plain_wrapped(model: Classifier) -> bool:
+    """Whether it is a network of timm's with one grid throughout, that classifies by its class token or by a mean."""
+    if not isinstance(model, Wrapped) or not type(model.network).__module__.startswith("timm."):
+        return False
+    pools = getattr(model.network, "global_pool", None) in ("token", "avg")
+    return pools and getattr(model.network, "attn_pool", None) is None and is_plain(model.network)
+
+
+def _reads_class_token(model: Classifier) -> bool:
+    return isinstance(model, Wrapped) and getattr(model.network, "global_pool", None) == "token"
 
 
 @torch.no_grad()
@@ -52,7 +70,7 @@ def attention_rollout(
     rolled = _identity(blocks[0])
     for attention in blocks:
         rolled = (attention.mean(1) + _identity(attention)) / 2 @ rolled  # (n, T, T)
-    return {_MAP: _on_grid(rolled, features)}
+    return {_MAP: _on_grid(model, rolled, features)}
 
 
 @torch.enable_grad()
@@ -71,23 +89,32 @@ def gradient_attention(
     relevance = _identity(blocks[0])
     for attention, gradient in zip(blocks, gradients, strict=True):
         relevance = relevance + (gradient * attention.detach()).relu().mean(1) @ relevance  # (n, T, T)
-    return {_MAP: _on_grid(relevance - _identity(blocks[0]), features)}
+    return {_MAP: _on_grid(model, relevance - _identity(blocks[0]), features)}
 
 
 def _identity(attention: Float[Tensor, "n heads t t"]) -> Float[Tensor, "t t"]:
     return torch.eye(attention.shape[-1], device=attention.device, dtype=attention.dtype)
 
 
-def _on_grid(relevance: Float[Tensor, "n t t"], features: dict[str, Tensor]) -> Float[Tensor, "n h w"]:
-    """The mean row of the grid's tokens, which are the last ones, on the grid."""
+def _on_grid(
+    model: Classifier, relevance: Float[Tensor, "n t t"], features: dict[str, Tensor]
+) -> Float[Tensor, "n h w"]:
+    """The row of the class token, or the mean one of the grid's tokens, which are the last ones; on the grid."""
     height, width = list(features.values())[-1].shape[2:]
-    grid = relevance[:, -height * width :, -height * width :]
-    return grid.mean(1).view(len(relevance), height, width)
+    rows = relevance[:, :1] if _reads_class_token(model) else relevance[:, -height * width :]
+    return rows[..., -height * width :].mean(1).view(len(relevance), height, width)
 
 
 def _attentions(model: nn.Module) -> list[Any]:
-    """timm's attention modules that can give their matrices, from the first block to the last."""
-    return [module for module in model.modules() if hasattr(module, "fused_attn") and hasattr(module, "attn_drop")]
+    """timm's attention modules that can give their matrices, from the first block to the last.
+
+    XCiT's own, which is of channels to channels, has none of tokens to tokens.
+    """
+    return [
+        module
+        for module in model.modules()
+        if hasattr(module, "fused_attn") and hasattr(module, "attn_drop") and type(module).__name__ != "XCA"
+    ]
 
 
 @contextmanager

@@ -42,10 +42,10 @@ class WarmStart:
         taken, all_ = self.parameters
         named = {*self.other_classes, *self.other_levels, *self.other_shape}
         kinds = {
-            "of other classes, skipped": self.other_classes,
-            "of other levels, skipped": self.other_levels,
-            "of another shape, skipped": self.other_shape,
-            "not in this network, skipped": self.unused,
+            "of other classes, left out": self.other_classes,
+            "of other levels, left out": self.other_levels,
+            "of another shape, left out": self.other_shape,
+            "not in this network, left out": self.unused,
             "only in this network, begin fresh": [name for name in self.fresh if name not in named],
         }
         head = f"{taken:,} of {all_:,} numbers are from {self.source}"
