@@ -45,7 +45,9 @@ def records(count: int) -> Iterator[Record]:
     photographs, random = load_sample_images().images, np.random.default_rng(0)
     for number in range(count):
         pixels = photographs[number % 2]
-        top, left = (int(random.integers(0, whole - part)) for whole, part in zip(pixels.shape, SIZE[::-1], strict=False))
+        top, left = (
+            int(random.integers(0, whole - part)) for whole, part in zip(pixels.shape, SIZE[::-1], strict=False)
+        )
         crop = Image.fromarray(pixels[top : top + SIZE[1], left : left + SIZE[0]])
         probability = float(random.uniform(0.2, 1))
         predicted, true = random.choice(len(CLASSES), 2)
@@ -55,7 +57,9 @@ def records(count: int) -> Iterator[Record]:
             name=f"crop {number}",
             predicted=CLASSES[predicted],
             probabilities={CLASSES[predicted]: probability},
-            maps={method: dict(zip(("fine", "coarse", "combined"), maps[k], strict=True)) for k, method in enumerate("ab")},
+            maps={
+                method: dict(zip(("fine", "coarse", "combined"), maps[k], strict=True)) for k, method in enumerate("ab")
+            },
             true=CLASSES[true if number % 5 == 0 else predicted],
         )
 
