@@ -14,8 +14,8 @@ from .models.timm_backbones.attach import attach as attach
 from .models.wrapped import Wrapped as Wrapped
 from .models.wrapped import wrap as wrap
 from .system.machine import computing as computing
-from .weights.checkpoint import load as load
 from .weights.checkpoint import save as save
+from .weights.named import load as load
 from .weights.peers import load_peer as load_peer
 from .weights.warm_start import warm_start as warm_start
 

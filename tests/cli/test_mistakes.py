@@ -60,6 +60,21 @@ WITHOUT_PYTORCH = [
     ("figure maps vgg --picture good.png", "vgg has no attention maps"),
     ("figure query vgg --picture good.png --query good.png", "vgg has no query"),
     ("figure map att --picture good.png", "did you mean 'maps'"),
+    ("maps timm:resnet81 good.png", "unknown timm network 'resnet81'; did you mean 'resnet18'"),
+    ("segment torchvision:resnet81", "unknown torchvision network 'resnet81'; did you mean 'resnet18'"),
+    ("evaluate tim:resnet18", "unknown kind of model 'tim:'; did you mean 'timm:'"),
+    ("compare resnet18", "did you mean timm:resnet18 or torchvision:resnet18?"),
+    ("attack timm:resnet18", "timm:resnet18 is no run, which would tell its data set (name one with --data)"),
+    ("transfer net.py:make --data cifar10", "unknown function of net.py 'make'; did you mean 'make_model'"),
+    ("maps net.py:needs good.png", "net.py:needs takes arguments (depth)"),
+    ("maps net.py good.png", "name the function in it that makes the network, net.py:make_model"),
+    ("maps net.py:make_model good.png --pretrained", "--pretrained is for timm:NAME and torchvision:NAME"),
+    ("maps timm:resnet18 good.png --weights none.pt", "none.pt: no such file of weights"),
+    ("query timm:resnet18 good.png good.png", "train --model timm:resnet18 --set compatibility=additive"),
+    ("figure query net.py:make_model --picture good.png --query good.png", "is used as it is, and has no query"),
+    ("train --model torchvision:resnet18", "attention is trained on networks of this package"),
+    ("train --model net.py:make_model", "or on a timm backbone: --model timm:NAME"),
+    ("maps old.pt good.png", "two lines of Python make a safetensors file of it"),
     ("train --out full", "full: this folder is not empty"),
     ("train --data cifar1", "did you mean 'cifar10'"),
     ("train --recipe modrn", "did you mean 'modern'"),
@@ -84,6 +99,8 @@ def _things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Path(folder).mkdir()
     Path("full/file").touch()
     Path("text.safetensors").write_text("text")
+    Path("net.py").write_text("def make_model():\n    pass\n\n\ndef needs(depth):\n    pass\n")
+    Path("old.pt").touch()
     Image.new("RGB", (40, 40)).save("good.png")
 
 

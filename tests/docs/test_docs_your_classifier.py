@@ -1,14 +1,21 @@
-"""The page on classifiers of one's own: its Python runs, and a pickle becomes a file that can be read."""
+"""The page on classifiers of one's own: its Python and commands run, and a pickle becomes a file that can be read."""
 
 import re
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from torchvision import models
 
-PAGE = Path(__file__).parents[2] / "docs" / "your-classifier.md"
+from payattention.cli.app import run
+
+PAGE = (Path(__file__).parents[2] / "docs" / "your-classifier.md").read_text(encoding="utf-8")
+WRAPPING, SCRIPT, CONVERTING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS = re.findall(r"^payattention (.*)", PAGE, re.MULTILINE)
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,9 +23,39 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     Image.new("RGB", (80, 60), "green").save("cat.jpg")
     weights = {"weight": torch.arange(3.0)}
     torch.save(weights, "old.pt")
-    wrapping, converting = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     scope: dict[str, object] = {}
-    exec(wrapping, scope)
+    exec(WRAPPING, scope)
     assert scope["result"].target == "tabby"
-    exec(converting, scope)
+    exec(CONVERTING, scope)
     assert torch.equal(load_file("new.safetensors")["weight"], weights["weight"])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands name: pictures, masks, weights, class names, a script."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "net.py").write_text(SCRIPT)
+    save_file(models.squeezenet1_1(num_classes=2).state_dict(), folder / "mine.safetensors")
+    (folder / "names.txt").write_text("cat\ndog\n")
+    Image.new("RGB", (80, 60), "green").save(folder / "cat.jpg")
+    classes = {"photos": ("tabby", "golden retriever"), "mine": ("cat", "dog")}
+    divided = [
+        f"{data}/{split}/{name}" for data, names in classes.items() for split in ("train", "test") for name in names
+    ]
+    places = (*divided, "pictures", "masks")
+    for number in range(2):
+        for place in places:
+            (folder / place).mkdir(parents=True, exist_ok=True)
+            noise = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+            mask = np.zeros((48, 64), np.uint8)
+            mask[:20, :20] = 255
+            Image.fromarray(mask if place == "masks" else noise).save(folder / place / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_its_commands_run(
+    command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    assert run(shlex.split(command)) == 0, capsys.readouterr().err

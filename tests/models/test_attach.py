@@ -14,7 +14,6 @@ import payattention as pa
 from payattention.cli.app import run
 from payattention.errors import CheckpointError, UsageError
 from payattention.models import check_model, native_size
-from payattention.models.timm_backbones import backbone
 from timm_families import of_this_timm
 
 # family: a few of its small members
@@ -209,9 +208,6 @@ class TestMistakes:
         assert of_timm.startswith("unknown timm backbone 'resnet81'; did you mean 'resnet18'")
         assert ours.startswith("unknown model 'vgg_att9'; did you mean 'vgg_att_pc'")
 
-    def test_the_names_in_timms_source_are_its_list(self) -> None:
-        assert sorted(backbone._REGISTERED.findall(backbone._source())) == sorted(timm.list_models())
-
     def test_a_name_that_timm_has_changed(self) -> None:
         with pytest.warns(UserWarning, match="deprecated"):
             assert pa.create_model("timm:vit_tiny_patch16_224_in21k", 2).levels
@@ -320,6 +316,7 @@ class TestMistakes:
     ) -> None:
         from huggingface_hub import constants
 
+        from payattention.models import fetching
         from payattention.models.timm_backbones import pretrained
 
         def address(*_: object) -> list[object]:
@@ -328,8 +325,8 @@ class TestMistakes:
             return []
 
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(pretrained, "getproxies", dict)
-        monkeypatch.setattr(pretrained, "getaddrinfo", address)
+        monkeypatch.setattr(fetching, "getproxies", dict)
+        monkeypatch.setattr(fetching, "getaddrinfo", address)
         offline: list[bool] = []
         monkeypatch.setattr(
             "timm.create_model", lambda *_, **__: offline.append(constants.is_offline_mode()) or torch.nn.Identity()

@@ -235,6 +235,15 @@ class TestMeasured:
         features = model.features(images)
         assert torch.equal(model.network[-1](features), model(images))
 
+    def test_features_before_a_classifier_that_is_a_convolution(self) -> None:
+        network = nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+        model, images = wrap(network, image_size=32), torch.rand(2, 3, 32, 32)
+        last, features = network[2], model.features(images)  # the mean and a convolution of one pixel can be swapped
+        assert isinstance(last, nn.Conv2d)
+        torch.testing.assert_close(features @ last.weight.flatten(1).T + last.bias, model(images))
+
     def test_a_grey_network_of_timm_is_normalised_as_timm_adapts_its_first_layer(self) -> None:
         model = wrap(timm.create_model("resnet10t", in_chans=1), image_size=64)
         assert model.in_channels == 1

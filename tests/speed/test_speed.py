@@ -159,7 +159,7 @@ def test_the_verb_takes_backbones_and_runs(tmp_path: Any, capsys: pytest.Capture
     pa.save(create_model("vgg_att_pc", 3, SMALL), tmp_path / "run")
     for fixed in ("--width=2", "--classes=3", "--set=dropout=0"):
         assert run(["benchmark", str(tmp_path / "run"), fixed, *common]) == 2
-        assert "a trained network; leave --classes, --width and --set out" in capsys.readouterr().err
+        assert "has classes and channels of its own; leave --classes, --width and --set out" in capsys.readouterr().err
     assert run(["benchmark", str(tmp_path / "run"), *common]) == 0
     assert "vgg_att_pc, width 0.0625" in capsys.readouterr().out
 

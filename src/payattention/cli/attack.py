@@ -1,23 +1,25 @@
 """`payattention attack`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from payattention.cli.computing import computes
+from payattention.cli.model_argument import of_a_model
 from payattention.cli.options import (
     DataRootOption,
     JsonOption,
     LimitOption,
     OutOption,
-    RunArgument,
     RunDataOption,
     SplitOption,
     StrictOption,
     new_folder,
     numbers,
-    run_name,
 )
+
+if TYPE_CHECKING:
+    from payattention.weights.named import Named
 
 EpsOption = Annotated[
     str,
@@ -43,8 +45,9 @@ ObjectiveOption = Annotated[
 
 
 @computes
+@of_a_model
 def attack(
-    run: RunArgument,
+    run: "Named",
     data: RunDataOption = None,
     data_root: DataRootOption = None,
     split: SplitOption = "test",
@@ -76,17 +79,17 @@ def attack(
     Writes attack.json, and attack.png: some images at every size, what the model sees in them, and where it looks.
     """
     from payattention.cli.output import print_class_notes, print_json, print_result, progress_console
-    from payattention.cli.reading import Source, check_classes, check_data, loaded, read_for
+    from payattention.cli.reading import Source, check_classes, check_data, loaded_for, read_for
     from payattention.system.files import write_json, write_picture
-    from payattention.weights.header import saved
 
     # everything is checked before any data is read
     sizes = numbers(eps, "--eps")
-    folder = new_folder(out, f"attack-{run_name(run)}")
-    known = saved(run)
+    folder = new_folder(out, f"attack-{run.title}")
+    known = run.check()
     source = Source.of(run, data, data_root)
     check_data(source.name, split)
-    check_classes(known, source, split)
+    if known is not None:
+        check_classes(known, source, split)
 
     from payattention.data.same_classes import known_part
     from payattention.evaluation.attack import attack as measure
@@ -100,7 +103,7 @@ def attack(
     chosen = named_attacks(
         [name.strip() for name in attacks.split(",")], PGD(steps, step_size, random_start, objective)
     )
-    model = loaded(run)
+    model = loaded_for(run, source, split)
     images = read_for(model, source, split, strict=strict, limit=limit)
 
     result = measure(model, images, chosen, sizes, away_from=away_from, seed=seed, console=progress_console())
@@ -111,7 +114,7 @@ def attack(
             f"{k}, {images.classes[label]}": picture_from(image)
             for k, (image, label) in enumerate(zip(measured.images[:pictures], measured.labels, strict=False))
         }
-        sheet = attack_figure({run_name(run): model}, shown, list(chosen.values())[-1], sizes, size=images.image_size)
+        sheet = attack_figure({run.title: model}, shown, list(chosen.values())[-1], sizes, size=images.image_size)
         write_picture(folder / "attack.png", sheet)
     write_json(folder / "attack.json", result.as_json())
     if as_json:

@@ -1,6 +1,7 @@
 """`payattention benchmark`."""
 
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 def benchmark(
     model: Annotated[
         str,
-        typer.Argument(help="Network, of `payattention models`, timm:NAME, or a run folder or .safetensors file."),
+        typer.Argument(
+            help="Network, of `payattention models`, timm:NAME for attention on a timm backbone, or a run folder or "
+            ".safetensors file; or as it is, torchvision:NAME, transformers:FOLDER or script.py:FUNCTION."
+        ),
     ] = "vgg_att3_concat_pc",
     width: WidthOption = 1.0,
     classes: Annotated[
@@ -99,11 +103,13 @@ def benchmark(
 def _network(model: str, classes: int | None, width: float, options: dict[str, object]) -> "Classifier":
     from payattention.errors import UsageError
     from payattention.models import check_model, create_model
-    from payattention.weights.checkpoint import load
+    from payattention.weights.named import borrowed, load
 
-    if not (Path(model).exists() or model.endswith(".safetensors")):
+    if not (Path(model).exists() or model.endswith(".safetensors") or borrowed(model)):
         check_model(model, width, **options)
         return create_model(model, classes or 100, width, **options)
     if classes or options or width != 1:
-        raise UsageError(f"{model} is a trained network; leave --classes, --width and --set out")
-    return load(model)
+        raise UsageError(f"{model} has classes and channels of its own; leave --classes, --width and --set out")
+    with warnings.catch_warnings():  # of fresh weights, which are as fast as trained ones
+        warnings.simplefilter("ignore", UserWarning)
+        return load(model)

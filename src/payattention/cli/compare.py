@@ -1,28 +1,31 @@
 """`payattention compare`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from payattention.cli.computing import computes
+from payattention.cli.model_argument import of_a_model
 from payattention.cli.options import (
     ClassesOption,
     DataRootOption,
     JsonOption,
     LimitOption,
     OutOption,
-    RunArgument,
     SplitOption,
     StrictOption,
     ToleranceOption,
     new_folder,
-    run_name,
 )
+
+if TYPE_CHECKING:
+    from payattention.weights.named import Named
 
 
 @computes
+@of_a_model
 def compare(
-    run: RunArgument,
+    run: "Named",
     data: Annotated[
         str | None,
         typer.Option(help="Data set with masks; by default the one the run was trained on.", show_default=False),
@@ -84,10 +87,9 @@ def compare(
     from payattention.cli.output import print_class_notes, print_json, print_result, progress_console
     from payattention.cli.reading import Source, check_data, check_has_masks, loaded, read_for
     from payattention.system.files import write_json, write_picture
-    from payattention.weights.header import weights_file
 
-    folder = new_folder(out, f"compare-{run_name(run)}")
-    weights_file(run)
+    folder = new_folder(out, f"compare-{run.title}")
+    run.check()
     source = Source.of(run, data, data_root)
     name = source.name
     check_has_masks(name)

@@ -2,31 +2,34 @@
 
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from payattention.cli.computing import computes
+from payattention.cli.model_argument import of_a_model
 from payattention.cli.options import (
     ClassesOption,
     DataRootOption,
     HtmlOption,
     JsonOption,
     LimitOption,
-    RunArgument,
     RunDataOption,
     SplitOption,
     StrictOption,
     ToleranceOption,
     check_page,
     new_folder,
-    run_name,
 )
+
+if TYPE_CHECKING:
+    from payattention.weights.named import Named
 
 
 @computes
+@of_a_model
 def evaluate(
-    run: RunArgument,
+    run: "Named",
     data: RunDataOption = None,
     data_root: DataRootOption = None,
     split: SplitOption = "test",
@@ -53,19 +56,19 @@ def evaluate(
     every image's prediction, tables of the classes, the confusion matrix, and the worst mistakes with their maps.
     """
     from payattention.cli.output import print_class_notes, print_json, print_page, print_result, progress_console
-    from payattention.cli.reading import Source, check_classes, check_data, loaded, read_for
-    from payattention.weights.header import saved
+    from payattention.cli.reading import Source, check_classes, check_data, loaded_for, read_for
 
     check_page(html)
     folder = None if out is None else new_folder(out, "")
-    known = saved(run)
+    known = run.check()
     source = Source.of(run, data, data_root)
     check_data(source.name, split)
-    check_classes(known, source, split, classes)
+    if known is not None:
+        check_classes(known, source, split, classes)
 
     from payattention.evaluation import classify, pointing
 
-    model, console = loaded(run), progress_console()
+    model, console = loaded_for(run, source, split, classes), progress_console()
     images = read_for(model, source, split, strict=strict, classes=classes, limit=limit)
     errors = classify(model, images, console=console)
     points = pointing(model, images, tolerance, console=console) if images.masks is not None and model.levels else None
@@ -73,7 +76,7 @@ def evaluate(
     if html is not None:
         from payattention.figures.gallery import gallery_of_set
 
-        title = f"{run_name(run)}: {errors.data}, {errors.split}"
+        title = f"{run.title}: {errors.data}, {errors.split}"
         gallery_of_set(model, images, html, title=title, console=console)
     possible = {"balanced_error": balanced, "pointing": points and points.as_json()}
     more = {key: value for key, value in possible.items() if value is not None}

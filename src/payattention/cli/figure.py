@@ -110,20 +110,23 @@ def figure(
 
 def _check_can(kind: str, run: Path) -> None:
     """Raises UsageError for a saved network that is known to lack what a figure shows."""
-    from payattention.weights.header import saved
+    from payattention.weights.named import named
 
-    able = saved(run)
+    model = named(str(run))
     if kind == "query":
-        able.check_has_query()
+        model.check_has_query()
     elif kind != "attack":
-        able.check_has_maps()
+        model.check_has_maps()
+    else:
+        model.check()
 
 
 def _loaded(runs: list[Path]) -> dict[str, "Classifier"]:
     """The models, each once, by a name to call them."""
     from payattention.cli.reading import loaded
+    from payattention.weights.named import named
 
-    return {name: loaded(run) for name, run in _names(runs).items()}
+    return {name: loaded(named(str(run))) for name, run in _names(runs).items()}
 
 
 def _names(paths: list[Path]) -> dict[str, Path]:

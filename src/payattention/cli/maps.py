@@ -1,29 +1,32 @@
 """`payattention maps`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from payattention.cli.computing import computes
+from payattention.cli.model_argument import of_a_model
 from payattention.cli.options import (
     HtmlOption,
     JsonOption,
     MethodOption,
     OutOption,
-    RunArgument,
     SizeOption,
     StrictOption,
     TargetOption,
     check_page,
     new_folder,
-    run_name,
 )
+
+if TYPE_CHECKING:
+    from payattention.weights.named import Named
 
 
 @computes
+@of_a_model
 def maps(
-    run: RunArgument,
+    run: "Named",
     pictures: Annotated[
         list[Path],
         typer.Argument(
@@ -82,18 +85,18 @@ def maps(
     from payattention.cli.output import print_json, print_left_out, print_page, print_table, progress_console
     from payattention.cli.reading import loaded
     from payattention.explaining.form import Form
-    from payattention.explaining.methods import as_target, check_asked
+    from payattention.explaining.methods import as_target, check_asked, check_method
     from payattention.pictures.drawing import check_scale
     from payattention.pictures.finding import picture_files, unreadable
-    from payattention.weights.header import saved
 
     check_scale(scale)
     check_page(html)
     form = Form.asked(only, style, format, flat)
-    folder = new_folder(out, f"maps-{run_name(run)}")
-    known = saved(run)
-    asked = None if target is None else as_target(target, known.classes)
-    check_asked(known, method, asked)
+    folder = new_folder(out, f"maps-{run.title}")
+    if (known := run.check()) is not None:
+        check_asked(known, method, None if target is None else as_target(target, known.classes))
+    elif method is not None:
+        check_method(method)
     files = picture_files(pictures)
 
     from payattention.explaining.folder import gallery
@@ -101,13 +104,14 @@ def maps(
     from payattention.figures.gallery import gallery_of_files
 
     model, console = loaded(run), progress_console()
+    asked = None if target is None else as_target(target, model.classes)
     request = Request.of(model, size=size, target=asked, method=method, scale=scale)
     if html is not None:
         skipped = unreadable(files, strict, channels=model.in_channels)
         readable = [file for file in files.files if file not in skipped]
         methods = (request.method,) if method else ()
         gallery_of_files(
-            model, readable, html, title=run_name(run), methods=methods, size=size, scale=scale, console=console
+            model, readable, html, title=run.title, methods=methods, size=size, scale=scale, console=console
         )
         if out is None:
             print_left_out([*skipped.values()])

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from payattention.cli.computing import computes
-from payattention.cli.options import DataRootOption, JsonOption, RunArgument
+from payattention.cli.model_argument import of_a_model
+from payattention.cli.options import DataRootOption, JsonOption
 from payattention.errors import UsageError, none_of
 from payattention.system.files import replacing
 
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
     from payattention.models import Classifier
     from payattention.models.prediction import Prediction
     from payattention.pictures.finding import Named
+    from payattention.weights.named import Named as NamedModel
 
 _LIST = Path("-")
 
 
 @computes
+@of_a_model
 def predict(
-    run: RunArgument,
+    run: "NamedModel",
     pictures: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -75,19 +78,21 @@ def predict(
     from payattention.cli.output import print_json, progress_console
     from payattention.cli.reading import loaded
     from payattention.figures.predictions import FORMATS, UNSURE, check_unsure, label_of, record
-    from payattention.weights.header import saved
 
     kind = kind or ("jsonl" if out is not None and out.suffix in (".jsonl", ".json") else "csv")
     _ = FORMATS[kind]
     _check_call(pictures, out, null, calibrate)
-    check_unsure(unsure, saved(run).classes)
+    if calibrate is not None:
+        _ = run.run  # which keeps the temperature
+    known = run.check()
+    check_unsure(unsure, () if known is None else known.classes)
     named = _named(pictures, null) if pictures else None
     model = loaded(run)
     told: dict[str, Any] = {"model": model.name}
     if calibrate is not None:
         from payattention.cli.calibration import calibrated
 
-        told["calibration"] = calibrated(model, run, calibrate, data_root, aside=as_json or bool(pictures))
+        told["calibration"] = calibrated(model, run.run, calibrate, data_root, aside=as_json or bool(pictures))
     told["temperature"] = model.temperature
     if named is not None:
         shows = out is not None or as_json or not sys.stdout.isatty()  # on a terminal the lines show how far it is

@@ -2,12 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from payattention.cli.computing import computes
-from payattention.cli.options import JsonOption, OutOption, RunArgument, SizeOption, new_folder, run_name
+from payattention.cli.model_argument import of_a_model
+from payattention.cli.options import JsonOption, OutOption, SizeOption, new_folder
+
+if TYPE_CHECKING:
+    from payattention.weights.named import Named
 
 BLIND = (
     "no query can change this model's maps: to its scores the query adds the same number at every position, and the "
@@ -16,8 +20,9 @@ BLIND = (
 
 
 @computes
+@of_a_model
 def query(
-    run: RunArgument,
+    run: "Named",
     picture: Annotated[Path, typer.Argument(metavar="QUERY", help="The picture that asks.", show_default=False)],
     targets: Annotated[
         list[Path],
@@ -39,12 +44,9 @@ def query(
     from payattention.cli.output import print_json, print_left_out, print_table, progress_console
     from payattention.cli.reading import loaded
     from payattention.pictures.finding import picture_files
-    from payattention.weights.header import saved
 
-    folder = new_folder(out, f"query-{run_name(run)}")
-    known = saved(run)
-    known.check_has_query()
-    known.check_has_level(level)
+    folder = new_folder(out, f"query-{run.title}")
+    run.check_has_query(level)
     picture_files([picture])  # it is there
     files = picture_files(targets)
 

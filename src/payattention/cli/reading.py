@@ -13,15 +13,31 @@ if TYPE_CHECKING:
     from payattention.data import ImageSet
     from payattention.models import Classifier
     from payattention.weights.header import Saved
+    from payattention.weights.named import Named
     from payattention.weights.origin import Origin
 
 
-def loaded(run: Path) -> "Classifier":
-    """A saved model, on the device that was chosen."""
+def loaded(model: "Named") -> "Classifier":
+    """A model that was named, on the device that was chosen."""
     from payattention.system.machine import chosen_device
-    from payattention.weights.checkpoint import load
 
-    return load(run).to(chosen_device())
+    return model.load().to(chosen_device())
+
+
+def loaded_for(named: "Named", source: "Source", split: str, classes: str | None = None) -> "Classifier":
+    """The same, to be measured on a set by its classes; before pictures are decoded.
+
+    Raises:
+        UsageError: The set has none of the model's classes, or another number where the model knows no names.
+    """
+    model = loaded(named)
+    check_classes(model, source, split, classes)
+    if not model.classes:
+        print(
+            f"note: the model knows no class names: it is taken to have those of {source.name}, in order",
+            file=sys.stderr,
+        )
+    return model
 
 
 @checked(frozen=True)
@@ -154,10 +170,11 @@ class Source:
     origin: "Origin | None" = None
 
     @staticmethod
-    def of(run: Path, data: str | None, root: Path | None) -> "Source":
-        """`data` if it is named, else the run's own.
+    def of(model: "Named", data: str | None, root: Path | None) -> "Source":
+        """`data` if it is named, else what a run was trained on.
 
         Raises:
+            UsageError: The model was not trained here.
             CheckpointError: The run does not tell what it was trained on.
             DataError: It is no longer where it was.
         """
@@ -165,7 +182,7 @@ class Source:
 
         if data is not None:
             return Source(data, root)
-        own = origin(run)
+        own = origin(model.run)
         own.check_there()
         return Source(own.name, root or own.root, own)
 
@@ -197,8 +214,8 @@ def check_data(name: str, split: str) -> None:
     check_split(name, split)
 
 
-def check_classes(model: "Saved", source: Source, split: str, classes: str | None = None) -> None:
-    """Raises UsageError for a set, or some classes of it, that are not a saved model's; as far as can be told at once.
+def check_classes(model: "Saved | Classifier", source: Source, split: str, classes: str | None = None) -> None:
+    """Raises UsageError for a set, or some classes of it, that are not a model's; as far as can be told at once.
 
     Raises:
         DataError: The set is not there.

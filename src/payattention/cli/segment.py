@@ -7,29 +7,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from payattention.cli.computing import computes
+from payattention.cli.model_argument import of_a_model
 from payattention.cli.options import (
     ClassesOption,
     DataRootOption,
     JsonOption,
     LimitOption,
     OutOption,
-    RunArgument,
     SizeOption,
     SplitOption,
     StrictOption,
     new_folder,
-    run_name,
 )
 
 if TYPE_CHECKING:
     from payattention.data.masked import MaskedPictures
+    from payattention.weights.named import Named
 
 _TUNE = 200  # pictures
 
 
 @computes
+@of_a_model
 def segment(
-    run: RunArgument,
+    run: "Named",
     data: Annotated[
         str | None,
         typer.Option(
@@ -87,10 +88,9 @@ def segment(
     """
     from payattention.cli.output import print_class_notes, print_json, print_left_out, print_result, progress_console
     from payattention.cli.reading import Source, loaded
-    from payattention.weights.header import saved
 
-    folder = new_folder(out, f"segment-{run_name(run)}")
-    saved(run).check_has_maps()
+    folder = new_folder(out, f"segment-{run.title}")
+    run.check_has_maps()
     source = Source.of(run, data, data_root)
     data, data_root, classes = source.name, source.root, source.classes(classes)
     _check(data, masks, foreground, split, tune)

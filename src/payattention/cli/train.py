@@ -165,6 +165,7 @@ def train(
     from payattention.training.presets import default_recipe
     from payattention.training.recipe import load_recipe
     from payattention.weights.header import weights_file
+    from payattention.weights.named import borrowed
 
     if resume is not None:
         check_alone(context)
@@ -172,6 +173,11 @@ def train(
         return
 
     # all is checked before any data is read, first what needs no PyTorch; the folder is made when training starts
+    if borrowed(model):
+        raise UsageError(
+            f"{model} can be explained and measured as it is, but attention is trained on networks of this package "
+            "(payattention models) or on a timm backbone: --model timm:NAME"
+        )
     folder = new_folder(out, f"{model.replace(':', '-')}-{data.partition(':')[0]}")
     overrides = assignments(recipe_set, "--recipe-set") | ({} if epochs is None else {"epochs": epochs})
     overrides |= {"sampling": "balanced"} if balance else {}

@@ -1,24 +1,28 @@
 """`payattention transfer`."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from payattention.cli.computing import computes
+from payattention.cli.model_argument import of_a_model
 from payattention.cli.options import (
     ClassesOption,
     DataRootOption,
     JsonOption,
     LimitOption,
-    RunArgument,
     StrictOption,
 )
 
+if TYPE_CHECKING:
+    from payattention.weights.named import Named
+
 
 @computes
+@of_a_model
 def transfer(
-    run: RunArgument,
+    run: "Named",
     data: Annotated[
         str,
         typer.Option(help="Data set, of `payattention data`; or folder:PATH, parquet:PATH.", show_default=False),
@@ -67,9 +71,8 @@ def transfer(
     """
     from payattention.cli.output import print_json, print_result, progress_console
     from payattention.cli.reading import Source, check_data, loaded, read_for
-    from payattention.weights.header import weights_file
 
-    weights_file(run)
+    run.check()
     part = split or ("test" if direct else _most_of(data))
     check_data(data, part)
 

@@ -42,6 +42,7 @@ from payattention.models import Classifier
 from payattention.models.class_activation_map import ClassMapped
 from payattention.models.evaluating import evaluating
 from payattention.pictures.channels import with_channels
+from payattention.posthoc import own_maps
 from payattention.system.machine import chosen_device
 from payattention.system.progress import Meter
 from payattention.system.provenance import Stopwatch
@@ -236,10 +237,13 @@ def check_can_segment(
         check_installed()
     if not true_class:
         return
-    if not isinstance(model, ClassMapped):
+    if not isinstance(model, ClassMapped) and model.posthoc_method is None:
         raise UsageError(
-            f"{model.name} has one map whatever the class: only vgg_gap and fast_gap have one of the true class"
+            f"{model.name} has one map whatever the class: only vgg_gap and fast_gap have one of the true class, and "
+            "classifiers that were wrapped"
         )
+    if not model.classes:
+        raise UsageError(f"{model.name} knows its classes by number only, and the true class has a name")
     for name in classes:
         if same_class(name, model.classes) is None:
             raise UsageError(f"the model has no class {name!r}, so no map of it; take that of the predicted class")
@@ -254,19 +258,21 @@ class _Look:
     true_class: bool
     refine: bool = False
 
-    @torch.inference_mode()
+    @torch.inference_mode(False)
     def maps(self, picture: Image.Image, class_name: str) -> dict[str, Float[Tensor, "1 h w"]]:
         """The combined map and, where there are several, each level's; on their own grids."""
         device = self.model.device
         images = as_input(self.model, picture, self.size).to(device)
-        maps = self._of_true_class(images, class_name) if self.true_class else self.model.attend(images).maps
-        levels = {name: maps[name] for name in self.model.levels}
+        levels = self._of_true_class(images, class_name) if self.true_class else own_maps(self.model, images)
         return {COMBINED: self.model.combined(levels), **(levels if len(levels) > 1 else {})}
 
     def _of_true_class(self, images: Tensor, class_name: str) -> dict[str, Tensor]:
-        assert isinstance(self.model, ClassMapped)  # check_can_segment
         label = torch.tensor([same_class(class_name, self.model.classes)], device=images.device)
-        return {self.model.levels[0]: self.model.class_map(images, label).relu()}
+        if self.model.posthoc_method is not None:
+            return own_maps(self.model, images, label)
+        assert isinstance(self.model, ClassMapped)  # check_can_segment
+        with torch.no_grad():
+            return {self.model.levels[0]: self.model.class_map(images, label).relu()}
 
 
 def _through(

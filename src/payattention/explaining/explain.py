@@ -12,7 +12,6 @@ from PIL import Image
 from payattention.errors import DataError, UsageError, none_of
 from payattention.explaining.explanation import Explanation
 from payattention.explaining.explanations import AllByClass, ByClass, Explanations
-from payattention.explaining.inputs import chosen_size
 from payattention.explaining.request import Request
 from payattention.models import Classifier
 from payattention.pictures.finding import picture_files
@@ -20,11 +19,14 @@ from payattention.pictures.sources import Source, Sources, name_of, picture_of, 
 from payattention.system.files import at_home
 from payattention.system.machine import chosen_threads
 from payattention.system.workers import in_order
+from payattention.weights.named import load_trained
+
+Model = Classifier | str | os.PathLike[str]
 
 
 @overload
 def explain(
-    model: Classifier,
+    model: Model,
     picture: Sources,
     *,
     size: SupportsIndex | None = None,
@@ -37,7 +39,7 @@ def explain(
 
 @overload
 def explain(
-    model: Classifier,
+    model: Model,
     picture: Source,
     *,
     size: SupportsIndex | None = None,
@@ -50,7 +52,7 @@ def explain(
 
 @overload
 def explain(
-    model: Classifier,
+    model: Model,
     picture: Sequence[Source],
     *,
     size: SupportsIndex | None = None,
@@ -62,7 +64,7 @@ def explain(
 
 
 def explain(
-    model: Classifier,
+    model: Model,
     picture: Sources,
     *,
     size: SupportsIndex | None = None,
@@ -78,7 +80,8 @@ def explain(
     over four times as long as wide is squeezed to that, to bound the cost).
 
     Args:
-        model: A model with attention maps; for most post-hoc methods, any.
+        model: A model with attention maps; for most post-hoc methods, any. Or its name, as `pa.load` takes it: a run,
+            a file, or a network of another package, such as "torchvision:resnet18", with its pre-trained weights.
         picture: A file, its bytes, an open file, a PIL picture, an array (H, W) or (H, W, 1 | 3 | 4), or a tensor
             (H, W) or (1 | 3 | 4, H, W). Whole numbers are 0 ... 255; floats are 0 ... 1 and are rounded to 8 bits, as
             a file would hold them. Or several: a list of these, a batch (N, H, W, 3) or (N, 3, H, W), or a folder,
@@ -104,8 +107,12 @@ def explain(
     Warns:
         UserWarning: Of a folder, what is not read.
     """
+    if isinstance(model, str | os.PathLike):
+        model = load_trained(os.fspath(model))
     if not isinstance(model, Classifier):
-        raise UsageError(f"explain takes a model, as from pa.load, or pa.wrap(network); got {type(model).__name__}")
+        raise UsageError(
+            f"explain takes a model, as from pa.load, its name, or pa.wrap(network); got {type(model).__name__}"
+        )
     request = Request.of(model, size=size, target=target, method=method, scale=scale, baseline=baseline)
     if (folder := _folder(picture)) is not None:
         found = _read_folder(folder, model.in_channels)
@@ -123,7 +130,7 @@ def explain_picture(
     model: Classifier, picture: Image.Image, name: str = "picture", *, size: int | None = None, scale: str = "own"
 ) -> Explanation:
     """`explain` of one picture that is RGB and upright already, by the model's own attention."""
-    request = Request(model, chosen_size(model, size), scale=scale)
+    request = Request.of(model, size=size, scale=scale)
     return request.answered([picture], [name])[0][""]
 
 

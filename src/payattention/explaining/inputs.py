@@ -21,9 +21,10 @@ _LONGEST = 4
 
 
 def check_can_explain(model: Classifier, size: int | None = None) -> None:
-    """Raises UsageError for a model without maps, or a size that it cannot look at."""
+    """Raises UsageError for a model that has neither maps nor a method that makes some, or a wrong size."""
     check_channels(model.in_channels)
-    model.check_has_maps()
+    if model.posthoc_method is None:
+        model.check_has_maps()
     if size is not None:
         check_size(model, size)
 

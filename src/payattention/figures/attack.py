@@ -17,6 +17,7 @@ from payattention.models.evaluating import evaluating
 from payattention.models.prediction import check_logits
 from payattention.pictures.channels import visible
 from payattention.pictures.drawing import captioned, contact_sheet, overlay
+from payattention.posthoc import own_maps
 from payattention.system.machine import device_of
 
 _CELL = 150  # pixels
@@ -71,18 +72,18 @@ def _checked(model: Classifier, size: int | None) -> int:
     return size
 
 
-@torch.no_grad()
 def _seen(model: Classifier, images: Float[Tensor, "n channels h w"]) -> tuple[list[str], Tensor | None]:
     """The predicted class of each image, with its probability, and the combined maps (n, h, w) of a model with maps."""
-    look = model.attend(images)
-    check_logits(model, look.logits)
-    probabilities, labels = model.probabilities(look.logits).max(1)
-    names = model.class_names(look.logits.shape[1])
+    with torch.no_grad():
+        logits = model(images)
+    check_logits(model, logits)
+    probabilities, labels = model.probabilities(logits).max(1)
+    names = model.class_names(logits.shape[1])
     texts = [f"{names[label]} ({p:.0%})" for label, p in zip(labels.tolist(), probabilities.tolist(), strict=True)]
-    if not model.levels:
+    if not (model.levels or model.posthoc_method):
         return texts, None
     height, width = images.shape[2:]
-    return texts, drawable(model.joint(look.maps).float(), (height, width)).cpu()
+    return texts, drawable(model.joint(own_maps(model, images)).float(), (height, width)).cpu()
 
 
 def _as_picture(image: Float[Tensor, "channels h w"]) -> Image.Image:

@@ -213,6 +213,10 @@ class Classifier(nn.Module):
         return {name: count for name, count in dead.items() if count}
 
     @property
+    def num_classes(self) -> int:
+        return self.config.num_classes
+
+    @property
     def name(self) -> str:
         return self.config.name if hasattr(self, "config") else type(self).__name__
 

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from payattention.attention.maps import joint
 from payattention.errors import UsageError
 from payattention.models.classifier import Classifier, Look, ModelConfig
 from payattention.models.evaluating import evaluating
@@ -47,6 +48,10 @@ class Wrapped(Classifier):
         self._found, self._any_size = found, any_size
 
     @property
+    def name(self) -> str:
+        return self.config.name.removeprefix(ModelConfig.OBJECT)
+
+    @property
     def sizes(self) -> tuple[int, int | None]:
         return self.min_size, None if self._any_size else self.image_size
 
@@ -54,21 +59,39 @@ class Wrapped(Classifier):
         return Look(logits_of(self.network(self.prepared(images))))
 
     def features(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n k"]:
-        """What the last linear layer sees."""
-        last = [module for module in self.network.modules() if isinstance(module, nn.Linear)]
-        if not last:
-            raise UsageError(f"{self.name} ends in no linear layer: there are no features before it to take")
+        """What the last linear layer sees; the mean of it before a convolution to the classes."""
         seen: dict[int, Tensor] = {}  # by thread: several may run it at once
 
         def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             seen[threading.get_ident()] = inputs[0]
 
-        hook = last[-1].register_forward_pre_hook(keep)
+        hook = self._classifier().register_forward_pre_hook(keep)
         try:
             self.network(self.prepared(images))
         finally:
             hook.remove()
-        return seen[threading.get_ident()].flatten(1)
+        found = seen[threading.get_ident()]
+        return found.mean((2, 3)) if found.ndim == 4 else found.flatten(1)
+
+    def _classifier(self) -> nn.Module:
+        """The network's last layer with weights, as far as its layers tell."""
+        last: nn.Module | None = None
+        for module in self.network.modules():
+            width = getattr(module, "out_features", None) or getattr(module, "out_channels", None)
+            if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and width == self.num_classes):
+                last = module
+        if last is None:
+            raise UsageError(f"{self.name} ends in no linear layer: there are no features before it to take")
+        return last
+
+    def joint(self, maps: Mapping[str, Tensor]) -> Tensor:
+        return joint(list(maps.values()))
+
+    def check_has_maps(self) -> None:
+        raise UsageError(
+            f"{self.name} has no attention of its own: take a post-hoc method, such as {self.posthoc_method}, or train "
+            "attention on it (pa.attach; payattention train --model timm:NAME)"
+        )
 
     def local_layers(self) -> dict[str, nn.Module]:
         return {self._found.name: self.network.get_submodule(self._found.name)}
@@ -110,6 +133,11 @@ def wrap(
     known = _known(network)
     size = image_size or known.image_size
     trial = _Trial(network, size, known.channels)
+    if trial.logits.shape[1] < 2:
+        raise UsageError(
+            f"{type(network).__name__} returns one logit, and a classifier here has one for each of its classes: where "
+            "its sign tells two classes apart, let it return torch.cat([-x, x], 1) / 2"
+        )
     found = trial.found(layer, known.prefix)
     model = Wrapped(
         network,

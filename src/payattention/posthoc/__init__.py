@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from payattention.errors import UsageError
@@ -130,6 +131,24 @@ def method(name: str) -> Method:
     return METHODS[name]
 
 
+def own_maps(model: Classifier, images: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+    """Where a model looks unless a method is named: its attention, or what its post-hoc method reads out of it.
+
+    Args:
+        model: In evaluation mode.
+        images: (n, channels, H, W), values in [0, 1].
+        labels: Of a post-hoc method, the classes asked for (n,); by default the predicted ones.
+
+    Returns:
+        By level or layer, (n, h, w).
+    """
+    if model.posthoc_method is not None:
+        return dict(METHODS[model.posthoc_method].maps(model, images, labels))
+    with torch.no_grad():
+        maps = model.attend(images).maps
+    return {level: maps[level] for level in model.levels}
+
+
 __all__ = [
     "METHODS",
     "Method",
@@ -149,6 +168,7 @@ __all__ = [
     "layer_cam",
     "method",
     "occlusion",
+    "own_maps",
     "rise",
     "score_cam",
     "smooth_grad",

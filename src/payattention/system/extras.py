@@ -21,6 +21,7 @@ PACKAGES = {
     "onnxscript": Package("onnxscript", "export"),
     "pillow_heif": Package("pillow-heif", "heif"),
     "pydensecrf": Package("pydensecrf2", "crf"),
+    "transformers": Package("transformers", "transformers"),
     "tensorboard": Package("tensorboard", "tensorboard"),
 }
 """By the module that is imported."""

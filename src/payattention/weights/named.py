@@ -1,0 +1,317 @@
+"""A model as a user names it: a run folder or a file, a network of another package, or a function in a script.
+
+    runs/photos                 a run folder, or a .safetensors file that pa.save wrote
+    timm:resnet50               a network with its own classifier: fresh, with pre-trained weights, or those of a file
+    torchvision:resnet18        the same of torchvision
+    transformers:FOLDER         an image classifier as transformers' save_pretrained writes it, or its name on the Hub
+    script.py:make_model        a function without arguments that returns an nn.Module, or one that is wrapped already
+
+Whatever can be told of a name is told before PyTorch is imported; the model is made by `load`.
+"""
+
+import re
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from payattention.errors import CheckpointError, UsageError
+from payattention.system.files import at_home
+from payattention.system.names import unknown
+from payattention.system.registered import mentioned, registered
+from payattention.system.scripts import called, check_function
+
+if TYPE_CHECKING:
+    from payattention.models import Classifier
+    from payattention.weights.header import Saved
+
+_PREFIX = re.compile(r"([a-z][\w-]+):(.*)", re.DOTALL)
+_SCRIPT = re.compile(r"(.+\.py)(?::(.*))?", re.DOTALL)
+_WEIGHTS_APART = ("timm", "torchvision")
+"""Kinds whose networks are fresh unless weights are asked for."""
+
+
+class Named(ABC):
+    """A model that is not made yet.
+
+    Attributes:
+        text: What the user wrote.
+    """
+
+    text: str
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What to call it in the name of a folder."""
+
+    @abstractmethod
+    def check(self) -> "Saved | None":
+        """Raises what can be told without PyTorch; what a saved model says of itself, None for what says nothing."""
+
+    @abstractmethod
+    def load(self) -> "Classifier":
+        """Makes the model, in evaluation mode, on the CPU."""
+
+    @property
+    @abstractmethod
+    def run(self) -> Path:
+        """The run that it is of.
+
+        Raises:
+            UsageError: Of none.
+        """
+
+    def check_has_maps(self) -> None:
+        """Raises UsageError for a network that is known to have neither maps nor a method that makes some."""
+        self.check()
+
+    @abstractmethod
+    def check_has_query(self, level: str | None = None) -> None:
+        """Raises UsageError for a network that is known to have no query, or no such level."""
+
+
+@dataclass(frozen=True)
+class SavedModel(Named):
+    """A run folder, or a file of a model."""
+
+    path: Path
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        return str(self.path)
+
+    @property
+    def title(self) -> str:
+        return self.path.resolve().name if self.path.is_dir() else self.path.stem
+
+    def check(self) -> "Saved":
+        from payattention.weights.header import saved
+
+        return saved(self.path)
+
+    @property
+    def run(self) -> Path:
+        return self.path
+
+    def check_has_maps(self) -> None:
+        self.check().check_has_maps()
+
+    def check_has_query(self, level: str | None = None) -> None:
+        saved = self.check()
+        saved.check_has_query()
+        saved.check_has_level(level)
+
+    def load(self) -> "Classifier":
+        from payattention.weights.checkpoint import load
+
+        return load(self.path)
+
+
+@dataclass(frozen=True)
+class Borrowed(Named):
+    """A network that was not made here, used as it is.
+
+    Attributes:
+        text: What the user wrote.
+        kind: "timm", "torchvision", "transformers", or "script".
+        name: What it is called there; of a script, its function.
+        script: The file of that function.
+        pretrained: Whether its package's pre-trained weights are wanted.
+        weights: A file of weights.
+        classes: Names of its classes, where they are given.
+    """
+
+    text: str
+    kind: str
+    name: str
+    script: Path = Path()
+    pretrained: bool = False
+    weights: Path | None = None
+    classes: tuple[str, ...] | None = None
+
+    @property
+    def title(self) -> str:
+        return re.sub(r"\W+", "-", f"{self.kind}-{Path(self.name).name}").strip("-")
+
+    def check(self) -> None:
+        if self.kind == "script":
+            check_function(self.script, self.name)
+        elif not self.name:
+            raise UsageError(f"{self.text} names no network: write {self.kind}:NAME")
+        elif self.kind in _WEIGHTS_APART:
+            _check_known(self.kind, self.name.partition(".")[0], self.name)
+        if self.weights is not None and not self.weights.is_file():
+            raise CheckpointError(f"{self.weights}: no such file of weights")
+
+    @property
+    def run(self) -> Path:
+        raise UsageError(
+            f"{self.text} is no run, which would tell its data set (name one with --data) and keep a temperature"
+        )
+
+    def check_has_query(self, level: str | None = None) -> None:
+        self.check()
+        name = f"timm:{self.name}" if self.kind == "timm" else "timm:NAME"
+        raise UsageError(
+            f"{self.text} is used as it is, and has no query: a model that can be asked is trained, by payattention "
+            f"train --model {name} --set compatibility=additive"
+        )
+
+    def load(self) -> "Classifier":
+        from payattention.models.classifier import ModelConfig
+        from payattention.models.wrapped import Wrapped
+
+        self.check()
+        model = self._made()
+        if isinstance(model, Wrapped):
+            model.config = ModelConfig(f"{ModelConfig.OBJECT}{self.text}", model.config.num_classes)
+        if self.classes is not None:
+            model.classes = self._checked(self.classes, model.config.num_classes)
+        if self.kind in _WEIGHTS_APART and not self.pretrained and self.weights is None:
+            warnings.warn(
+                f"{self.text} has fresh weights, which have learnt nothing: --pretrained (pretrained=True) gives it "
+                "those of its package, --weights FILE your own",
+                stacklevel=3,
+            )
+        return model.eval()
+
+    def _made(self) -> "Classifier":
+        if self.kind == "timm":
+            from payattention.models.borrowed.from_timm import timm_classifier
+
+            return timm_classifier(self.name, self.pretrained, self.weights)
+        if self.kind == "torchvision":
+            from payattention.models.borrowed.from_torchvision import torchvision_classifier
+
+            return torchvision_classifier(self.name, self.pretrained, self.weights)
+        if self.kind == "transformers":
+            from payattention.models.borrowed.from_transformers import transformers_classifier
+
+            return transformers_classifier(self.name)
+        return _of_script(self.text, called(self.script, self.name))
+
+    def _checked(self, classes: tuple[str, ...], count: int) -> tuple[str, ...]:
+        if len(classes) != count or len(set(classes)) != count:
+            raise UsageError(
+                f"{len(set(classes))} class names are given, and {self.text} has {count} classes: one name for each, "
+                "all different"
+            )
+        return classes
+
+
+def _of_script(text: str, made: object) -> "Classifier":
+    """What a user's function returned, wrapped unless it is already."""
+    from torch import nn
+
+    from payattention.models import Classifier
+    from payattention.models.wrapped import wrap
+
+    if isinstance(made, Classifier):
+        return made
+    if isinstance(made, nn.Module):
+        return wrap(made)
+    what = "nothing (has it a return?)" if made is None else f"something of type {type(made).__name__}"
+    raise UsageError(
+        f"{text} returned {what}: it is to return an nn.Module that gives logits, or one that pa.wrap made"
+    )
+
+
+KINDS = ("timm", "torchvision", "transformers")
+
+
+def named(
+    text: str,
+    *,
+    pretrained: bool = False,
+    weights: Path | None = None,
+    classes: Sequence[str] | None = None,
+) -> Named:
+    """What a name stands for; nothing is looked at but whether a file of that name is there.
+
+    Args:
+        text: As above.
+        pretrained: Whether pre-trained weights are wanted, of timm or torchvision.
+        weights: A file of weights for a network of theirs.
+        classes: Names of its classes, in order.
+
+    Raises:
+        UsageError: An unknown kind, or an option that the kind has not.
+    """
+    path, prefix, script = at_home(Path(text)), _PREFIX.fullmatch(text), _SCRIPT.fullmatch(text)
+    given = {"pretrained": pretrained, "weights": weights is not None}
+    kind = prefix[1] if prefix and not path.exists() else ""
+    if kind not in _WEIGHTS_APART and (extra := [option for option, on in given.items() if on]):
+        own = "brings its own weights" if kind or script else "has its own weights"
+        raise UsageError(f"--{extra[0]} is for timm:NAME and torchvision:NAME; {text} {own}")
+    names = None if classes is None else tuple(classes)
+    if kind in KINDS:
+        assert prefix is not None
+        return Borrowed(text, kind, prefix[2], pretrained=pretrained, weights=weights, classes=names)
+    if script and not path.is_dir():
+        return Borrowed(text, "script", script[2] or "", at_home(Path(script[1])), classes=names)
+    if kind:
+        raise unknown("kind of model", f"{kind}:", [f"{known}:" for known in KINDS])
+    if names is not None:
+        raise UsageError(f"--class-names is for a network that was not made here; {text} knows its own")
+    if not path.exists() and (meant := _meant(text)):
+        raise UsageError(f"{text}: no such run folder or file; did you mean {' or '.join(meant)}?")
+    return SavedModel(path)
+
+
+def borrowed(text: str) -> bool:
+    """Whether a name stands for a network as it is, where a timm backbone's is for attention on it (`train`)."""
+    path = at_home(Path(text))
+    of_a_package = text.startswith(("torchvision:", "transformers:")) and not path.exists()
+    return of_a_package or bool(_SCRIPT.fullmatch(text))
+
+
+def load(
+    name: str | Path,
+    *,
+    pretrained: bool = False,
+    weights: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+) -> "Classifier":
+    """Reads a saved model, or makes one that another package names; in evaluation mode, on the CPU.
+
+    Of a saved one, the file's header is checked, and the network that it describes compared with the tensors that are
+    there, before any memory is taken; nothing is fetched.
+
+    Args:
+        name: A run folder or a `.safetensors` file; or `timm:NAME`, `torchvision:NAME`, `transformers:FOLDER` or
+            `script.py:FUNCTION`, whose network is wrapped (`payattention.wrap`). A script is run, as Python runs it.
+        pretrained: Whether a network of timm or torchvision gets its package's pre-trained weights.
+        weights: A file of weights for it: safetensors, or a state dict that torch.save wrote.
+        classes: The names of its classes, in order; by default those that it comes with.
+
+    Raises:
+        UsageError: An unknown name, or an option that does not fit.
+        CheckpointError: No weights there, not a payattention file, weights of another network, or such as would have
+            to be fetched where there is no network.
+        PayAttentionError: A script that raises.
+
+    Warns:
+        UserWarning: The network has fresh weights.
+    """
+    file = None if weights is None else at_home(Path(weights))
+    return named(str(name), pretrained=pretrained, weights=file, classes=classes).load()
+
+
+def load_trained(name: str | Path) -> "Classifier":
+    """`load` with trained weights: where a name alone gives fresh ones, its package's pre-trained ones."""
+    found = named(str(name))
+    return load(name, pretrained=isinstance(found, Borrowed) and found.kind in _WEIGHTS_APART)
+
+
+def _check_known(package: str, architecture: str, name: str) -> None:
+    """Raises UsageError for a name that does not stand in a package's source."""
+    if architecture not in registered(package) and not mentioned(package, architecture):
+        raise unknown(f"{package} network", name, registered(package), f"{package}.list_models() names them all")
+
+
+def _meant(text: str) -> list[str]:
+    """A network's name without its package."""
+    return [f"{package}:{text}" for package in _WEIGHTS_APART if text.partition(".")[0] in registered(package)]
