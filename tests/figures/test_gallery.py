@@ -22,7 +22,8 @@ from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.errors import DataError, UsageError
 from payattention.evaluation import classify
-from payattention.figures.gallery import Record, records_of_files, records_of_set, write_gallery
+from payattention.explaining.request import Request
+from payattention.figures.gallery import Record, records_of_files, records_of_set, requests_of, write_gallery
 from payattention.figures.gallery.record import LARGEST_MAP, packed, quantised
 from payattention.models import Classifier
 from payattention.system.text import readable
@@ -176,7 +177,7 @@ def test_it_is_written_whole_or_not_at_all_and_over_nothing(tmp_path: Path) -> N
 
 def test_a_set_s_records_say_what_evaluate_counts(model: Classifier, image_set: ImageSet) -> None:
     model.classes = ("bright", "other", "dark")
-    said = [*records_of_set(model, image_set, 224)]
+    said = [*records_of_set(requests_of(model), image_set, 224)]
     wrong = np.array([one.true != one.predicted for one in said])
     assert 100 * wrong.mean() == pytest.approx(classify(model, image_set).error, abs=0.01)
     assert [one.true for one in said] == ["dark", "bright"] * 16
@@ -187,7 +188,7 @@ def test_a_set_s_records_say_what_evaluate_counts(model: Classifier, image_set: 
     assert said[5].probabilities["bright"] == pytest.approx(float(own.probabilities[0]), abs=1e-5)
 
     model.classes = ("bright", "other", "none of them")  # what it does not know is left out, as of the error
-    assert {one.true for one in records_of_set(model, image_set, 224)} == {"bright"}
+    assert {one.true for one in records_of_set(requests_of(model), image_set, 224)} == {"bright"}
 
 
 def test_a_file_s_class_is_its_folder_s(model: Classifier, picture: Path, tmp_path: Path) -> None:
@@ -197,17 +198,25 @@ def test_a_file_s_class_is_its_folder_s(model: Classifier, picture: Path, tmp_pa
     other = tmp_path / "other" / "two.png"
     other.parent.mkdir()
     Image.open(known).resize((500, 400)).save(other)
-    first, second = records_of_files(model, [known, other], 100, methods=("grad_cam",))
+    first, second = records_of_files(requests_of(model, ["grad_cam"]), [known, other], 100)
     assert (first.true, second.true) == ("bird", None)
     assert second.picture.size == (100, 80)
     assert {*first.maps} == {"Grad-CAM"}
     assert {*pa.explain(model, known).maps} < {*first.maps["Grad-CAM"]}
 
+    asked = Request.of(model, method="grad_cam", target="airplane")
+    (one,) = records_of_files([asked], [known], 100)
+    assert [*one.maps] == ["Grad-CAM of airplane"]
+    own = pa.explain(model, known, method="grad_cam", target="airplane")
+    assert np.allclose(one.maps["Grad-CAM of airplane"]["layer10"], own.maps["layer10"], atol=1e-6)
+    with pytest.raises(UsageError, match="name it"):
+        next(records_of_files([Request.of(model, method="grad_cam", target="all")], [known], 100))
+
 
 def test_a_network_without_attention_has_a_gallery(image_set: ImageSet) -> None:
     plain = pa.create_model("vgg", num_classes=2, width=0.0625).eval()
     plain.classes = image_set.classes
-    (one, *_) = records_of_set(plain, image_set.first(1), 224)
+    (one, *_) = records_of_set(requests_of(plain), image_set.first(1), 224)
     assert [*one.maps] == ["Grad-CAM"]
 
 

@@ -101,7 +101,7 @@ def maps(
 
     from payattention.explaining.folder import gallery
     from payattention.explaining.request import Request
-    from payattention.figures.gallery import gallery_of_files
+    from payattention.figures.gallery import gallery_of_files, requests_of
 
     model, console = loaded(run), progress_console()
     asked = None if target is None else as_target(target, model.classes)
@@ -109,10 +109,8 @@ def maps(
     if html is not None:
         skipped = unreadable(files, strict, channels=model.in_channels)
         readable = [file for file in files.files if file not in skipped]
-        methods = (request.method,) if method else ()
-        gallery_of_files(
-            model, readable, html, title=run.title, methods=methods, size=size, scale=scale, console=console
-        )
+        requests = [request] if method or target else requests_of(model, size=size, scale=scale)
+        gallery_of_files(requests, readable, html, title=run.title, style=form.style, console=console)
         if out is None:
             print_left_out([*skipped.values()])
             if as_json:

@@ -6,6 +6,20 @@ forbids everything else.
 
 from payattention.figures.gallery.page import write_gallery
 from payattention.figures.gallery.record import Record
-from payattention.figures.gallery.sources import gallery_of_files, gallery_of_set, records_of_files, records_of_set
+from payattention.figures.gallery.sources import (
+    gallery_of_files,
+    gallery_of_set,
+    records_of_files,
+    records_of_set,
+    requests_of,
+)
 
-__all__ = ["Record", "gallery_of_files", "gallery_of_set", "records_of_files", "records_of_set", "write_gallery"]
+__all__ = [
+    "Record",
+    "gallery_of_files",
+    "gallery_of_set",
+    "records_of_files",
+    "records_of_set",
+    "requests_of",
+    "write_gallery",
+]

@@ -1,4 +1,3 @@
-"use strict";
 // Shows the records of this page: what is chosen stands in `chosen`, `arrange` decides which pictures are there and in
 // what order, and `paint` draws a map over a picture. Text from records only ever becomes textContent or an attribute.
 
@@ -7,16 +6,14 @@ const made = (tag, text = "", name = "") => Object.assign(document.createElement
 const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 const counted = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 const inOrder = new Intl.Collator("en", {numeric: true}).compare;
-const unpacked = (base64) => Uint8Array.from(atob(base64), (sign) => sign.charCodeAt(0));
 
 const block = element("#data");
 const {settings, records} = JSON.parse(block.textContent);
 block.remove();
-const colours = unpacked(settings.colours);
+const colours = unpacked(settings.colours), styles = stylesOf(colours);
 
-const SIDE = 176, LARGE_SIDE = 448, SMALL_SIDE = 96; // pixels that a map is drawn with: over a card, alone, among others
+const SIDE = 160, LARGE_SIDE = 448, SMALL_SIDE = 96; // pixels that a map is drawn with: over a card, alone, among others
 const MOST_CLASSES = 30; // that the confusion matrix shows
-const STYLES = {heat: paintHeat, dim: paintDim, contour: paintContours};
 
 for (const [place, record] of records.entries()) {
   record.place = place;
@@ -46,108 +43,17 @@ function mapOf(record, method = chosen.method, level = chosen.level) {
   return record.maps[method]?.[level];
 }
 
-/** The value that a cell of a map has, as the model or the method gave it. */
-function valueAt(map, row, column) {
-  const step = unpacked(map.bytes)[row * map.cells[1] + column];
-  return map.low + (step / 255) * (map.high - map.low);
-}
-
-/** How strongly each cell is drawn, 0 ... 1. */
-function heatOf(map) {
-  const steps = unpacked(map.bytes);
-  const fixed = (step) => Math.min(1, Math.max(0, map.low + (step / 255) * (map.high - map.low)));
-  return Float32Array.from(steps, settings.scale === "fixed" ? fixed : (step) => (step / 255) * map.contrast);
-}
-
-const known = new Map();
-/** For each of so many pixels the four cells about it and their weights: Keys' cubic, the grids' edges aligned. */
-function cubic(cells, pixels) {
-  const key = `${cells} ${pixels}`;
-  if (!known.has(key)) {
-    known.set(key, Array.from({length: pixels}, (_, pixel) => {
-      const place = ((pixel + 0.5) * cells) / pixels - 0.5;
-      const first = Math.floor(place), t = place - first;
-      return [-1, 0, 1, 2].map((k) => {
-        const d = Math.abs(k - t);
-        const weight = d < 1 ? (1.5 * d - 2.5) * d * d + 1 : ((-0.5 * d + 2.5) * d - 4) * d + 2;
-        return [Math.min(cells - 1, Math.max(0, first + k)), weight];
-      });
-    }));
-  }
-  return known.get(key);
-}
-
-/** A map on a finer grid; nowhere outside the range of its own values. */
-function enlarged(heat, [rows, columns], height, width) {
-  let low = Infinity, high = -Infinity;
-  for (const value of heat) { low = Math.min(low, value); high = Math.max(high, value); }
-  const across = cubic(columns, width), down = cubic(rows, height);
-  const wide = new Float32Array(rows * width), whole = new Float32Array(height * width);
-  for (let row = 0; row < rows; row++)
-    for (let x = 0; x < width; x++)
-      for (const [column, weight] of across[x]) wide[row * width + x] += weight * heat[row * columns + column];
-  for (let y = 0; y < height; y++)
-    for (const [row, weight] of down[y])
-      for (let x = 0; x < width; x++) whole[y * width + x] += weight * wide[row * width + x];
-  for (let k = 0; k < whole.length; k++) whole[k] = Math.min(high, Math.max(low, whole[k]));
-  if (settings.scale === "fixed") return whole;
-  const peak = whole.reduce((most, value) => Math.max(most, value), 0) || 1; // between pixels the greatest is missed
-  return whole.map((value) => (value / peak) * high);
-}
-
-/** Draws a map on a canvas that lies over the picture; without a map it is empty. */
-function paint(canvas, record, map, side) {
-  const scale = side / Math.max(record.width, record.height);
-  const [height, width] = !map ? [1, 1] : chosen.cells ? map.cells
-    : [record.height, record.width].map((length) => Math.max(1, Math.round(length * scale)));
-  canvas.width = width; // also empties it
-  canvas.height = height;
+/** Draws a map on the image that lies over a picture; without a map there is none. */
+function paint(image, record, map, side) {
+  image.hidden = !map;
   if (!map) return;
-  const heat = chosen.cells ? heatOf(map) : enlarged(heatOf(map), map.cells, height, width);
-  const pen = canvas.getContext("2d"), image = pen.createImageData(width, height);
-  STYLES[chosen.style](image.data, heat, width, height);
-  pen.putImageData(image, 0, 0);
-}
-
-function setColour(pixels, k, value) {
-  const step = 3 * Math.round(255 * value);
-  pixels[4 * k] = colours[step];
-  pixels[4 * k + 1] = colours[step + 1];
-  pixels[4 * k + 2] = colours[step + 2];
-  pixels[4 * k + 3] = 255;
-}
-
-function paintHeat(pixels, heat) {
-  for (let k = 0; k < heat.length; k++) setColour(pixels, k, heat[k]);
-}
-
-/** Dark where the map is low, with a line about what lies above the half: on a dark picture nothing else would show. */
-function paintDim(pixels, heat, width, height) {
-  for (let k = 0; k < heat.length; k++) pixels[4 * k + 3] = 255 * (1 - heat[k]);
-  drawLines(pixels, heat, width, height, [0.5], () => [255, 255, 255], [0, 0, 0]);
-}
-
-/** Lines where the map is a quarter, a half and three quarters. */
-function paintContours(pixels, heat, width, height) {
-  const colour = (level) => [...colours.subarray(3 * Math.round(255 * level)).subarray(0, 3)];
-  drawLines(pixels, heat, width, height, [0.25, 0.5, 0.75], colour, [255, 255, 255]);
-}
-
-/** Lines at some values of a map, each with an edge to be seen on any ground. */
-function drawLines(pixels, heat, width, height, levels, colour, edge) {
-  if (chosen.cells) return; // a cell is wider than a line
-  const line = Math.max(0.8, Math.max(width, height) / 320), inks = levels.map(colour);
-  for (let y = 0, k = 0; y < height; y++)
-    for (let x = 0; x < width; x++, k++) {
-      const right = x + 1 < width ? heat[k + 1] - heat[k] : heat[k] - (heat[k - 1] ?? heat[k]);
-      const below = y + 1 < height ? heat[k + width] - heat[k] : heat[k] - (heat[k - width] ?? heat[k]);
-      const slope = Math.hypot(right, below);
-      if (slope < 1e-6) continue;
-      levels.forEach((level, number) => {
-        const away = Math.abs(heat[k] - level) / slope;
-        if (away < line + 1) pixels.set([...(away < line ? inks[number] : edge), 255], 4 * k);
-      });
-    }
+  const named = styles[chosen.style], cells = chosen.cells && named.steps > 1; // contours have no cells,
+  const style = cells ? {...named, lines: []} : named; // and cells no lines, which are finer
+  const scale = side / Math.max(record.width, record.height);
+  const [height, width] = cells ? map.cells
+    : [record.height, record.width].map((length) => Math.max(1, Math.round(length * scale)));
+  const heat = heatOf(map, settings.scale === "fixed");
+  image.src = drawing(cells ? heat : enlarged(heat, map.cells, height, width), height, width, style);
 }
 
 // ---------------------------------------------------------------- cards
@@ -179,7 +85,8 @@ function cardOf(record) {
   return card;
 }
 
-const near = new Set();
+const MILLISECONDS = 6; // of a frame that may go into drawing, so that the page scrolls evenly
+const near = new Set(), undrawn = new Set();
 const watcher = new IntersectionObserver((entries) => {
   for (const {target, isIntersecting} of entries) isIntersecting ? enter(target) : leave(target);
 }, {rootMargin: "800px"});
@@ -188,28 +95,43 @@ function enter(card) {
   near.add(card);
   const image = element("img", card);
   if (!image.src) image.src = card.record.picture;
-  drawCard(card);
+  drawSoon([card]);
 }
 
-/** Gives back a canvas's memory. */
+/** Draws cards within the next frames, as many in each as there is time for. */
+function drawSoon(cards) {
+  if (undrawn.size === 0 && cards.length) requestAnimationFrame(drawSome);
+  for (const card of cards) undrawn.add(card);
+}
+
+function drawSome() {
+  const end = performance.now() + MILLISECONDS;
+  for (const card of undrawn) {
+    undrawn.delete(card);
+    drawCard(card);
+    if (performance.now() > end) break;
+  }
+  if (undrawn.size) requestAnimationFrame(drawSome);
+}
+
+/** Gives back a map's memory. */
 function leave(card) {
-  if (near.delete(card)) element("canvas", card).width = 0;
+  undrawn.delete(card);
+  if (near.delete(card)) element(".map", card).removeAttribute("src");
 }
 
 function drawCard(card) {
   const map = mapOf(card.record);
   element(".flat", card).hidden = !map || map.contrast === 1;
-  paint(element("canvas", card), card.record, map, SIDE);
+  paint(element(".map", card), card.record, map, SIDE);
 }
 
-let waiting = 0;
-/** Draws anew what is in view, once in the next frame however often it is asked. */
+/** Draws anew what is near, the cards in view before those beyond. */
 function redraw() {
-  cancelAnimationFrame(waiting);
-  waiting = requestAnimationFrame(() => {
-    near.forEach(drawCard);
-    if (large.open) showLarge(large.record);
-  });
+  const middle = innerHeight / 2, away = new Map();
+  for (const card of near) away.set(card, Math.abs(card.getBoundingClientRect().top - middle));
+  drawSoon([...near].sort((a, b) => away.get(a) - away.get(b)));
+  if (large.open) showLarge(large.record);
 }
 
 // ---------------------------------------------------------------- which pictures, in what order
@@ -282,14 +204,13 @@ function addControls() {
   chosen.method = methodsKnown()[0] ?? "";
   keepLevel();
   setChoices("#methods", "method", methodsKnown().map((method) => [method, method]));
-  setChoices("#styles", "style", Object.keys(STYLES).map((style) => [style, style]));
+  setChoices("#styles", "style", Object.keys(styles).map((style) => [style, style]));
   drawLegend();
 }
 
 function drawLegend() {
-  const pen = element("#legend canvas").getContext("2d"), image = pen.createImageData(256, 1);
-  for (let k = 0; k < 256; k++) setColour(image.data, k, k / 255);
-  pen.putImageData(image, 0, 0);
+  const steps = Float32Array.from({length: 256}, (_, step) => step / 255);
+  element("#legend img").src = drawing(steps, 1, 256, styles.heat);
   if (settings.scale === "fixed") [element("#legend .least").textContent, element("#legend .most").textContent] = ["0", "1"];
 }
 
@@ -398,7 +319,7 @@ function showLarge(record) {
   element(".on", large).disabled = place < 0 || place === shown.length - 1;
   setFrame(frame, record);
   Object.assign(element("img", frame), {src: record.picture, alt: said(record)});
-  paint(element("canvas", frame), record, map, LARGE_SIDE);
+  paint(element(".map", frame), record, map, LARGE_SIDE);
   element(".classes tbody", large).replaceChildren(...record.probabilities.map((own) => classRow(record, ...own)));
   element(".peak", large).textContent = map ? inWords(map) : "There is no such map of this picture.";
   element(".maps", large).replaceChildren(...Object.entries(record.maps).flatMap(([method, levels]) =>
@@ -432,12 +353,12 @@ const short = (value) => (value && Math.abs(value) < 1e-3 ? value.toExponential(
 function smallMap(record, method, level) {
   const item = made("li"), button = Object.assign(made("button"), {type: "button"}), frame = made("span", "", "frame");
   button.setAttribute("aria-pressed", method === chosen.method && level === chosen.level);
-  const image = Object.assign(made("img"), {src: record.picture, alt: ""}), canvas = made("canvas");
+  const image = Object.assign(made("img"), {src: record.picture, alt: ""}), map = Object.assign(made("img", "", "map"), {alt: ""});
   const room = made("span", "", "room");
   frame.style.setProperty("--ratio", record.width / record.height);
-  frame.append(image, canvas);
+  frame.append(image, map);
   room.append(frame);
-  paint(canvas, record, mapOf(record, method, level), SMALL_SIDE);
+  paint(map, record, mapOf(record, method, level), SMALL_SIDE);
   button.append(room, made("span", methodsKnown().length > 1 ? `${method}: ${level}` : level, "caption"));
   button.onclick = () => choose(method, level);
   item.append(button);
@@ -449,8 +370,7 @@ function choose(method, level) {
   chosen.level = level;
   for (const input of document.querySelectorAll("#methods input")) input.checked = input.value === method;
   keepLevel();
-  near.forEach(drawCard);
-  showLarge(large.record);
+  redraw();
   element('.maps [aria-pressed="true"]', large)?.focus();
 }
 

@@ -11,13 +11,12 @@ from markupsafe import Markup
 
 from payattention import __version__
 from payattention.figures.gallery.record import Record, inside_html
-from payattention.pictures.drawing import COLOUR_MAP
+from payattention.pictures.drawing import COLOUR_MAP, STYLE
 from payattention.system.files import check_new, replacing
 from payattention.system.text import readable
 
-_STYLE_AT_FIRST = "dim"
 _SMALL, _LARGE, _FEW = 224, 448, 200
-_STYLE, _SCRIPT, _PAGE = "gallery.css", "gallery.js", "gallery.html.j2"
+_STYLE, _SCRIPTS, _PAGE = "gallery.css", ("maps.js", "gallery.js"), "gallery.html.j2"
 
 
 def side_for(count: int) -> int:
@@ -26,7 +25,14 @@ def side_for(count: int) -> int:
 
 
 def write_gallery(
-    path: Path, records: Iterable[Record], *, title: str, about: str = "", side: int = _SMALL, scale: str = "own"
+    path: Path,
+    records: Iterable[Record],
+    *,
+    title: str,
+    about: str = "",
+    side: int = _SMALL,
+    style: str = STYLE,
+    scale: str = "own",
 ) -> Path:
     """Writes a gallery, whole or not at all.
 
@@ -36,6 +42,7 @@ def write_gallery(
         title: What the page is called.
         about: A line below the title.
         side: The pictures' longer side at most, in pixels.
+        style: How maps are drawn at first: a name of `payattention.pictures.drawing.STYLES`.
         scale: How maps become colours: a name of `payattention.pictures.drawing.SCALES`.
 
     Raises:
@@ -43,15 +50,16 @@ def write_gallery(
     """
     check_new(path, ".html", ".htm")
     environment = Environment(loader=PackageLoader(__package__, "."), undefined=StrictUndefined, autoescape=True)
-    style, script = (_source(environment, name) for name in (_STYLE, _SCRIPT))
+    look = _source(environment, _STYLE)
+    script = Markup().join(_source(environment, name) for name in _SCRIPTS)
     parts = environment.get_template(_PAGE).generate(
-        policy=_policy(style, script),
-        style=style,
+        policy=_policy(look, script),
+        style=look,
         script=script,
         title=readable(title),
         about=readable(about),
         version=__version__,
-        settings=Markup(inside_html({"scale": scale, "style": _STYLE_AT_FIRST, "colours": _colours()})),
+        settings=Markup(inside_html({"scale": scale, "style": style, "colours": _colours()})),
         records=_as_json(records, side),
     )
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:

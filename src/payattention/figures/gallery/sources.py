@@ -8,8 +8,8 @@ from rich.console import Console
 from payattention.data import ImageSet
 from payattention.data.same_classes import numbered_as
 from payattention.data.tensors import slices_of
+from payattention.errors import UsageError
 from payattention.explaining.explanation import Explanation
-from payattention.explaining.inputs import chosen_size
 from payattention.explaining.methods import ATTENTION
 from payattention.explaining.request import Request
 from payattention.figures.gallery.page import side_for, write_gallery
@@ -17,6 +17,7 @@ from payattention.figures.gallery.record import Record
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
 from payattention.pictures.channels import picture_from
+from payattention.pictures.drawing import STYLE
 from payattention.pictures.reading import read_picture
 from payattention.posthoc import method as posthoc
 from payattention.system.machine import device_of
@@ -26,20 +27,18 @@ from payattention.system.workers import computed_in_order
 
 
 def gallery_of_files(
-    model: Classifier,
+    requests: Sequence[Request],
     files: Sequence[Path],
     path: Path,
     *,
     title: str,
-    methods: Sequence[str] = (),
-    size: int | None = None,
-    scale: str = "own",
+    style: str = STYLE,
     console: Console | None = None,
 ) -> Path:
     """Writes the gallery of picture files that can be read: the records of `records_of_files`, by `write_gallery`."""
-    side = side_for(len(files))
-    records = records_of_files(model, files, side, methods=methods, size=size, console=console)
-    return write_gallery(path, records, title=title, about=model.name, side=side, scale=scale)
+    side, first = side_for(len(files)), requests[0]
+    records = records_of_files(requests, files, side, console=console)
+    return write_gallery(path, records, title=title, about=first.model.name, side=side, style=style, scale=first.scale)
 
 
 def gallery_of_set(
@@ -48,48 +47,53 @@ def gallery_of_set(
     path: Path,
     *,
     title: str,
-    methods: Sequence[str] = (),
     console: Console | None = None,
 ) -> Path:
     """Writes the gallery of a data set: the records of `records_of_set`, by `write_gallery`."""
     side = side_for(len(data))
-    records = records_of_set(model, data, side, methods=methods, console=console)
+    records = records_of_set(requests_of(model), data, side, console=console)
     about = ", ".join(filter(None, (model.name, data.source)))
     return write_gallery(path, records, title=title, about=about, side=side)
 
 
-def default_methods(model: Classifier) -> tuple[str, ...]:
-    """The attention that was trained, and Grad-CAM beside it; what a model without either can be explained by."""
+def requests_of(
+    model: Classifier, methods: Sequence[str] = (), *, size: int | None = None, scale: str = "own"
+) -> list[Request]:
+    """What a model is asked for a gallery: its maps by each method.
+
+    Args:
+        model: Who is asked.
+        methods: "attention", and names of `payattention.posthoc.METHODS`; by default the attention that was trained
+            with Grad-CAM beside it, or what a model without attention can be explained by.
+        size: The shorter side of a picture as the model sees it, in pixels; by default that of its training.
+        scale: How maps become colours: a name of `payattention.pictures.drawing.SCALES`.
+
+    Raises:
+        UsageError: A method that this model cannot be explained by, or a size that it cannot take.
+    """
     able = [name for name in ("grad_cam", "gradient") if posthoc(name).missing(model) is None]
-    return (ATTENTION, *able[:1]) if model.levels else (model.posthoc_method or able[0],)
+    default = (ATTENTION, *able[:1]) if model.levels else (model.posthoc_method or able[0],)
+    return [Request.of(model, size=size, method=method, scale=scale) for method in methods or default]
 
 
 def records_of_files(
-    model: Classifier,
-    files: Sequence[Path],
-    side: int,
-    *,
-    methods: Sequence[str] = (),
-    size: int | None = None,
-    console: Console | None = None,
+    requests: Sequence[Request], files: Sequence[Path], side: int, *, console: Console | None = None
 ) -> Iterator[Record]:
     """What a model says of each picture file, one after the other; only a few are held at a time.
 
     A picture in a folder that is called as one of the model's classes is taken for one of that class.
 
     Args:
-        model: Who is asked.
+        requests: What one model is asked, of one class at most.
         files: Pictures that can be read.
         side: The longer side that is kept of a picture, in pixels.
-        methods: "attention", and names of `payattention.posthoc.METHODS`; by default `default_methods`.
-        size: The shorter side of a picture as the model sees it, in pixels; by default that of its training.
         console: Where progress is shown.
 
     Raises:
-        UsageError: A method that this model cannot be explained by, or a size that it cannot take.
+        UsageError: Maps of several classes are asked for.
         DataError: Maps with NaN or infinite values.
     """
-    requests = _requests(model, methods, size)
+    model = _model_of(requests)
 
     def record(file: Path) -> Record:
         picture = read_picture(file, channels=model.in_channels)
@@ -103,19 +107,14 @@ def records_of_files(
 
 
 def records_of_set(
-    model: Classifier,
-    data: ImageSet,
-    side: int,
-    *,
-    methods: Sequence[str] = (),
-    console: Console | None = None,
+    requests: Sequence[Request], data: ImageSet, side: int, *, console: Console | None = None
 ) -> Iterator[Record]:
     """What a model says of each image of a set, whose classes are known, batch by batch.
 
     As in `payattention.evaluation.classify`, classes are found by name, and images of those that the model does not
     know are left out. Arguments and errors are those of `records_of_files`.
     """
-    requests = _requests(model, methods, None)
+    model = _model_of(requests)
     data, _ = numbered_as(data, model.classes)
 
     def records(chosen: slice) -> tuple[slice, list[Record]]:
@@ -135,9 +134,10 @@ def records_of_set(
             meter.advance(length(chosen))
 
 
-def _requests(model: Classifier, methods: Sequence[str], size: int | None) -> list[Request]:
-    size = chosen_size(model, size)
-    return [Request(model, size, method=method) for method in methods or default_methods(model)]
+def _model_of(requests: Sequence[Request]) -> Classifier:
+    if any(request.of_all for request in requests):
+        raise UsageError("target 'all': a gallery shows the maps of one class; name it, or leave it to each picture")
+    return requests[0].model
 
 
 def _only(by_class: dict[str, Explanation]) -> Explanation:
