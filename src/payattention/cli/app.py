@@ -27,7 +27,7 @@ from payattention.cli.program import new_program, run_program
 from payattention.cli.version import show_version
 from payattention.system.allocator import keep_freed
 from payattention.system.cores import wait_briefly
-from payattention.system.without_compiler import import_without_compiler
+from payattention.system.lean_imports import lean_imports
 
 app = new_program(name="payattention", help="Image classifiers that show where they look.", no_args_is_help=True)
 
@@ -68,7 +68,7 @@ def main() -> NoReturn:
     """Runs the program: exit status 0, 1 (failed), 2 (called wrongly) or 130 (Ctrl-C), and one line for an error."""
     wait_briefly()
     keep_freed()
-    import_without_compiler()
+    lean_imports()
     warnings.formatwarning = _as_note
     sys.exit(run(sys.argv[1:]))
 
