@@ -3,7 +3,7 @@
 import json
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -46,11 +46,20 @@ def archive(name: str) -> Path:
     return file
 
 
-@contextmanager
-def caltech101() -> Iterator[Path]:
+def caltech101() -> AbstractContextManager[Path]:
     """A data root for a while, in which Caltech-101 lies, 30 pictures of each class, from its archive."""
-    packed = archive("caltech101-30perclass.zip")
+    return _unpacked("caltech101-30perclass.zip", "caltech101")
+
+
+def pets() -> AbstractContextManager[Path]:
+    """A data root for a while, in which three breeds of the Oxford pets lie, from their archive."""
+    return _unpacked("oxford-iiit-pet-3breeds.zip", "oxford_pets")
+
+
+@contextmanager
+def _unpacked(name: str, folder: str) -> Iterator[Path]:
+    packed = archive(name)
     with TemporaryDirectory() as root:
         with zipfile.ZipFile(packed) as zipped:
-            zipped.extractall(Path(root, "caltech101"))
+            zipped.extractall(Path(root, folder))
         yield Path(root)

@@ -176,3 +176,31 @@ def test_mistakes(
     printed = capsys.readouterr()
     assert told in printed.err
     assert not Path("runs").exists()
+
+
+def test_the_readmes_advice_makes_a_run_that_can_be_asked(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """README: most maps cannot see the query; train the run that you ask with `--set compatibility=additive`."""
+    for k in range(8):
+        (pictures / "photos" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        shade(k).save(f"photos/{'ab'[k % 2]}/{k}.png")
+    shade(0).save("query.png")
+    shade(1).save("targets/1.png")
+    train = ["train", "--model", "timm:test_resnet", "--freeze", "--data", "folder:photos", "--image-size", "64"]
+    moved = {}
+    for run_folder, options in (("plain", []), ("asking", ["--set", "compatibility=additive"])):
+        assert run([*train, *options, "--epochs", "20", "--out", run_folder]) == 0
+        capsys.readouterr()
+        assert run(["query", run_folder, "query.png", "targets", "--json"]) == 0
+        manifest = json.loads(capsys.readouterr().out)
+        moved[run_folder] = (manifest["blind"], max(manifest["distance"].values()))
+    assert moved["plain"][0]
+    assert moved["plain"][1] < 1e-6
+    assert not moved["asking"][0]
+    assert moved["asking"][1] > 1e-4
+
+
+def shade(number: int) -> Image.Image:
+    """One of two kinds of picture: dark on the left, or bright red on the right."""
+    pixels = np.random.default_rng(number).integers(0, 40, (64, 64, 3), np.uint8)
+    pixels[:, 32:, 0] += np.uint8(200 * (number % 2))
+    return Image.fromarray(pixels)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pets
+from advice import advice
 from backbones import backbones
 from maps import compare, hard
 from markdown_table import markdown_table
@@ -240,6 +241,7 @@ DOCS = ROOT / "docs"
 PAGES = {
     ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10},
     DOCS / "attacks.md": {"attacks": attacks},
+    DOCS / "backbone-training.md": {"advice": advice},
     DOCS / "backbones.md": {"backbones": backbones},
     DOCS / "data.md": {"data": data},
     DOCS / "maps.md": {"compare": compare, "hard": hard},
