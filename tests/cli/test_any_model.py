@@ -76,9 +76,20 @@ def test_maps(model: list[str], result: Result, tmp_path: Path) -> None:
     assert (tmp_path / "out" / manifest["sheets"][0]).is_file()
 
 
+def test_predict(model: list[str], result: Result) -> None:
+    found = result("predict", "cat.jpg", "--top", "2", out=False)
+    assert found["model"] == model[0]
+    assert len(found["predictions"]) == 1
+
+
+def test_a_page_of_maps(result: Result, tmp_path: Path) -> None:
+    result("maps", "cat.jpg", "--html", str(tmp_path / "page.html"), out=False)
+    assert "Grad-CAM" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_evaluate(result: Result) -> None:
-    found = result("evaluate", *DATA, out=False)
-    assert found["count"] == 40
+    found = result("evaluate", *DATA, "--limit", "10")
+    assert found["count"] == 10
     assert 0 <= found["error"] <= 100
 
 

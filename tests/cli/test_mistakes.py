@@ -74,6 +74,8 @@ WITHOUT_PYTORCH = [
     ("figure query net.py:make_model --picture good.png --query good.png", "is used as it is, and has no query"),
     ("train --model torchvision:resnet18", "attention is trained on networks of this package"),
     ("train --model net.py:make_model", "or on a timm backbone: --model timm:NAME"),
+    ("predict timm:resnet18 good.png --calibrate folder:x", "timm:resnet18 is no run, which would"),
+    ("maps net.py:make_model good.png --method grad_can", "unknown method 'grad_can'; did you mean 'grad_cam'"),
     ("maps old.pt good.png", "two lines of Python make a safetensors file of it"),
     ("train --out full", "full: this folder is not empty"),
     ("train --data cifar1", "did you mean 'cifar10'"),

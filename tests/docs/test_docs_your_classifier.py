@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file(models.squeezenet1_1(num_classes=2).state_dict(), folder / "mine.safetensors")
     (folder / "names.txt").write_text("cat\ndog\n")
     Image.new("RGB", (80, 60), "green").save(folder / "cat.jpg")
-    classes = {"photos": ("tabby", "golden retriever"), "mine": ("cat", "dog")}
+    classes = {"photos": ("n02123045", "golden_retriever"), "mine": ("cat", "dog")}
     divided = [
         f"{data}/{split}/{name}" for data, names in classes.items() for split in ("train", "test") for name in names
     ]

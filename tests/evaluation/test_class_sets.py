@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.models import ResNet18_Weights
 
 from payattention import create_model, save
 from payattention.cli.app import run
@@ -21,6 +22,8 @@ from payattention.evaluation.attack import attack
 from payattention.evaluation.attacks import PGD, named_attacks
 from payattention.evaluation.direct_transfer import direct_transfer
 from payattention.models import Classifier
+
+CATEGORIES = ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
 
 
 @pytest.fixture
@@ -49,6 +52,24 @@ def test_names_are_found_exactly_first_then_by_what_they_mean() -> None:
     assert numbers_among(["Cat", "car", "plane", "emu"], ["cat", "automobile", "airplane"]).tolist() == [0, 1, 2, -1]
     assert numbers_among(["car", "Car", "CAT"], ["automobile", "car", "Cat", "cat"]).tolist() == [1, 0, 2]
     assert numbers_among(["emu"], []).tolist() == [-1]
+
+
+def test_imagenets_classes_are_found_by_number_and_by_synonym() -> None:
+    own = [f"{name} ({k})" if name in ("crane", "maillot") else name for k, name in enumerate(CATEGORIES)]
+    names = [
+        "n01440764",
+        "Tinca tinca",
+        "golden_retriever",
+        "cellphone",
+        "Golden-Retriever",
+        "crane",
+        "n04162706",
+        "emu",
+    ]
+    expected = ["tench", "tench", "golden retriever", "cellular telephone", "golden retriever", None, "seat belt", None]
+    found = numbers_among(names, own).tolist()
+    assert [None if number < 0 else CATEGORIES[number] for number in found] == expected
+    assert numbers_among(["n01440764", "cellphone"], own[:10]).tolist() == [-1, -1]  # these are not all of ImageNet's
 
 
 def test_what_needs_no_class_is_measured_on_what_is_known_or_on_all() -> None:

@@ -14,9 +14,6 @@ from payattention.system.files import check_new
 from payattention.system.processes import here
 from payattention.system.text import readable
 
-RunArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Run folder or .safetensors file.", show_default=False)
-]
 DataOption = Annotated[str, typer.Option(help="Data set, of `payattention data`; or folder:PATH, parquet:PATH.")]
 RunDataOption = Annotated[
     str | None, typer.Option(help="Data set; by default the one the run was trained on.", show_default=False)

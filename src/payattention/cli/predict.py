@@ -75,6 +75,9 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is in your pictures: the most probable classes, as CSV or JSON lines."""
+    if calibrate is not None:
+        _ = run.run  # it keeps the temperature
+
     from payattention.cli.output import print_json, progress_console
     from payattention.cli.reading import loaded
     from payattention.figures.predictions import FORMATS, UNSURE, check_unsure, label_of, record
@@ -82,8 +85,6 @@ def predict(
     kind = kind or ("jsonl" if out is not None and out.suffix in (".jsonl", ".json") else "csv")
     _ = FORMATS[kind]
     _check_call(pictures, out, null, calibrate)
-    if calibrate is not None:
-        _ = run.run  # which keeps the temperature
     known = run.check()
     check_unsure(unsure, () if known is None else known.classes)
     named = _named(pictures, null) if pictures else None

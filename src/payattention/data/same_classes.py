@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from payattention.data.imagenet import are_imagenets, other_names
 from payattention.data.imageset import ImageSet
 from payattention.data.masked import MaskedPictures
 from payattention.errors import UsageError
@@ -38,9 +40,16 @@ def same_class(name: str, names: Sequence[str]) -> int | None:
 
 def numbers_among(names: Sequence[str], own: Sequence[str]) -> NDArray[np.int64]:
     """For each name the number of the class among `own` that is called so, or means the same; -1 where none is."""
-    alike = {_canonical(name): number for number, name in reversed([*enumerate(own)])}
+    alike = _alike(tuple(own))
     exactly = {name: number for number, name in enumerate(own)}
     return np.array([exactly.get(name, alike.get(_canonical(name), -1)) for name in names], np.int64)
+
+
+@lru_cache(8)
+def _alike(own: tuple[str, ...]) -> Mapping[str, int]:
+    """The places of classes by what they are called in one way or another; of ImageNet's by all of their names."""
+    others = {_canonical(name): number for name, number in other_names().items()} if are_imagenets(own) else {}
+    return others | {_canonical(name): number for number, name in reversed([*enumerate(own)])}
 
 
 def difference(data: ImageSet | MaskedPictures, own: Sequence[str]) -> Difference:
@@ -111,4 +120,6 @@ def _few(names: tuple[str, ...]) -> str:
 
 
 def _canonical(name: str) -> str:
-    return _SAME.get(name.lower(), name.lower())
+    """Without capitals, and with spaces for what stands between words in the names of folders."""
+    words = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+    return _SAME.get(words, words)

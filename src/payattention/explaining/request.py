@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from payattention.attention.maps import joint
+from payattention.data.same_classes import same_class
 from payattention.data.tensors import at_once
 from payattention.errors import UsageError, broken_map
 from payattention.explaining.explanation import TOP, Explanation
@@ -90,7 +91,8 @@ class Request:
     def true_class(self, file: Path) -> str | None:
         """What a picture file is of: the class whose name its folder has, or the folder that that lies in."""
         folders = [folder.name for folder in file.absolute().parents[:2]]
-        return next((name for name in folders if name in self.model.classes), None)
+        numbers = (same_class(name, self.model.classes) for name in folders)
+        return next((self.model.classes[number] for number in numbers if number is not None), None)
 
     def answered(
         self, pictures: Sequence[Image.Image], names: Sequence[str], true_classes: Sequence[str | None] | None = None
