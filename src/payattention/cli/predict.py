@@ -75,9 +75,7 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Say what is in your pictures: the most probable classes, as CSV or JSON lines."""
-    if calibrate is not None:
-        _ = run.run  # it keeps the temperature
-
+    from payattention.cli.calibration import calibrated, check_calibration
     from payattention.cli.output import print_json, progress_console
     from payattention.cli.reading import loaded
     from payattention.figures.predictions import FORMATS, UNSURE, check_unsure, label_of, record
@@ -87,12 +85,13 @@ def predict(
     _check_call(pictures, out, null, calibrate)
     known = run.check()
     check_unsure(unsure, () if known is None else known.classes)
+    if calibrate is not None:
+        check_calibration(run.run, calibrate, data_root)
     named = _named(pictures, null) if pictures else None
     model = loaded(run)
+    check_unsure(unsure, model.classes)
     told: dict[str, Any] = {"model": model.name}
     if calibrate is not None:
-        from payattention.cli.calibration import calibrated
-
         told["calibration"] = calibrated(model, run.run, calibrate, data_root, aside=as_json or bool(pictures))
     told["temperature"] = model.temperature
     if named is not None:

@@ -49,9 +49,12 @@ class Pointing(Result):
     by_answer: "ByAnswer | None"
 
     def report(self) -> Iterator[Table | str]:
-        title = f"peak within {self.tolerance} px of the object, and share of the map on it; % of {self.count:,} images"
+        yield (
+            f"of {self.count:,} images with an object: peaks within {self.tolerance} px of it (hits), and the share of "
+            "a map that lies on it (energy)"
+        )
         rows = [(name, share, self.energy[name]) for name, share in self.hits.items()]
-        yield Table(("map", "hits %", "energy %"), rows, title)
+        yield Table(("map", "hits %", "energy %"), rows)
         if self.by_answer is not None:
             yield str(self.by_answer)
 

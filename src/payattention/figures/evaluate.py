@@ -58,7 +58,7 @@ def write_evaluation(
     csv_writer(predictions, min(TOP, len(data.classes)), true=True)(measured.predictions)
     write_text(out / "predictions.csv", predictions.getvalue())
     for number, sheet in enumerate(mistakes_sheets(model, data, measured), 1):
-        write_picture(out / ("mistakes.png" if number == 1 else f"mistakes-{number}.png"), sheet)
+        write_picture(out / f"mistakes{f'-{number}' if number > 1 else ''}.png", sheet)
     write_json(out / "result.json", measured.as_json() | (more or {}))
 
 
@@ -78,7 +78,9 @@ def mistakes_sheets(model: Classifier, data: ImageSet, measured: Classification)
     if not worst:
         return []
     heading = Heading(
-        f"{model.name}, {measured.data}, {measured.split}: the surest of {len(wrong):,} mistakes", STYLE, "own"
+        f"{model.name}, {measured.data}, {measured.split}: {len(worst)} of {len(wrong):,} mistakes, the surest first",
+        STYLE,
+        "own",
     )
     return list(pages(_entries(model, data, measured, worst), heading, len(worst)))
 

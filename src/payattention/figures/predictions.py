@@ -3,12 +3,14 @@
 import csv
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from payattention.errors import UsageError
-from payattention.models.prediction import Prediction
 from payattention.system.names import Registry
 from payattention.system.text import readable
+
+if TYPE_CHECKING:
+    from payattention.models.prediction import Prediction
 
 UNSURE = "unsure"
 """In place of a class whose probability is too small."""
@@ -22,16 +24,16 @@ class Sink(Protocol):
     def write(self, text: str, /) -> object: ...
 
 
-Writer = Callable[[Iterable[Prediction]], None]
+Writer = Callable[["Iterable[Prediction]"], None]
 """Writes some more predictions."""
 
 
-def label_of(prediction: Prediction, unsure: float = 0.0) -> str:
+def label_of(prediction: "Prediction", unsure: float = 0.0) -> str:
     """The predicted class, or "unsure" where its probability lies below a threshold."""
     return UNSURE if prediction.probability < unsure else prediction.label
 
 
-def record(prediction: Prediction, unsure: float = 0.0) -> dict[str, Any]:
+def record(prediction: "Prediction", unsure: float = 0.0) -> dict[str, Any]:
     """A prediction as JSON has it; the true class only where it is known."""
     true = {} if prediction.true is None else {"true": prediction.true}
     top = [{"class": name, "probability": round(p, _DIGITS)} for name, p in prediction.top.items()]
@@ -44,7 +46,7 @@ def csv_writer(file: Sink, top: int, unsure: float = 0.0, *, true: bool = False)
     classes = [f"{what}_{place}" for place in range(1, top + 1) for what in ("class", "probability")]
     heading = ["picture", *(["true"] if true else []), "label", *classes]
 
-    def write(predictions: Iterable[Prediction]) -> None:
+    def write(predictions: "Iterable[Prediction]") -> None:
         if heading:
             lines.writerow(heading)
             heading.clear()
@@ -58,7 +60,7 @@ def csv_writer(file: Sink, top: int, unsure: float = 0.0, *, true: bool = False)
 def json_lines_writer(file: Sink, top: int, unsure: float = 0.0) -> Writer:
     """Writes an object a line: picture, label, top."""
 
-    def write(predictions: Iterable[Prediction]) -> None:
+    def write(predictions: "Iterable[Prediction]") -> None:
         for one in predictions:
             file.write(readable(json.dumps(record(one, unsure), ensure_ascii=False)) + "\n")
 

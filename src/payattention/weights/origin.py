@@ -24,6 +24,7 @@ class Origin:
         classes: The classes that were chosen, with commas between; None for all.
         limit: At most so many images of a split; None for all.
         found: What was found there: counts and checksums.
+        reading: How it was asked for, to read it again; empty where only Python knows.
     """
 
     run: Path
@@ -32,6 +33,7 @@ class Origin:
     classes: str | None = None
     limit: int | None = None
     found: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def check_there(self) -> None:
         """Raises DataError where nothing lies any more at a path that the run was trained on."""
@@ -80,4 +82,4 @@ def origin(run: Path) -> Origin:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CheckpointError(f"{file}: does not tell the run's data set; name one with --data") from None
     root, classes, limit = (reading.get(key) for key in ("root", "classes", "limit"))
-    return Origin(run, name, path_of(root) if isinstance(root, str) else None, classes, limit, found)
+    return Origin(run, name, path_of(root) if isinstance(root, str) else None, classes, limit, found, reading)
