@@ -216,8 +216,8 @@ def _raising(*command: str, capsys: pytest.CaptureFixture[str]) -> None:
     raise pa.PayAttentionError(capsys.readouterr().err)
 
 
-def test_held_out_pictures_that_cannot_be_told_any_more_are_refused(
-    saved: Classifier, photos: list[str], capsys: pytest.CaptureFixture[str]
+def test_pictures_that_a_run_was_trained_on_calibrate_nothing_and_others_do(
+    photos: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shape = ["--model", "vgg_gap", "--width", "0.0625", "--epochs", "1", "--recipe-set", "batch_size=2"]
     assert run(["train", *shape, "--data", "folder:photos", "--out", "whole"]) == 0
@@ -227,3 +227,13 @@ def test_held_out_pictures_that_cannot_be_told_any_more_are_refused(
     shutil.copytree("photos", "copy")
     assert run(["predict", "whole", "--calibrate", "folder:copy"]) == 2
     assert "these are the very pictures that whole was trained or measured on" in capsys.readouterr().err
+    assert run(["predict", "timm:test_vit", "--calibrate", "folder:copy"]) == 2
+    assert "timm:test_vit is no run, which would" in capsys.readouterr().err
+    for file in Path("copy").rglob("*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    monkeypatch.setattr(calibration, "best_temperature", lambda logits, labels: 2.0)
+    assert run(["predict", "whole/model.safetensors", "--calibrate", "folder:copy"]) == 0
+    printed = capsys.readouterr().out
+    assert "calibrated on 8 pictures of folder:copy, train" in printed
+    assert "kept: whole/model.safetensors (temperature 2.0), whole/model.calibration.json" in printed
+    assert pa.load("whole").temperature == 2.0

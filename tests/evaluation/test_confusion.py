@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from scipy.stats import binomtest, ttest_ind
 from sklearn.metrics import classification_report, confusion_matrix
+from torch import nn
 
 import payattention as pa
 from payattention.data import ImageSet
@@ -18,7 +19,7 @@ from payattention.evaluation import classify, pointing
 from payattention.evaluation.confusion import as_matrix, class_scores, confusion, most_often_mistaken
 from payattention.evaluation.metrics import energy_inside
 from payattention.evaluation.pointing import ByAnswer
-from payattention.figures.evaluate import write_evaluation
+from payattention.figures.evaluate import _entries, mistakes_sheets, write_evaluation
 from payattention.models import Classifier, Look
 from payattention.models.classifier import ModelConfig
 
@@ -145,9 +146,16 @@ def test_a_folder_with_all_of_it(told: ImageSet, tmp_path: Path) -> None:
     assert not (right / "mistakes.png").exists()
 
 
-def test_the_sheet_of_a_network_without_maps(image_set: ImageSet, tmp_path: Path) -> None:
-    model = pa.create_model("vgg", 2, 0.0625).eval()
-    result = classify(model, image_set)
-    assert result.error > 0
-    write_evaluation(model, image_set, result, tmp_path)
-    assert (tmp_path / "mistakes.png").is_file()
+def test_mistakes_of_networks_without_attention_are_shown_with_post_hoc_maps_or_without(image_set: ImageSet) -> None:
+    """A row of one that is wrapped has its Grad-CAM; of one that has neither, the image alone."""
+    layers = nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
+    few = replace(image_set.first(8), masks=None)
+    widths = []
+    for model in (pa.create_model("vgg", 2, 0.0625).eval(), pa.wrap(nn.Sequential(*layers), image_size=32)):
+        result = classify(model, few)
+        assert result.error > 0
+        entries = _entries(model, few, result, [k for k, one in enumerate(result.predictions) if one.wrong])
+        assert all(entry.wrong for entry in entries)
+        widths.append({len(entry.panels) for entry in entries})
+        assert mistakes_sheets(model, few, result)
+    assert widths == [{1}, {2}]
