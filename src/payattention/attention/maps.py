@@ -34,6 +34,7 @@ def stretched(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     return (maps - low) / span.clamp_min(torch.finfo(maps.dtype).tiny)
 
 
+_PART = 1 << 20  # values
 FLAT = 0.1
 """A map is nearly flat where its values differ by less than this share of the greatest."""
 
@@ -103,10 +104,10 @@ def otsu_mask(heat: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     """Where a map lies above Otsu's threshold; nowhere if it is constant."""
     if heat.min() == heat.max():
         return torch.zeros_like(heat, dtype=torch.bool)
-    return heat > otsu_threshold(heat.double().numpy())  # in float32 a map that is all but flat has no room for bins
+    return heat > otsu_threshold(heat.numpy())
 
 
-def otsu_threshold(values: NDArray[np.float64], bins: int = 256) -> float:
+def otsu_threshold(values: NDArray[np.floating], bins: int = 256) -> float:
     """The value that parts others into the two classes whose means lie furthest apart (N. Otsu, 1979).
 
     That of scikit-image to rounding, whose import would be a tenth of a command's start.
@@ -115,7 +116,11 @@ def otsu_threshold(values: NDArray[np.float64], bins: int = 256) -> float:
         values: Any shape; not all the same.
         bins: The threshold is the centre of one of so many equal intervals between the least and the greatest value.
     """
-    counts, edges = np.histogram(values, bins)
+    reach = float(values.min()), float(values.max())
+    edges = np.histogram_bin_edges((), bins, reach)
+    # in float64, since in float32 a map that is all but flat has no room for bins; in parts, since it may be large
+    parts = np.array_split(values.ravel(), values.size // _PART + 1)
+    counts = np.sum([np.histogram(part.astype(np.float64), bins, reach)[0] for part in parts], axis=0)
     centres = (edges[1:] + edges[:-1]) / 2
     below, total = np.cumsum(counts)[:-1], np.cumsum(counts * centres)
     above = values.size - below

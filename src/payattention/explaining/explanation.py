@@ -79,14 +79,13 @@ class Explanation:
     @cached_property
     def heatmaps(self) -> Mapping[str, NDArray[np.float32]]:
         """By level, float32 (H, W) in 0 ... 1: the map at the picture's size, stretched."""
-        return {level: stretched(self._enlarged(values))[0].numpy() for level, values in self.maps.items()}
+        return {level: self._stretched(values) for level, values in self.maps.items()}
 
     @cached_property
     def combined(self) -> NDArray[np.float32]:
         """float32 (H, W) in 0 ... 1: the last two levels as one, at the picture's size, stretched."""
         own = stretched(torch.from_numpy(self.joint)[None])[0].numpy()
-        heat: NDArray[np.float32] = stretched(self._enlarged(own))[0].numpy()
-        return heat
+        return self._stretched(own)
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
@@ -271,8 +270,13 @@ class Explanation:
     def _all(self) -> dict[str, NDArray[np.float32]]:
         return {**self.maps, COMBINED: self.joint}
 
-    def _enlarged(self, values: NDArray[np.float32]) -> torch.Tensor:
-        return upsampled(torch.from_numpy(values)[None], (self.picture.height, self.picture.width))
+    def _stretched(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A map at the picture's size, as maps are measured, in 0 ... 1."""
+        size = (self.picture.height, self.picture.width)
+        heat: NDArray[np.float32] = upsampled(torch.from_numpy(values)[None], size)[0].numpy()
+        heat = np.subtract(heat, heat.min(), out=None if np.shares_memory(heat, values) else heat)
+        heat /= max(heat.max(), np.finfo(np.float32).tiny)
+        return heat
 
     def _heat(self, level: str, size: tuple[int, int]) -> NDArray[np.float32]:
         """The map at a height and width, in 0 ... 1, as it is drawn."""

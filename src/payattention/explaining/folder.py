@@ -4,8 +4,9 @@ import re
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from payattention.explaining.request import Request
 from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages
 from payattention.models.evaluating import evaluating
 from payattention.pictures.finding import Named, unreadable
-from payattention.pictures.reading import quiet, read_picture
+from payattention.pictures.reading import read_picture, size_in
 from payattention.posthoc import method as posthoc
 from payattention.system.files import short_stem, write_json, write_picture
 from payattention.system.machine import device_of
@@ -102,9 +103,9 @@ class _Written:
 
 def _explained(request: Request, file: Path, out: Path, name: str, form: Form) -> _Written:
     """Explains a picture and writes the results."""
-    picture = read_picture(file, channels=request.model.in_channels)
     title = shown(Path(file.name))
-    with _one_large if picture.width * picture.height > _LARGE else nullcontext():
+    with _one_large if prod(size_in(file) or (_LARGE, 2)) > _LARGE else nullcontext():
+        picture = read_picture(file, channels=request.model.in_channels)
         (by_class,) = request.answered([picture], [name], [request.true_class(file)])
         prefix = f"{name}." if form.flat else f"pictures/{name}/"
         stems = _stems(by_class)
@@ -164,8 +165,8 @@ def _write_sheet(out: Path, number: int, page: Image.Image, form: Form) -> str:
 def _check_hold(form: Form, files: Sequence[Path]) -> None:
     """Raises UsageError for a picture that the kind of files asked for cannot hold, by what its file's head says."""
     for file in files if form.bounded else ():
-        with quiet, suppress(OSError), Image.open(file) as opened:
-            form.check_holds(shown(file), opened.size)
+        if (size := size_in(file)) is not None:
+            form.check_holds(shown(file), size)
 
 
 def unique_names(files: Sequence[Path]) -> dict[Path, str]:

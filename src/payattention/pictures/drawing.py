@@ -1,7 +1,7 @@
 """Drawing maps: overlays at a picture's own size, and contact sheets."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ SCALES = ("own", "fixed")
 _HALF = 0.5
 _CONTOURS = (0.25, _HALF, 0.75)
 _CONTOUR_SIDE = 1600  # points of the longer side at which contours are looked for: they are smooth
+_BAND = 256  # rows that are drawn at once
 _CAPTION = 18  # pixels, of a line of text
 _Heat = NDArray[np.float32]  # (H, W), 0 ... 1
 _Colour = str | tuple[int, ...]
@@ -37,14 +38,17 @@ def coloured(heat: _Heat, colours: str = COLOUR_MAP) -> Image.Image:
 
     table = colormaps[colours](np.arange(256), bytes=True)[:, :3]
     levels = Image.fromarray(_in_bytes(heat))
-    levels.putpalette(table.tobytes())  # a byte a pixel until here: photographs of a camera have many
+    levels.putpalette(table.tobytes())
     return levels.convert("RGB")
 
 
 def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6, colours: str = COLOUR_MAP) -> Image.Image:
     """A map of the picture's size laid over the picture, which is greyed so that colour means the map alone."""
-    grey = picture.convert("L").convert("RGB")
-    return Image.blend(grey, coloured(heat, colours), strength)
+
+    def drawn(band: Image.Image, own: _Heat) -> Image.Image:
+        return Image.blend(band.convert("L").convert("RGB"), coloured(own, colours), strength)
+
+    return _by_bands(drawn, picture, heat)
 
 
 def dimmed(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
@@ -52,14 +56,30 @@ def dimmed(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Im
 
     The picture keeps its colours. Without the line nothing would show on a picture that is dark itself.
     """
-    kept = Image.fromarray(_in_bytes(1 - strength * (1 - heat)))
-    dark = Image.composite(picture.convert("RGB"), Image.new("RGB", picture.size), kept)
-    return _lined(dark, heat, {_HALF: "white"}, "black", strength)
+
+    def drawn(band: Image.Image, own: _Heat) -> Image.Image:
+        kept = Image.fromarray(_in_bytes(1 - strength * (1 - own)))
+        return Image.composite(band.convert("RGB"), Image.new("RGB", band.size), kept)
+
+    return _lined(_by_bands(drawn, picture, heat), heat, {_HALF: "white"}, "black", strength)
 
 
 def _in_bytes(values: _Heat) -> NDArray[np.uint8]:
     """Values in 0 ... 1 as 0 ... 255, each standing for as much."""
     return np.minimum(values * 256, 255).astype(np.uint8)
+
+
+def _by_bands(draw: Callable[[Image.Image, _Heat], Image.Image], picture: Image.Image, heat: _Heat) -> Image.Image:
+    """What `draw` makes of a picture and a map of its size, some rows at a time: photographs of a camera are large."""
+    whole = Image.new("RGB", picture.size)
+    for box in _bands(picture):
+        whole.paste(draw(picture.crop(box), heat[box[1] : box[3]]), box[:2])
+    return whole
+
+
+def _bands(picture: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    width, height = picture.size
+    return ((0, top, width, min(top + _BAND, height)) for top in range(0, height, _BAND))
 
 
 def contoured(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
@@ -85,7 +105,9 @@ def _lined(
             points = [(step * (float(x) - 1), step * (float(y) - 1)) for y, x in line]
             pen.line(points, edge, width + 2 * max(1, width // 4), "curve")
             pen.line(points, colour, width, "curve")
-    return Image.blend(picture, drawn, strength)
+    for box in _bands(picture):
+        drawn.paste(Image.blend(picture.crop(box), drawn.crop(box), strength), box[:2])
+    return drawn
 
 
 STYLES: Registry[Callable[[Image.Image, _Heat, float], Image.Image]] = Registry(

@@ -178,6 +178,16 @@ def _told(name: str) -> Iterator[None]:
         raise DataError(f"{name}: damaged picture ({error})") from None
 
 
+def size_in(file: Path) -> tuple[int, int] | None:
+    """Width and height of a picture as its file's head has them, before it is turned; None where Pillow cannot tell."""
+    with quiet:
+        try:
+            with Image.open(file, formats=formats()) as opened:
+                return opened.size
+        except Exception:  # as of a decoder
+            return None
+
+
 def read_mask(path: Path, foreground: int | None = None) -> NDArray[np.bool_]:
     """An object mask, bool (H, W): where pixels have the value `foreground`, or any but 0 (a JPEG: above half).
 
