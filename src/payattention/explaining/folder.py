@@ -146,7 +146,7 @@ def _entry_of_all(by_class: ByClass, title: str, form: Form) -> Entry:
     maps = [
         Panel(
             seen.overlay(COMBINED, form.style, side=SIDE),
-            f"{target} ({first.top[target]:.0%}), {grid(seen.joint)}",
+            f"{target} ({first.top[target]:.0%}), {grid(seen.joint)}{', nearly flat' * (COMBINED in seen.nearly_flat)}",
         )
         for target, seen in by_class.items()
     ]

@@ -166,9 +166,7 @@ def _texts(entry: Entry) -> list[tuple[str, str]]:
     """The lines above a picture's panels, with their colours."""
     lines = [(f"{entry.title}:  {entry.said}", _INK)]
     if entry.truth is not None:
-        lines.append(
-            (f"\u00d7  wrong: it is {entry.truth}", _WRONG) if entry.wrong else (f"right: {entry.truth}", _FAINT)
-        )
+        lines.append((f"wrong: it is {entry.truth}", _WRONG) if entry.wrong else (f"right: {entry.truth}", _FAINT))
     if entry.notes:
         lines.append(("; ".join(entry.notes), _NOTE))
     return lines
