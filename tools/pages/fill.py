@@ -11,6 +11,7 @@ from typing import Any
 import pets
 from advice import advice
 from backbones import backbones
+from gallery import gallery
 from maps import compare, hard
 from markdown_table import markdown_table
 from payattention.cli.program import run_script
@@ -244,6 +245,7 @@ PAGES = {
     DOCS / "backbone-training.md": {"advice": advice},
     DOCS / "backbones.md": {"backbones": backbones},
     DOCS / "data.md": {"data": data},
+    DOCS / "gallery.md": {"gallery": gallery},
     DOCS / "maps.md": {"compare": compare, "hard": hard},
     DOCS / "pets.md": {"pets_segmented": pets.segmented, "pets_compared": pets.compared},
     DOCS / "probe.md": {"probe": probe},
