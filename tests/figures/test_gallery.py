@@ -244,6 +244,14 @@ def test_from_the_command_line(
     assert "gallery: both.html (2 pictures," in capsys.readouterr().out
     assert Path("both/sheet.png").is_file()
 
+    asked = ["maps", "run", "photos", "--html", "new.html", "--method", "grad_cam", "--target"]
+    assert run([*asked, "all"]) == 2
+    assert "name it" in capsys.readouterr().err
+    assert run([*asked, "bird", "--style", "dim"]) == 0
+    page = Page(Path("new.html"))
+    assert {*page.records[0]["maps"]} == {"Grad-CAM of bird"}
+    assert json.loads(page.scripts[0])["settings"]["style"] == "dim"
+
     Path("photos/airplane/broken/c.png").unlink()
     assert run(["evaluate", "run", "--data", "folder:photos", "--html", "evaluate.html"]) == 0
     assert "gallery: evaluate.html" in capsys.readouterr().out
@@ -251,7 +259,7 @@ def test_from_the_command_line(
 
     for page, why in (
         ("maps.html", "there already"),
-        ("new.png", "ends in .html"),
+        ("newer.png", "ends in .html"),
         ("maps.html/new.html", "is a file"),
     ):
         for verb in (["maps", "run", "photos"], ["evaluate", "run", "--data", "folder:photos"]):

@@ -101,15 +101,16 @@ def maps(
 
     from payattention.explaining.folder import gallery
     from payattention.explaining.request import Request
-    from payattention.figures.gallery import gallery_of_files, requests_of
+    from payattention.figures.gallery import check_one_class, gallery_of_files, requests_of
 
     model, console = loaded(run), progress_console()
     asked = None if target is None else as_target(target, model.classes)
     request = Request.of(model, size=size, target=asked, method=method, scale=scale)
     if html is not None:
+        requests = [request] if method or target else requests_of(model, size=size, scale=scale)
+        check_one_class(requests)
         skipped = unreadable(files, strict, channels=model.in_channels)
         readable = [file for file in files.files if file not in skipped]
-        requests = [request] if method or target else requests_of(model, size=size, scale=scale)
         gallery_of_files(requests, readable, html, title=run.title, style=form.style, console=console)
         if out is None:
             print_left_out([*skipped.values()])

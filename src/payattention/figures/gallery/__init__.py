@@ -7,6 +7,7 @@ forbids everything else.
 from payattention.figures.gallery.page import write_gallery
 from payattention.figures.gallery.record import Record
 from payattention.figures.gallery.sources import (
+    check_one_class,
     gallery_of_files,
     gallery_of_set,
     records_of_files,
@@ -16,6 +17,7 @@ from payattention.figures.gallery.sources import (
 
 __all__ = [
     "Record",
+    "check_one_class",
     "gallery_of_files",
     "gallery_of_set",
     "records_of_files",

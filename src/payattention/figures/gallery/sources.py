@@ -93,7 +93,8 @@ def records_of_files(
         UsageError: Maps of several classes are asked for.
         DataError: Maps with NaN or infinite values.
     """
-    model = _model_of(requests)
+    check_one_class(requests)
+    model = requests[0].model
 
     def record(file: Path) -> Record:
         picture = read_picture(file, channels=model.in_channels)
@@ -114,7 +115,8 @@ def records_of_set(
     As in `payattention.evaluation.classify`, classes are found by name, and images of those that the model does not
     know are left out. Arguments and errors are those of `records_of_files`.
     """
-    model = _model_of(requests)
+    check_one_class(requests)
+    model = requests[0].model
     data, _ = numbered_as(data, model.classes)
 
     def records(chosen: slice) -> tuple[slice, list[Record]]:
@@ -134,10 +136,10 @@ def records_of_set(
             meter.advance(length(chosen))
 
 
-def _model_of(requests: Sequence[Request]) -> Classifier:
+def check_one_class(requests: Sequence[Request]) -> None:
+    """Raises UsageError where maps of several classes are asked for."""
     if any(request.of_all for request in requests):
         raise UsageError("target 'all': a gallery shows the maps of one class; name it, or leave it to each picture")
-    return requests[0].model
 
 
 def _only(by_class: dict[str, Explanation]) -> Explanation:
