@@ -44,12 +44,12 @@ def test_bins_are_open_below_and_closed_above() -> None:
 
 @pytest.mark.parametrize("sharpness", [0.2, 1.0, 4.0])
 def test_the_temperature_is_the_best_of_a_fine_grid(sharpness: float) -> None:
-    logits, labels = said(0, 1000, sharpness=sharpness)
-    grid = np.geomspace(0.05, 20, 4000)
+    logits, labels = said(0, 600, sharpness=sharpness)
+    grid = np.geomspace(0.05, 20, 1500)
     losses = [float(cross_entropy(logits / t, labels)) for t in grid]
     found = best_temperature(logits, labels)
-    assert found == pytest.approx(grid[int(np.argmin(losses))], rel=2e-3)
-    assert found == pytest.approx(sharpness, rel=0.15)  # what the labels were drawn from
+    assert found == pytest.approx(grid[int(np.argmin(losses))], rel=4e-3)
+    assert found == pytest.approx(sharpness, rel=0.2)  # what the labels were drawn from
 
 
 def test_pictures_that_no_temperature_is_best_for_are_refused() -> None:
