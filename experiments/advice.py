@@ -2,7 +2,7 @@
 
 Writes results/advice.json, a cell at a time: what is there already is kept, so that the command goes on where it was
 stopped. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip` and `oxford-iiit-pet-3breeds.zip`, and the extra
-`imagenet`. About 20 minutes on one core.
+`imagenet`. Half an hour on a core for the first seed, and half that for each other.
 
 1. Each way to set up the attention is trained, by the recipe `probe` as `payattention train --freeze` does it, on the
    first 3, 5, 20 and 101 classes of Caltech-101 (15 pictures each), and on the three breeds of the pets. The backbone's
