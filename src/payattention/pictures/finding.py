@@ -8,7 +8,7 @@ from pathlib import Path
 
 from payattention.errors import DataError, none_of
 from payattention.pictures.kinds import LONG_READ, is_picture, unread_kind
-from payattention.pictures.reading import read_picture
+from payattention.pictures.reading import decode_picture, quiet
 from payattention.system.machine import chosen_threads
 from payattention.system.text import shown
 from payattention.system.workers import in_order
@@ -203,7 +203,8 @@ def _is_ours(folder: Path) -> bool:
 
 def _problem(file: Path, channels: int) -> DataError | None:
     try:
-        read_picture(file, channels=channels)
+        with quiet:
+            decode_picture(file, near=1, channels=channels)  # all of the file, as few of its pixels as can be
     except DataError as error:
         return error
     return None
