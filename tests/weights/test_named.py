@@ -177,7 +177,7 @@ class TestPretrained:
 
     def test_a_network_without_a_classifier(self) -> None:
         with pytest.raises(UsageError, match="has no classifier of its own: payattention train --model timm:vit_small"):
-            pa.load("timm:vit_small_patch16_dinov3")
+            pa.load("timm:vit_small_patch16_dinov3", pretrained=True)  # and nothing is fetched
 
 
 class TestTransformers:

@@ -107,7 +107,7 @@ def explain(
     Warns:
         UserWarning: Of a folder, what is not read.
     """
-    model = _as_classifier(model)
+    model = _loaded(model)
     request = Request.of(model, size=size, target=target, method=method, scale=scale, baseline=baseline)
     if (folder := _folder(picture)) is not None:
         found = _read_folder(folder, model.in_channels)
@@ -121,26 +121,27 @@ def explain(
     return answers[0] if listed is None else answers
 
 
+def _loaded(model: Model) -> Classifier:
+    """A model, or that of a name.
+
+    Raises:
+        UsageError: Neither.
+    """
+    if isinstance(model, str | os.PathLike):
+        return load_trained(os.fspath(model))
+    if isinstance(model, Classifier):
+        return model
+    raise UsageError(
+        f"explain takes a model, as from pa.load, its name, or pa.wrap(network); got {type(model).__name__}"
+    )
+
+
 def explain_picture(
     model: Classifier, picture: Image.Image, name: str = "picture", *, size: int | None = None, scale: str = "own"
 ) -> Explanation:
     """`explain` of one picture that is RGB and upright already, by the model's own attention."""
     request = Request.of(model, size=size, scale=scale)
     return request.answered([picture], [name])[0][""]
-
-
-def _as_classifier(model: object) -> Classifier:
-    """A model as it is, or that of a name.
-
-    Raises:
-        UsageError: It is neither.
-    """
-    found = load_trained(os.fspath(model)) if isinstance(model, str | os.PathLike) else model
-    if isinstance(found, Classifier):
-        return found
-    raise UsageError(
-        f"explain takes a model, as from pa.load, its name, or pa.wrap(network); got {type(found).__name__}"
-    )
 
 
 def _plain(request: Request, answers: list[ByClass]) -> "list[Explanation] | list[ByClass]":

@@ -26,10 +26,10 @@ def timm_classifier(name: str, pretrained: bool = False, weights: Path | None = 
         network = timm.create_model(name, num_classes=classes_of(tensors, lambda n: build(num_classes=n), weights))
         fill(network, tensors, weights, f"timm's {name}")
         return wrap(network)
-    network = create_pretrained(name, {}) if pretrained else timm.create_model(name)
-    if not getattr(network, "num_classes", 1):
+    cfg = timm.get_pretrained_cfg(name)
+    if cfg is not None and cfg.num_classes == 0:  # said before anything is fetched
         raise UsageError(
             f"timm's {name} has no classifier of its own: payattention train --model timm:{name} puts one on its "
             "features"
         )
-    return wrap(network)
+    return wrap(create_pretrained(name, {}) if pretrained else timm.create_model(name))
