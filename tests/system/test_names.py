@@ -14,8 +14,11 @@ from payattention.system.names import Registry, check_known
 ROOT = Path(payattention.__file__).parent
 BY_HAND = {
     "cli/models.py": "a pattern that no name matches",
+    "models/borrowed/from_torchvision.py": "torchvision's own registry",
     "models/timm_backbones/backbone.py": "timm's own registry",
+    "system/scripts.py": "a function of a script of the user's, which may define none",
     "system/validation.py": "a field or a choice that pydantic refused",
+    "weights/named.py": "the registries of timm and torchvision, as text",
 }
 """Modules that say for themselves that a name is unknown, each with what no `Registry` holds."""
 
