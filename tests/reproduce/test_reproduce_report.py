@@ -204,7 +204,8 @@ def test_the_verb_from_end_to_end(
     assert run(["reproduce", "--report"]) == 0
     error = content["result"]["test"]["error"]
     departures = (
-        "width 0.0625; epochs 1; read as folder:pictures; 16 of 8,000 images to train; 4 of 2,000 images to test"
+        "width 0.0625; epochs 1; read as folder:pictures; no train and test folders: all but every fifth picture of a "
+        "class; 16 of 8,000 images to train; 4 of 2,000 images to test"
     )
     assert f"{error:.2f} | {departures}" in Path("docs/results.md").read_text()
 

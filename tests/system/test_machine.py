@@ -422,10 +422,15 @@ class TestWorkers:
             words = ["maps", str(tmp_path / "run"), str(tmp_path / "pictures"), "--out", str(tmp_path / threads)]
             assert run([*words, "--threads", threads]) == 0
         one, three = (
-            {path.name: path.read_bytes() for path in (tmp_path / threads).iterdir() if path.name != "manifest.json"}
+            {
+                path.relative_to(tmp_path / threads): path.read_bytes()
+                for path in (tmp_path / threads).rglob("*")
+                if path.is_file() and path.name != "manifest.json"
+            }
             for threads in ("1", "3")
         )
         assert one == three
+        assert len(one) > 9
         manifests = [json.loads((tmp_path / threads / "manifest.json").read_text()) for threads in ("1", "3")]
         assert manifests[0]["pictures"] == manifests[1]["pictures"]
 

@@ -18,6 +18,10 @@ from payattention.errors import UsageError
 from payattention.system.names import Registry
 
 
+Side = int | Tensor
+"""Pixels; where a network is traced, PyTorch has them as a tensor."""
+
+
 class Preprocessing(nn.Module):
     """Base class: `fit` takes the statistics of a training set, `forward` normalises images in [0, 1]."""
 
@@ -33,7 +37,7 @@ class Preprocessing(nn.Module):
         """
         return cls()
 
-    def check_size(self, height: int, width: int) -> None:
+    def check_size(self, height: Side, width: Side) -> None:
         """Raises UsageError for images of a size in pixels that it cannot take."""
 
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
@@ -192,7 +196,7 @@ class GcnZca(Preprocessing):
         power = x.square().sum(1, keepdim=True).clamp_min(0.25)  # less is rounding: 8 bits differ by 1 or not at all
         return x * (self.SCALE / power.sqrt())
 
-    def check_size(self, height: int, width: int) -> None:
+    def check_size(self, height: Side, width: Side) -> None:
         if (height, width) != (self.only_size, self.only_size):
             raise UsageError(
                 f"gcn_zca whitens whole images of {self.only_size}x{self.only_size}, these are {width}x{height}; "

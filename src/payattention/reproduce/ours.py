@@ -116,8 +116,8 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
 def _data_departures(job: Training, result: Result) -> tuple[str, ...]:
     data = result.content.get("data") or {}
     read_as = result.settings.get("read_as")
-    source = str(data.get("source") or (f"read as {read_as}" if read_as else ""))
-    found = [source] if source else []
+    source = str(data.get("source") or "")
+    found = [*filter(None, (read_as and f"read as {read_as}", source))]
     counts = CATALOGUE[job.data].counts
     for split in ("train", "test"):
         if split in data and data[split] != counts[split] and not _COUNTED.search(source):
