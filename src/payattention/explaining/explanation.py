@@ -135,6 +135,11 @@ class Explanation:
         wrong = (f"wrong: it is {self.true_class}",) if self.wrong else ()
         return "; ".join((self.said, *wrong, *self.notes))
 
+    @cached_property
+    def _small(self) -> Image.Image:
+        """The picture as it stands on a sheet."""
+        return fitted(self.picture, SIDE)
+
     @property
     def shown(self) -> dict[str, str]:
         """The maps to look at, with what to call each: "fine, 14x14: layer10"; combined, where there are several."""
@@ -158,7 +163,7 @@ class Explanation:
         """
         if not 0 <= opacity <= 1:
             raise UsageError(f"the opacity is {opacity}: it must be in 0 ... 1")
-        ground = self.picture if side is None else fitted(self.picture, side)
+        ground = self.picture if side is None else self._small if side == SIDE else fitted(self.picture, side)
         return STYLES[style](ground, self._heat(level, (ground.height, ground.width)), opacity)
 
     def figure(self, style: str = STYLE) -> "Figure":
@@ -196,9 +201,8 @@ class Explanation:
 
     def entry(self, title: str, style: str = STYLE) -> Entry:
         """The picture as it stands on a sheet: small, with its maps and their grids."""
-        side = SIDE
-        picture = Panel(fitted(self.picture, side), f"{self.picture.width}x{self.picture.height}")
-        maps = [Panel(self.overlay(level, style, side=side), words) for level, words in self.shown.items()]
+        picture = Panel(self._small, f"{self.picture.width}x{self.picture.height}")
+        maps = [Panel(self.overlay(level, style, side=SIDE), words) for level, words in self.shown.items()]
         return Entry(title, self.said, [picture, *maps], self.true_class, self.wrong, self.notes)
 
     def save(self, out: str | Path, name: str | None = None, form: Form = EVERYTHING) -> dict[str, str]:

@@ -35,9 +35,10 @@ def evaluating(model: nn.Module, device: torch.device | None = None) -> Iterator
     """
     home = next((p.device for p in model.parameters()), torch.device("cpu"))
     device = home if device is None else device
-    _enter(model)
+    first = _enter(model)
     try:
-        _move(model, device)
+        if first or device != home:
+            _move(model, device)
         with autocast(device, measuring_precision()):
             yield device
     except RuntimeError as error:
@@ -45,7 +46,8 @@ def evaluating(model: nn.Module, device: torch.device | None = None) -> Iterator
             raise
         raise _lacking(model, device, error) from None
     finally:
-        _move(model, home)
+        if device != home:
+            _move(model, home)
         _leave(model)
 
 
@@ -72,15 +74,17 @@ _looked_at: WeakKeyDictionary[nn.Module, _Looked] = WeakKeyDictionary()
 """The models that someone looks at just now: how many do, and how each was before the first."""
 
 
-def _enter(model: nn.Module) -> None:
+def _enter(model: nn.Module) -> bool:
+    """Whether nobody else looks at the model."""
     with _lock:
         if (looked := _looked_at.get(model)) is not None:
             _looked_at[model] = looked._replace(lookers=looked.lookers + 1)
-            return
+            return False
         _looked_at[model] = _Looked(1, _as_it_is(model))
         model.eval()
         for parameter in model.parameters():
             parameter.grad = None
+        return True
 
 
 def _leave(model: nn.Module) -> None:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from payattention.errors import UsageError
 from payattention.system.names import Registry
 
-
 Side = int | Tensor
 """Pixels; where a network is traced, PyTorch has them as a tensor."""
 

@@ -53,8 +53,14 @@ def remove_halves(folder: Path) -> None:
         half.unlink(missing_ok=True)
 
 
+_QUICK = 2
+"""zlib's level for .png: files a tenth larger than by Pillow's own, 6, in a third of the time, which is most of it."""
+
+
 def write_picture(path: Path, image: "Image.Image", **options: Any) -> str:
     """Writes a picture whole or not at all, by options of Pillow's; returns the file's name."""
+    if path.suffix == ".png":
+        options.setdefault("compress_level", _QUICK)
     with replacing(path) as partial:
         image.save(partial, **options)
     return path.name
