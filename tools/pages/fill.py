@@ -12,6 +12,7 @@ import pets
 from advice import advice
 from backbones import backbones
 from gallery import gallery
+from looking import looking
 from maps import compare, hard
 from markdown_table import markdown_table
 from payattention.cli.program import run_script
@@ -252,7 +253,13 @@ PAGES = {
     DOCS / "resuming.md": {"kills": kills},
     DOCS / "segmentation.md": {"segment": segment},
     DOCS / "machine.md": {"neighbours": neighbours, "quickstart_seeds": quickstart_seeds},
-    DOCS / "speed.md": {"speed_vnni": speed_vnni, "speed": speed, "speed_avx2": speed_avx2, "winograd": winograd},
+    DOCS / "speed.md": {
+        "looking": looking,
+        "speed_vnni": speed_vnni,
+        "speed": speed,
+        "speed_avx2": speed_avx2,
+        "winograd": winograd,
+    },
     DOCS / "the-query.md": {"query": query},
     DOCS / "transfer.md": {"transfer": transfer},
     ROOT / "weights" / "README.md": {"weights": weights},
