@@ -46,6 +46,22 @@ def test_split_folders_are_taken_as_they_are(pets: Path, second: str) -> None:
     assert any("no pictures for the test split" in line for line in test.skipped)
 
 
+def test_what_lies_beside_the_split_folders_is_counted(pets: Path) -> None:
+    parts = pets.parent / "parts"
+    shutil.copytree(pets, parts / "train")
+    shutil.copytree(pets / "cat", parts / "Test" / "cat")
+    shutil.copytree(pets, parts / "extra" / "more")
+    shutil.copytree(pets / "cat", parts / "masks" / "cat")
+    shutil.copytree(pets / "cat", parts / "val" / "cat")  # known, and not asked for
+    (parts / "loose.png").write_bytes((pets / "cat" / "0.png").read_bytes())
+    said = [f"{parts}: in no split's folder (1 left out)"]
+    said.append(f"{parts / 'extra'}: in no split's folder (20 left out)")
+    assert [line for line in load(parts).skipped if "no split's" in line] == said
+    assert len(load(parts)) == 20
+    with pytest.raises(DataError, match="no split"):
+        load(parts, strict=True)
+
+
 def test_masks_lie_in_a_parallel_folder(pets: Path) -> None:
     half = np.zeros((8, 8), np.uint8)
     half[:, :4] = 255

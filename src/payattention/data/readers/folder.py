@@ -12,6 +12,8 @@ picture suffix: `PATH/masks/<split>/<class>/<name>.png`, or `PATH/masks/<class>/
 upright picture; any pixel but 0 is the object. A picture without a mask counts as one without an object.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +51,8 @@ def folder(path: Path, split: str) -> Listing:
     samples: list[Sample] = []
     problems = [line for folder, line in found.problems if folder.parent in roots]
     problems += [f"{shown(file)}: lies in no class folder" for root in roots for file in pictures_in(root)]
+    beside = _beside(path, splits)
+    problems += _of_no_split(path, beside)
     masks = {root: _masks_of(path / _MASKS / root.name if splits else path / _MASKS) for root in roots}
     for label, name in enumerate(found.names):
         own: list[Sample] = []
@@ -67,7 +71,8 @@ def folder(path: Path, split: str) -> Listing:
         _class_names(found, path), samples, len(samples), any(s.mask for s in samples), source, problems=problems
     )
     files = [file for sample in samples for file in (sample.picture, sample.mask) if isinstance(file, Path)]
-    folders = [*roots, *(folder for inside in found.inside.values() for folder in inside.folders)]  # so do the problems
+    looked = [folder for inside in (*found.inside.values(), beside) for folder in inside.folders]
+    folders = [*roots, *looked]  # so do the problems
     return Listing(path, [*files, *folders], lambda: contents)
 
 
@@ -87,6 +92,20 @@ def _splits(path: Path) -> dict[str, Path]:
         if folder is not None:
             found[split] = folder
     return found if "train" in found or not beside else {}
+
+
+def _beside(path: Path, splits: dict[str, Path]) -> Inside:
+    """What lies in the folder of no split, be it one of those that do not count."""
+    named = {name for names in _SPLITS.values() for name in names} | {_MASKS}
+    return looked_through(path, [e for e in path.iterdir() if e.name.lower() in named]) if splits else Inside()
+
+
+def _of_no_split(path: Path, beside: Inside) -> Iterator[str]:
+    """How many pictures that are, in `path` itself and in each folder in it."""
+    places = Counter(path / picture.relative_to(path).parts[0] for picture in beside.pictures)
+    counts = {path: sum(place.is_file() for place in places)}
+    counts |= {place: count for place, count in places.items() if place.is_dir()}
+    return (f"{shown(place)}: in no split's folder ({count:,} left out)" for place, count in counts.items() if count)
 
 
 def _holds_pictures(folder: Path) -> bool:
