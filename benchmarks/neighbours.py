@@ -118,7 +118,7 @@ def _maps(folder: Path) -> Callable[[], object]:
     from PIL import Image
     from skimage import data
 
-    from payattention.explaining.folder import gallery
+    from payattention.explaining.folder import write_maps
     from payattention.explaining.request import Request
     from payattention.pictures.finding import Named
 
@@ -132,7 +132,7 @@ def _maps(folder: Path) -> Callable[[], object]:
 
     def action() -> None:
         run[0] += 1
-        gallery(Request.of(model), Named(files, {}), folder / f"out-{run[0]}")
+        write_maps(Request.of(model), Named(files, {}), folder / f"out-{run[0]}")
 
     return action
 

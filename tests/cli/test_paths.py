@@ -9,11 +9,12 @@ from PIL import Image
 
 from payattention import create_model, load, save
 from payattention.cli.app import run
-from payattention.cli.options import picture_file, run_name
+from payattention.cli.options import picture_file
 from payattention.data import load_data
 from payattention.data.places import data_root, path_of
 from payattention.errors import UsageError
 from payattention.system.files import at_home
+from payattention.weights.named import named
 
 
 @pytest.fixture
@@ -99,13 +100,17 @@ def test_every_picture_that_was_asked_is_on_a_sheet(home: Path, monkeypatch: pyt
     assert sorted(path.name for path in out.glob("sheet*")) == sorted(manifest["sheets"])
 
 
+def called(path: Path) -> str:
+    return named(str(path)).title
+
+
 def test_a_run_is_called_by_its_whole_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_name(home / "run-v1.5") == "run-v1.5"
-    assert run_name(home / "weights.safetensors") == "weights"
+    assert called(home / "run-v1.5") == "run-v1.5"
+    assert called(home / "weights.safetensors") == "weights"
     picture = str(home / "photos/cat/0.png")
     assert run(["maps", str(home / "run-v1.5"), picture]) == 0
     assert Path("runs/maps-run-v1.5/manifest.json").is_file()
     monkeypatch.chdir(home / "run-v1.5")
-    assert run_name(Path()) == run_name(Path("../run-v1.5/")) == "run-v1.5"
+    assert called(Path()) == called(Path("../run-v1.5/")) == "run-v1.5"
     assert run(["maps", ".", picture]) == 0
     assert json.loads(Path("runs/maps-run-v1.5/manifest.json").read_text(encoding="utf-8"))["model"] == "vgg_att_pc"

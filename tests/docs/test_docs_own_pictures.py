@@ -10,7 +10,7 @@ from PIL import Image
 from payattention.cli.app import run
 
 TEXT = (Path(__file__).parents[2] / "docs" / "own-pictures.md").read_text(encoding="utf-8")
-TINY = "train --model vgg_att2_concat_pc --width 0.0625 --epochs 1 --recipe-set batch_size=4 --crop-mode squash"
+TINY = "train --model vgg_att2_concat_pc --width 0.0625 --epochs 1 --recipe-set batch_size=4"
 
 
 def test_its_commands_and_its_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

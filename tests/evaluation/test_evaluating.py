@@ -25,7 +25,7 @@ from payattention.evaluation.direct_transfer import direct_transfer
 from payattention.evaluation.query import ask, query_effect
 from payattention.evaluation.segment import segment
 from payattention.evaluation.transfer import transfer
-from payattention.explaining.folder import gallery
+from payattention.explaining.folder import write_maps
 from payattention.explaining.request import Request
 from payattention.figures.attack import attack_figure
 from payattention.figures.compare import map_sheet
@@ -118,9 +118,9 @@ def test_it_is_as_it_was_after_an_error(name: str, training: Classifier, image_s
 
 
 def test_so_is_the_network_of_a_folder_of_maps(training: Classifier, picture: Path, tmp_path: Path) -> None:
-    expected = gallery(Request.of(copy.deepcopy(training).eval()), picture_files([picture]), tmp_path / "eval")
+    expected = write_maps(Request.of(copy.deepcopy(training).eval()), picture_files([picture]), tmp_path / "eval")
     before = _state(training)
-    answer = gallery(Request.of(training), picture_files([picture]), tmp_path / "train")
+    answer = write_maps(Request.of(training), picture_files([picture]), tmp_path / "train")
     assert json.dumps(answer["pictures"]) == json.dumps(expected["pictures"])
     assert _state(training) == before
 

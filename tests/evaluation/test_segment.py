@@ -23,7 +23,7 @@ from payattention.evaluation import refinement, segment
 from payattention.evaluation.metrics import jaccard
 from payattention.evaluation.metrics.overlap import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.segment import Segmented
-from payattention.figures.segment import segment_gallery
+from payattention.figures.segment import write_segmentation
 from payattention.models import Classifier
 from payattention.system import extras
 from seeing import Brightness
@@ -239,7 +239,7 @@ def test_what_a_segmentation_leaves_behind(tmp_path: Path) -> None:
     place = (TOP, ALL)
     data = of(*[(picture(20, 24, place), mask(20, 24, place))] * 14, labels=[0, 1] * 7)
     data = replace(data, samples=[replace(sample, name="same.png") for sample in data.samples])
-    result = segment_gallery(Brightness(20), data, tmp_path / "out")
+    result = write_segmentation(Brightness(20), data, tmp_path / "out")
     names = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     pictures = ["same", *(f"same-{k}" for k in range(2, 15))]
     drawn = {f"{folder}/{name}.png" for folder in ("masks", "overlays") for name in pictures}
@@ -255,7 +255,7 @@ def test_what_a_segmentation_leaves_behind(tmp_path: Path) -> None:
 
 
 def test_a_precision_that_is_undefined_is_left_blank(tmp_path: Path) -> None:
-    segment_gallery(Brightness(20), of((picture(20, 20, (TOP, ALL)), mask(20, 20))), tmp_path / "out")
+    write_segmentation(Brightness(20), of((picture(20, 20, (TOP, ALL)), mask(20, 20))), tmp_path / "out")
     scores = (tmp_path / "out" / "pictures.csv").read_text().splitlines()[1:]
     assert scores
     assert all(line.endswith(",0.0,") for line in scores)

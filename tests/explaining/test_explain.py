@@ -10,7 +10,7 @@ from PIL import Image
 
 import payattention as pa
 from payattention.errors import DataError, UsageError
-from payattention.explaining.folder import gallery
+from payattention.explaining.folder import write_maps
 from payattention.explaining.request import Request
 from payattention.models import Classifier
 from payattention.pictures.drawing import coloured, contact_sheet, overlay
@@ -83,7 +83,7 @@ def test_a_folder_is_looked_through_and_its_damaged_pictures_listed(model: Class
     (folder / "notes.txt").write_text("ignored")
     Image.new("L", (40, 40)).save(folder / "picture.gif")
     files = picture_files([folder])
-    manifest = gallery(Request.of(model), files, folder / "out")
+    manifest = write_maps(Request.of(model), files, folder / "out")
     assert [Path(p["picture"]).name for p in manifest["pictures"]] == ["picture.gif", "picture.png"]
     assert manifest["skipped"] == [f"{folder / 'text.jpg'}: not a picture ({', '.join(FORMATS)})"]
     assert {p.name for p in (folder / "out" / "pictures").iterdir()} == {"picture", "picture-2"}
@@ -96,7 +96,7 @@ def test_a_damaged_picture_that_was_named_stops_before_anything_is_written(model
     damaged = picture.parent / "half.png"
     damaged.write_bytes(picture.read_bytes()[:60])
     with pytest.raises(DataError, match=r"half.png: damaged picture"):
-        gallery(Request.of(model), picture_files([picture, damaged]), picture.parent / "out")
+        write_maps(Request.of(model), picture_files([picture, damaged]), picture.parent / "out")
     assert not (picture.parent / "out").exists()
 
 
@@ -124,7 +124,7 @@ def test_results_of_awkward_names_do_not_collide(model: Classifier, picture: Pat
     folder = picture.parent
     for name in ("manifest.png", "長" * 80 + ".png", "a" * 250 + ".png"):
         Image.new("RGB", (20, 20)).save(folder / name)
-    manifest = gallery(Request.of(model), picture_files([folder]), folder / "out")
+    manifest = write_maps(Request.of(model), picture_files([folder]), folder / "out")
     assert len(manifest["pictures"]) == 4
     written = [name for p in manifest["pictures"] for name in p["files"].values()]
     assert len(set(written)) == len(written)

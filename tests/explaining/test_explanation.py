@@ -13,7 +13,7 @@ from PIL import Image
 import payattention as pa
 from payattention.errors import UsageError
 from payattention.explaining.explanations import AllByClass, ByClass, Explanations
-from payattention.explaining.form import Form
+from payattention.explaining.output_form import OutputForm
 from payattention.pictures.drawing import dimmed
 
 GREY = Image.fromarray(np.full((30, 40, 3), 128, np.uint8))
@@ -190,7 +190,7 @@ def test_what_is_saved_is_what_was_asked_for(
     seen: pa.Explanation, parts: set[str], written: set[str], kind: str, tmp_path: Path
 ) -> None:
     for number in ("", "-2"):  # nothing is overwritten
-        files = seen.save(tmp_path, form=Form(frozenset(parts), "dim", kind))
+        files = seen.save(tmp_path, form=OutputForm(frozenset(parts), "dim", kind))
         there = {path.name for path in (tmp_path / f"tom{number}").iterdir()}
         assert there == {name.format(kind) for name in written}
         assert {Path(name).name for name in files.values()} == there - {"numbers.json"}

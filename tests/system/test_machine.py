@@ -19,7 +19,7 @@ from payattention.data import ImageSet
 from payattention.data.masked import MaskedPictures
 from payattention.data.samples import Sample
 from payattention.evaluation import classify, segment
-from payattention.explaining.folder import gallery
+from payattention.explaining.folder import write_maps
 from payattention.explaining.request import Request
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
@@ -394,7 +394,7 @@ class TestWorkers:
                 case "evaluate":
                     classify(model, image_set)
                 case "maps":
-                    gallery(Request.of(model), picture_files([tmp_path / "a.png"]), tmp_path / "out")
+                    write_maps(Request.of(model), picture_files([tmp_path / "a.png"]), tmp_path / "out")
         assert seen == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
     def test_a_set_is_measured_alike_by_any_number_of_threads(self, image_set: ImageSet) -> None:

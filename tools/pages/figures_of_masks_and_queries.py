@@ -18,7 +18,7 @@ import payattention as pa
 from payattention.cli.program import run_script
 from payattention.data.masked import of_images
 from payattention.figures.query import query_figure
-from payattention.figures.segment import segment_gallery
+from payattention.figures.segment import write_segmentation
 from photographs import DOCS, QuickstartRun
 
 DIGIT = 3
@@ -40,7 +40,7 @@ def main(
 
 def segmentation(model: pa.Classifier, images: pa.ImageSet, out: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        segment_gallery(model, of_images(images.first(5)), Path(folder))
+        write_segmentation(model, of_images(images.first(5)), Path(folder))
         with Image.open(Path(folder) / "sheet.png") as sheet:
             sheet.save(out / "segmentation.png", optimize=True)
 

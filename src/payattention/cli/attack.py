@@ -19,7 +19,7 @@ from payattention.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from payattention.weights.named import Named
+    from payattention.weights.named import NamedModel
 
 EpsOption = Annotated[
     str,
@@ -47,7 +47,7 @@ ObjectiveOption = Annotated[
 @computes
 @of_a_model
 def attack(
-    run: "Named",
+    run: "NamedModel",
     data: RunDataOption = None,
     data_root: DataRootOption = None,
     split: SplitOption = "test",

@@ -19,13 +19,13 @@ from payattention.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from payattention.weights.named import Named
+    from payattention.weights.named import NamedModel
 
 
 @computes
 @of_a_model
 def compare(
-    run: "Named",
+    run: "NamedModel",
     data: Annotated[
         str | None,
         typer.Option(help="Data set with masks; by default the one the run was trained on.", show_default=False),

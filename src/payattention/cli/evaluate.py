@@ -23,13 +23,13 @@ from payattention.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from payattention.weights.named import Named
+    from payattention.weights.named import NamedModel
 
 
 @computes
 @of_a_model
 def evaluate(
-    run: "Named",
+    run: "NamedModel",
     data: RunDataOption = None,
     data_root: DataRootOption = None,
     split: SplitOption = "test",

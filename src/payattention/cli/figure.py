@@ -7,7 +7,7 @@ import typer
 
 from payattention.cli.attack import EpsOption, ObjectiveOption, RandomStartOption, StepSizeOption, StepsOption
 from payattention.cli.computing import computes
-from payattention.cli.options import JsonOption, numbers, picture_file, run_name
+from payattention.cli.options import JsonOption, numbers, picture_file
 
 if TYPE_CHECKING:
     from payattention.models import Classifier
@@ -131,5 +131,7 @@ def _loaded(runs: list[Path]) -> dict[str, "Classifier"]:
 
 def _names(paths: list[Path]) -> dict[str, Path]:
     """Paths by their last part, or whole where several end alike."""
-    short = [run_name(path) for path in paths]
+    from payattention.weights.named import named
+
+    short = [named(str(path)).title for path in paths]
     return {name if short.count(name) == 1 else str(path): path for name, path in zip(short, paths, strict=True)}

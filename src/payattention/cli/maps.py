@@ -20,13 +20,13 @@ from payattention.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from payattention.weights.named import Named
+    from payattention.weights.named import NamedModel
 
 
 @computes
 @of_a_model
 def maps(
-    run: "Named",
+    run: "NamedModel",
     pictures: Annotated[
         list[Path],
         typer.Argument(
@@ -84,14 +84,14 @@ def maps(
     """
     from payattention.cli.output import print_json, print_left_out, print_page, print_table, progress_console
     from payattention.cli.reading import loaded
-    from payattention.explaining.form import Form
     from payattention.explaining.methods import as_target, check_asked, check_method
+    from payattention.explaining.output_form import OutputForm
     from payattention.pictures.drawing import check_scale
     from payattention.pictures.finding import picture_files, unreadable
 
     check_scale(scale)
     check_page(html)
-    form = Form.asked(only, style, format, flat)
+    form = OutputForm.asked(only, style, format, flat)
     folder = new_folder(out, f"maps-{run.title}")
     if (known := run.check()) is not None:
         check_asked(known, method, None if target is None else as_target(target, known.classes))
@@ -99,7 +99,7 @@ def maps(
         check_method(method)
     files = picture_files(pictures)
 
-    from payattention.explaining.folder import gallery
+    from payattention.explaining.folder import write_maps
     from payattention.explaining.request import Request
     from payattention.figures.gallery import check_one_class, gallery_of_files, requests_of
 
@@ -119,7 +119,7 @@ def maps(
                 return
             print_page(html, len(readable))
             return
-    manifest = gallery(request, files, folder, form=form, strict=strict, console=console)
+    manifest = write_maps(request, files, folder, form=form, strict=strict, console=console)
     print_left_out(manifest["skipped"])
     if as_json:
         print_json({"out": str(folder), **manifest})

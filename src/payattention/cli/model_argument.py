@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from payattention.weights.named import Named
+    from payattention.weights.named import NamedModel
 
 ModelArgument = Annotated[
     str,
@@ -49,7 +49,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 
 
 def of_a_model(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """A verb whose first parameter is a `Named` model: on the command line an argument, and the options above."""
+    """A verb whose first parameter is a `NamedModel` model: on the command line an argument, and the options above."""
     signature = inspect.signature(verb)
     first, *others = signature.parameters.values()
     argument = first.replace(annotation=ModelArgument)
@@ -70,7 +70,7 @@ def of_a_model(verb: Callable[..., Any]) -> Callable[..., Any]:
     return chosen
 
 
-def _named(text: str, pretrained: bool, weights: Path | None, class_names: Path | None) -> "Named":
+def _named(text: str, pretrained: bool, weights: Path | None, class_names: Path | None) -> "NamedModel":
     from payattention.weights.named import named
 
     classes = None if class_names is None else _lines(class_names)

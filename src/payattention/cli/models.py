@@ -18,7 +18,6 @@ def models(
 
     A single network (or timm:NAME) is shown with the options that --set of `payattention train` takes.
     """
-
     from payattention.cli.output import print_json, print_table
     from payattention.models import create_model, entry, list_models
     from payattention.models.without_values import without_values

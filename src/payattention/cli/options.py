@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from payattention.errors import UsageError
-from payattention.system.files import check_new
+from payattention.system.files import check_new_file
 from payattention.system.processes import here
 from payattention.system.text import readable
 
@@ -135,24 +135,23 @@ def picture_file(out: Path | None, name: str) -> Path:
     if out is not None and not out.is_dir():
         if out.suffix.lower() not in (".png", ".jpg", ".webp"):
             raise UsageError(f"--out {out}: the picture is a .png, .jpg or .webp file")
-        if out.exists():
-            raise UsageError(f"--out {out}: this file is there already; choose another name")
+        check_file("--out", out)
         return out
     first = (out or Path()) / name
     others = (first.with_stem(f"{first.stem}-{number}") for number in count(2))
     return next(file for file in chain([first], others) if not file.exists())
 
 
+def check_file(option: str, path: Path, *suffixes: str) -> None:
+    """Raises UsageError where a new file of that name, and of a kind with one of those suffixes, cannot be written."""
+    check_new_file(path, *suffixes, option=option)
+    _check_place(option, path)
+
+
 def check_page(html: Path | None) -> None:
     """Raises UsageError where a page cannot be written to a new file of that name."""
     if html is not None:
-        check_new(html, ".html", ".htm")
-        _check_place("--html", html)
-
-
-def run_name(path: Path) -> str:
-    """What to call a run or a file: its folder's whole name, or the file's without its suffix."""
-    return path.resolve().name if path.is_dir() else path.stem
+        check_file("--html", html, ".html", ".htm")
 
 
 def new_folder(out: Path | None, name: str) -> Path:

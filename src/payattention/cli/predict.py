@@ -10,7 +10,7 @@ import typer
 
 from payattention.cli.computing import computes
 from payattention.cli.model_argument import of_a_model
-from payattention.cli.options import DataRootOption, JsonOption
+from payattention.cli.options import DataRootOption, JsonOption, check_file
 from payattention.errors import UsageError, none_of
 from payattention.system.files import replacing
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from payattention.models import Classifier
     from payattention.models.prediction import Prediction
     from payattention.pictures.finding import Named
-    from payattention.weights.named import Named as NamedModel
+    from payattention.weights.named import NamedModel
 
 _LIST = Path("-")
 
@@ -163,6 +163,7 @@ def _check_call(pictures: list[Path] | None, out: Path | None, null: bool, calib
         raise UsageError("name pictures: files, folders, or - for a list of them on standard input")
     if null and _LIST not in (pictures or []):
         raise UsageError("--null is of the list on standard input: name it as -")
-    if out is not None and (out.exists() or not pictures):
-        why = "is there already; choose another name" if out.exists() else "is for predictions: name pictures, too"
-        raise UsageError(f"--out {out}: {'this file' if out.is_file() else 'this'} {why}")
+    if out is not None:
+        if not pictures:
+            raise UsageError(f"--out {out}: this is for predictions: name pictures, too")
+        check_file("--out", out)

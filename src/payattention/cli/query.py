@@ -11,7 +11,7 @@ from payattention.cli.model_argument import of_a_model
 from payattention.cli.options import JsonOption, OutOption, SizeOption, new_folder
 
 if TYPE_CHECKING:
-    from payattention.weights.named import Named
+    from payattention.weights.named import NamedModel
 
 BLIND = (
     "no query can change this model's maps: to its scores the query adds the same number at every position, and the "
@@ -22,7 +22,7 @@ BLIND = (
 @computes
 @of_a_model
 def query(
-    run: "Named",
+    run: "NamedModel",
     picture: Annotated[Path, typer.Argument(metavar="QUERY", help="The picture that asks.", show_default=False)],
     targets: Annotated[
         list[Path],
@@ -50,9 +50,9 @@ def query(
     picture_files([picture])  # it is there
     files = picture_files(targets)
 
-    from payattention.figures.query import query_gallery
+    from payattention.figures.query import write_query
 
-    manifest = query_gallery(loaded(run), picture, files, folder, size=size, level=level, console=progress_console())
+    manifest = write_query(loaded(run), picture, files, folder, size=size, level=level, console=progress_console())
     print_left_out(manifest["skipped"])
     if manifest["blind"]:
         print(f"note: {BLIND}", file=sys.stderr)

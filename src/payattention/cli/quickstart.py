@@ -42,7 +42,7 @@ def quickstart(
     console.print(f"training {MODEL} at width {WIDTH} on {len(train):,} images")
 
     from payattention.evaluation import pointing
-    from payattention.explaining.folder import gallery
+    from payattention.explaining.folder import write_maps
     from payattention.explaining.request import Request
     from payattention.pictures.finding import picture_files
     from payattention.runs.config import RunConfig
@@ -53,7 +53,7 @@ def quickstart(
     model, result = train_and_test(config, train, test, folder, console=console)
     points = pointing(model, test, seed=seed, console=console)
     pictures = _some_pictures(test, folder / "pictures")
-    manifest = gallery(Request.of(model), picture_files(pictures), folder / "maps", console=console)
+    manifest = write_maps(Request.of(model), picture_files(pictures), folder / "maps", console=console)
     summary = {
         "run": str(folder),
         "error": result["test"]["error"],

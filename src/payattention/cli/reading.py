@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from payattention.data import ImageSet
     from payattention.models import Classifier
     from payattention.weights.header import Saved
-    from payattention.weights.named import Named
+    from payattention.weights.named import NamedModel
     from payattention.weights.origin import Origin
 
 
-def loaded(model: "Named") -> "Classifier":
+def loaded(model: "NamedModel") -> "Classifier":
     """A model that was named, on the device that was chosen."""
     from payattention.system.machine import chosen_device
 
     return model.load().to(chosen_device())
 
 
-def loaded_for(named: "Named", source: "Source", split: str, classes: str | None = None) -> "Classifier":
+def loaded_for(named: "NamedModel", source: "Source", split: str, classes: str | None = None) -> "Classifier":
     """The same, to be measured on a set by its classes; before pictures are decoded.
 
     Raises:
@@ -170,7 +170,7 @@ class Source:
     origin: "Origin | None" = None
 
     @staticmethod
-    def of(model: "Named", data: str | None, root: Path | None) -> "Source":
+    def of(model: "NamedModel", data: str | None, root: Path | None) -> "Source":
         """`data` if it is named, else what a run was trained on.
 
         Raises:

@@ -22,7 +22,7 @@ from payattention.cli.options import (
 
 if TYPE_CHECKING:
     from payattention.data.masked import MaskedPictures
-    from payattention.weights.named import Named
+    from payattention.weights.named import NamedModel
 
 _TUNE = 200  # pictures
 
@@ -30,7 +30,7 @@ _TUNE = 200  # pictures
 @computes
 @of_a_model
 def segment(
-    run: "Named",
+    run: "NamedModel",
     data: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +96,7 @@ def segment(
     _check(data, masks, foreground, split, tune)
 
     from payattention.evaluation.segment import check_can_segment
-    from payattention.figures.segment import segment_gallery
+    from payattention.figures.segment import write_segmentation
 
     model = loaded(run)
     check_can_segment(model, size=size, true_class=true_class, refine=crf)
@@ -106,7 +106,7 @@ def segment(
     tune_on = None if masks else _tuning(data, split, tune, classes, data_root)
     if pictures.source:
         print(f"note: {pictures.source}", file=sys.stderr)
-    result = segment_gallery(
+    result = write_segmentation(
         model,
         pictures,
         folder,

@@ -16,13 +16,13 @@ from payattention.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from payattention.weights.named import Named
+    from payattention.weights.named import NamedModel
 
 
 @computes
 @of_a_model
 def transfer(
-    run: "Named",
+    run: "NamedModel",
     data: Annotated[
         str,
         typer.Option(help="Data set, of `payattention data`; or folder:PATH, parquet:PATH.", show_default=False),

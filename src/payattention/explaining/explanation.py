@@ -16,10 +16,11 @@ from PIL import Image
 
 from payattention.attention.maps import FLAT, contrast, drawable, enlarged, is_flat, otsu_mask, stretched, upsampled
 from payattention.errors import UsageError
-from payattention.explaining.form import EVERYTHING, Form
 from payattention.explaining.levels import Disagreement, disagreement, grid, in_words
-from payattention.explaining.methods import ATTENTION
-from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages
+from payattention.explaining.methods import ATTENTION, title_of
+from payattention.explaining.output_form import EVERYTHING, OutputForm
+from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages, right_or_wrong
+from payattention.models.prediction import TOP
 from payattention.pictures.drawing import STYLE, STYLES, fitted, shades
 from payattention.system.files import at_home, short_stem, write_array, write_json, write_picture
 from payattention.system.names import check_known
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COMBINED = "combined"
-TOP = 5
 _THUMBNAIL, _IN_FIGURE = 240, 1200  # pixels
 
 
@@ -120,6 +120,11 @@ class Explanation:
         return f"{self.label} ({self.probability:.0%}){of}"
 
     @property
+    def truth(self) -> str:
+        """Whether the model is right, and what the picture is; "" where that is not known."""
+        return right_or_wrong(self.true_class, self.wrong)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader ought to bear in mind of the maps, each in a few words."""
         flat = [f"nearly flat: {', '.join(self.nearly_flat)}"] if self.nearly_flat else []
@@ -132,8 +137,7 @@ class Explanation:
     @property
     def caption(self) -> str:
         """What is said of the picture, what it is if that is something else, and the notes, in a line."""
-        wrong = (f"wrong: it is {self.true_class}",) if self.wrong else ()
-        return "; ".join((self.said, *wrong, *self.notes))
+        return "; ".join((self.said, *([self.truth] if self.wrong else []), *self.notes))
 
     @cached_property
     def _small(self) -> Image.Image:
@@ -182,8 +186,9 @@ class Explanation:
         axes = figure.subplots(1, count)
         side = min(max(self.picture.size), _IN_FIGURE)
         axes[0].imshow(fitted(self.picture, side))
-        truth = "" if self.true_class is None else f"\n{'wrong: it is' if self.wrong else 'right:'} {self.true_class}"
-        axes[0].set_title(f"{self.name}{truth}", fontsize="small", parse_math=False, color="C3" if self.wrong else "k")
+        axes[0].set_title(
+            f"{self.name}\n{self.truth}".strip(), fontsize="small", parse_math=False, color="C3" if self.wrong else "k"
+        )
         for axis, (level, title) in zip(axes[1:-1], self.shown.items(), strict=True):
             axis.imshow(self.overlay(level, style, side=side))
             note = " (nearly flat)" if level in self.nearly_flat else ""
@@ -197,7 +202,7 @@ class Explanation:
     def sheet(self, title: str = "", style: str = STYLE) -> Image.Image:
         """The picture and its maps side by side, under what the model says and how the maps are to be read."""
         entry = self.entry(title or self.name, style)
-        return next(pages([entry], Heading(f"{self.method}", style, self.scale), 1))
+        return next(pages([entry], Heading(title_of(self.method), style, self.scale), 1))
 
     def entry(self, title: str, style: str = STYLE) -> Entry:
         """The picture as it stands on a sheet: small, with its maps and their grids."""
@@ -205,7 +210,7 @@ class Explanation:
         maps = [Panel(self.overlay(level, style, side=SIDE), words) for level, words in self.shown.items()]
         return Entry(title, self.said, [picture, *maps], self.true_class, self.wrong, self.notes)
 
-    def save(self, out: str | Path, name: str | None = None, form: Form = EVERYTHING) -> dict[str, str]:
+    def save(self, out: str | Path, name: str | None = None, form: OutputForm = EVERYTHING) -> dict[str, str]:
         """Writes raw maps (.npy), overlays, mask and a sheet into a folder.
 
         Args:
@@ -226,7 +231,7 @@ class Explanation:
         name = self._free_name(folder, self.name if name is None else name, form)
         return self.write(folder, f"{name}." if form.flat else f"{name}/", form)
 
-    def write(self, folder: Path, prefix: str, form: Form) -> dict[str, str]:
+    def write(self, folder: Path, prefix: str, form: OutputForm) -> dict[str, str]:
         """`save` under names that begin with a prefix, which may be a folder's: "cat." or "cat/"."""
         files: dict[str, str] = {}
         drawn: dict[str, Callable[[], Image.Image]] = {}  # one after the other: a camera's photographs are large
@@ -266,8 +271,7 @@ class Explanation:
         rows = "".join(
             f"<tr><td>{html.escape(name)}</td><td>{probability:.1%}</td></tr>" for name, probability in self.top.items()
         )
-        truth = [] if self.true_class is None else [f"{'wrong: it is' if self.wrong else 'right:'} {self.true_class}"]
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in (*truth, *self.notes))
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in (self.truth, *self.notes) if note)
         return f"<table><tr>{pictures}<td><table>{rows}</table></td></tr></table>{notes}"
 
     @property
@@ -286,10 +290,8 @@ class Explanation:
         """The map at a height and width, in 0 ... 1, as it is drawn."""
         check_known("level", self._all, level)
         values = torch.from_numpy(self._all[level])[None]
-        fixed = self.scale == "fixed"
-        heat: NDArray[np.float32] = (enlarged(values, size).clamp_(0, 1) if fixed else drawable(values, size))[
-            0
-        ].numpy()
+        drawn = enlarged(values, size).clamp_(0, 1) if self.scale == "fixed" else drawable(values, size)
+        heat: NDArray[np.float32] = drawn[0].numpy()
         return heat
 
     def _colours(self, level: str, style: str) -> "ScalarMappable":
@@ -316,7 +318,7 @@ class Explanation:
             "disagreement": None if self.disagreement is None else self.disagreement._asdict(),
         }
 
-    def _free_name(self, folder: Path, stem: str, form: Form) -> str:
+    def _free_name(self, folder: Path, stem: str, form: OutputForm) -> str:
         if stem in ("", ".", "..") or Path(stem).name != stem:
             raise UsageError(f"name {stem!r}: what the files' names begin with, without a folder")
         stem = short_stem(stem)

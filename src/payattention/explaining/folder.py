@@ -15,15 +15,14 @@ from rich.console import Console
 
 from payattention.explaining.explanation import COMBINED
 from payattention.explaining.explanations import ByClass
-from payattention.explaining.form import Form
 from payattention.explaining.levels import grid
-from payattention.explaining.methods import ATTENTION
+from payattention.explaining.methods import title_of
+from payattention.explaining.output_form import OutputForm
 from payattention.explaining.request import Request
 from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages
 from payattention.models.evaluating import evaluating
 from payattention.pictures.finding import Named, unreadable
 from payattention.pictures.reading import read_picture, size_in
-from payattention.posthoc import method as posthoc
 from payattention.system.files import short_stem, write_json, write_picture
 from payattention.system.machine import device_of
 from payattention.system.progress import Meter
@@ -37,12 +36,12 @@ _IN_NAMES = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
 """What some file system does not take in a name, of what a class may be called."""
 
 
-def gallery(
+def write_maps(
     request: Request,
     named: Named,
     out: Path,
     *,
-    form: Form = Form(),  # noqa: B008 (frozen)
+    form: OutputForm = OutputForm(),  # noqa: B008 (frozen)
     strict: bool = False,
     console: Console | None = None,
 ) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def gallery(
 
     with evaluating(model, device_of(model)) as device, Meter("looking", len(readable), console, "pictures") as meter:
         if "sheet" in form.parts:
-            heading = Heading(f"{model.name}: {_title(request.method)}", form.style, request.scale)
+            heading = Heading(f"{model.name}: {title_of(request.method)}", form.style, request.scale)
             sheets = [
                 _write_sheet(out, number, page, form)
                 for number, page in enumerate(pages(entries(), heading, len(readable)), 1)
@@ -101,7 +100,7 @@ class _Written:
     facts: dict[str, Any]
 
 
-def _explained(request: Request, file: Path, out: Path, name: str, form: Form) -> _Written:
+def _explained(request: Request, file: Path, out: Path, name: str, form: OutputForm) -> _Written:
     """Explains a picture and writes the results."""
     title = shown(Path(file.name))
     with _one_large if prod(size_in(file) or (_LARGE, 2)) > _LARGE else nullcontext():
@@ -139,7 +138,7 @@ def _stems(by_class: ByClass) -> dict[str, str]:
     return {target: f"{unique_name(_IN_NAMES.sub('_', target), taken)}." for target in by_class}
 
 
-def _entry_of_all(by_class: ByClass, title: str, form: Form) -> Entry:
+def _entry_of_all(by_class: ByClass, title: str, form: OutputForm) -> Entry:
     """A picture with the combined map of each class that was asked for."""
     first = next(iter(by_class.values()))
     entry = first.entry(title, form.style)
@@ -153,16 +152,12 @@ def _entry_of_all(by_class: ByClass, title: str, form: Form) -> Entry:
     return replace(entry, said=f"{first.label} ({first.probability:.0%})", panels=[entry.panels[0], *maps], notes=())
 
 
-def _title(method: str) -> str:
-    return method if method == ATTENTION else posthoc(method).title
-
-
-def _write_sheet(out: Path, number: int, page: Image.Image, form: Form) -> str:
+def _write_sheet(out: Path, number: int, page: Image.Image, form: OutputForm) -> str:
     name = "sheet" if number == 1 else f"sheet-{number}"
     return write_picture(out / f"{name}.{form.format}", page, **form.drawing)
 
 
-def _check_hold(form: Form, files: Sequence[Path]) -> None:
+def _check_hold(form: OutputForm, files: Sequence[Path]) -> None:
     """Raises UsageError for a picture that the kind of files asked for cannot hold, by what its file's head says."""
     for file in files if form.bounded else ():
         if (size := size_in(file)) is not None:

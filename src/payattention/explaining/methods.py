@@ -22,6 +22,11 @@ def check_method(name: str) -> None:
     check_known("method", METHODS, name)
 
 
+def title_of(method: str) -> str:
+    """What tables and pictures call a method."""
+    return ATTENTION if method == ATTENTION else str(_POSTHOC[method]["title"])
+
+
 def is_of_class(method: str) -> bool:
     """Whether a post-hoc method's map is another for each class."""
     return bool(_POSTHOC[method].get("of_class", True))

@@ -16,13 +16,14 @@ from payattention.attention.maps import joint
 from payattention.data.same_classes import same_class
 from payattention.data.tensors import at_once
 from payattention.errors import UsageError, broken_map
-from payattention.explaining.explanation import TOP, Explanation
+from payattention.explaining.explanation import Explanation
 from payattention.explaining.explanations import ByClass
 from payattention.explaining.inputs import as_input, chosen_size, seen_size
 from payattention.explaining.methods import ATTENTION, check_of_class, check_target, is_all, without_classes
 from payattention.models import Classifier
 from payattention.models.class_activation_map import ClassMapped
 from payattention.models.evaluating import evaluating
+from payattention.models.prediction import TOP
 from payattention.pictures.channels import with_channels
 from payattention.pictures.drawing import check_scale
 from payattention.posthoc import method as posthoc

@@ -162,11 +162,18 @@ def _draw_heading(sheet: Image.Image, heading: Heading) -> None:
     _write(pen, (_MARGIN, _MARGIN + _BAR[1] + 2), reading, _FAINT, room, size=12)
 
 
+def right_or_wrong(truth: str | None, wrong: bool) -> str:
+    """Whether what was said is right, and what the picture is; "" where that is not known."""
+    if truth is None:
+        return ""
+    return f"wrong: it is {truth}" if wrong else f"right: {truth}"
+
+
 def _texts(entry: Entry) -> list[tuple[str, str]]:
     """The lines above a picture's panels, with their colours."""
     lines = [(f"{entry.title}:  {entry.said}", _INK)]
     if entry.truth is not None:
-        lines.append((f"wrong: it is {entry.truth}", _WRONG) if entry.wrong else (f"right: {entry.truth}", _FAINT))
+        lines.append((right_or_wrong(entry.truth, entry.wrong), _WRONG if entry.wrong else _FAINT))
     if entry.notes:
         lines.append(("; ".join(entry.notes), _NOTE))
     return lines

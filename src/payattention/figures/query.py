@@ -33,7 +33,7 @@ _LEAST_SCALE, _MOST_SCALE = 0.01, 1.0
 _MOST = 24  # rows of a sheet
 
 
-def query_gallery(
+def write_query(
     model: Classifier,
     query: Path,
     targets: Named,

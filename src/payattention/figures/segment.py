@@ -18,7 +18,7 @@ from payattention.system.reporting import per_cent
 _ROWS = 12
 
 
-def segment_gallery(
+def write_segmentation(
     model: Classifier,
     data: MaskedPictures,
     out: Path,

@@ -12,6 +12,7 @@ from payattention.errors import without_numbers
 from payattention.models.classifier import Classifier
 
 TOP = 5
+"""Classes that are told of a picture, unless another number is asked for."""
 
 
 @dataclass(frozen=True)

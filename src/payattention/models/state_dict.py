@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from payattention.errors import CheckpointError
+from payattention.models.without_values import without_values
 from payattention.system.pickles import is_pickle, never_opened
 
 _WITHIN = ("model_ema", "state_dict_ema", "state_dict", "model")
@@ -55,7 +56,7 @@ def classes_of(tensors: Mapping[str, Tensor], build: Callable[[int], nn.Module],
     Raises:
         CheckpointError: They hold no classifier.
     """
-    with torch.device("meta"):
+    with without_values():
         fewer, more = (build(count).state_dict() for count in (10, 11))
     telling = [name for name, tensor in fewer.items() if tensor.shape != more[name].shape]
     for name in telling:

@@ -26,12 +26,14 @@ def at_home(path: Path) -> Path:
         return path
 
 
-def check_new(path: Path, *suffixes: str) -> None:
-    """Raises UsageError for a file of another kind than those suffixes, or one that is there already."""
-    if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{shown(path)}: give it a name that ends in {' or '.join(suffixes)}")
+def check_new_file(path: Path, *suffixes: str, option: str = "") -> None:
+    """Raises UsageError for a file of another kind than those suffixes, if any, or one that is there already."""
+    called = f"{option} {shown(path)}".strip()
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise UsageError(f"{called}: give it a name that ends in {' or '.join(suffixes)}")
     if path.exists():
-        raise UsageError(f"{shown(path)}: this file is there already; choose another name")
+        kind = "folder" if path.is_dir() else "file"
+        raise UsageError(f"{called}: this {kind} is there already; choose another name")
 
 
 @contextmanager

@@ -33,7 +33,7 @@ _WEIGHTS_APART = ("timm", "torchvision")
 """Kinds whose networks are fresh unless weights are asked for."""
 
 
-class Named(ABC):
+class NamedModel(ABC):
     """A model that is not made yet.
 
     Attributes:
@@ -74,7 +74,7 @@ class Named(ABC):
 
 
 @dataclass(frozen=True)
-class SavedModel(Named):
+class SavedModel(NamedModel):
     """A run folder, or a file of a model."""
 
     path: Path
@@ -111,7 +111,7 @@ class SavedModel(Named):
 
 
 @dataclass(frozen=True)
-class Borrowed(Named):
+class Borrowed(NamedModel):
     """A network that was not made here, used as it is.
 
     Attributes:
@@ -228,7 +228,7 @@ def named(
     pretrained: bool = False,
     weights: Path | None = None,
     classes: Sequence[str] | None = None,
-) -> Named:
+) -> NamedModel:
     """What a name stands for; nothing is looked at but whether a file of that name is there.
 
     Args:

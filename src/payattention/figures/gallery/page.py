@@ -12,7 +12,7 @@ from markupsafe import Markup
 from payattention import __version__
 from payattention.figures.gallery.record import Record, inside_html
 from payattention.pictures.drawing import COLOUR_MAP, STYLE
-from payattention.system.files import check_new, replacing
+from payattention.system.files import check_new_file, replacing
 from payattention.system.text import readable
 
 _SMALL, _LARGE, _FEW = 224, 448, 200
@@ -48,7 +48,7 @@ def write_gallery(
     Raises:
         UsageError: A file that is there already, or of another kind.
     """
-    check_new(path, ".html", ".htm")
+    check_new_file(path, ".html", ".htm")
     environment = Environment(loader=PackageLoader(__package__, "."), undefined=StrictUndefined, autoescape=True)
     look = _source(environment, _STYLE)
     script = Markup().join(_source(environment, name) for name in _SCRIPTS)

@@ -15,9 +15,9 @@ from PIL import Image
 
 from payattention.attention.maps import FLAT, contrast
 from payattention.explaining.explanation import COMBINED, Explanation
-from payattention.explaining.methods import ATTENTION
+from payattention.explaining.methods import title_of
 from payattention.pictures.channels import with_channels
-from payattention.posthoc import METHODS
+from payattention.pictures.drawing import fitted
 from payattention.system.text import readable
 
 LARGEST_MAP = 56
@@ -94,11 +94,7 @@ def inside_html(value: Any) -> str:
 def shrunk(picture: Image.Image, side: int) -> Image.Image:
     """A picture in RGB whose longer side has at most so many pixels."""
     picture = with_channels(picture, 3)
-    scale = side / max(picture.size)
-    if scale >= 1:
-        return picture
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS)
+    return fitted(picture, side) if max(picture.size) > side else picture
 
 
 def packed(values: Float[NDArray[Any], "h w"]) -> dict[str, Any]:
@@ -143,8 +139,7 @@ def _averaged(values: Float[NDArray[Any], "h w"]) -> NDArray[np.float32]:
 
 
 def _title(explanation: Explanation) -> str:
-    method = explanation.method
-    title = ATTENTION if method == ATTENTION else METHODS[method].title
+    title = title_of(explanation.method)
     return title if explanation.target is None else f"{title} of {explanation.target}"
 
 

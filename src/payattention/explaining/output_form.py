@@ -15,7 +15,7 @@ _MOST = {"jpg": 65_500, "webp": 16_383}  # pixels a side
 
 
 @dataclass(frozen=True)
-class Form:
+class OutputForm:
     """Checked when it is made.
 
     Attributes:
@@ -40,7 +40,7 @@ class Form:
         check_known("format", FORMATS, self.format)
 
     @staticmethod
-    def asked(only: Iterable[str] | None, style: str | None, format: str | None, flat: bool) -> "Form":
+    def asked(only: Iterable[str] | None, style: str | None, format: str | None, flat: bool) -> "OutputForm":
         """As it is typed, where nothing may be asked for that has nothing to be about.
 
         Args:
@@ -49,9 +49,9 @@ class Form:
             format: None for the default.
             flat: As above.
         """
-        default = Form()
+        default = OutputForm()
         parts = frozenset(part.strip() for named in only or () for part in named.split(",")) or default.parts
-        form = Form(parts, style or default.style, format or default.format, flat)
+        form = OutputForm(parts, style or default.style, format or default.format, flat)
         if form.parts == {"raw"}:
             for option, given in (("style", style), ("format", format)):
                 if given is not None:
@@ -66,7 +66,7 @@ class Form:
         return FORMATS[self.format]
 
     @property
-    def without_sheet(self) -> "Form":
+    def without_sheet(self) -> "OutputForm":
         """Where the sheet is one for all pictures."""
         return replace(self, parts=self.parts - {"sheet"})
 
@@ -85,4 +85,4 @@ class Form:
             )
 
 
-EVERYTHING = Form(frozenset(PARTS), flat=True)
+EVERYTHING = OutputForm(frozenset(PARTS), flat=True)
