@@ -41,7 +41,7 @@ def class_scores(
     )
     return {
         classes[number]: ClassScores(int(count[k]), *(_per_cent(score[k]) for score in (recall, precision, f1)))
-        for k, number in enumerate(numbers)
+        for k, number in enumerate(numbers.tolist())
     }
 
 
