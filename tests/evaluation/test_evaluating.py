@@ -46,7 +46,7 @@ CHEAP = [name for name in METHODS if not method(name).costly and method(name).ti
 
 
 def _map_sheet(model: Classifier, data: ImageSet) -> Image.Image:
-    return map_sheet(model, data, compare(model, data, methods=["activation"], costly=2))
+    return map_sheet(model, data, compare(model, data, methods=["activation"], costly=1))
 
 
 LOOKS: dict[str, Callable[[Classifier, ImageSet], object]] = {
@@ -61,8 +61,8 @@ LOOKS: dict[str, Callable[[Classifier, ImageSet], object]] = {
     "transfer": lambda model, data: transfer(model, data, folds=2),
     "direct transfer": direct_transfer,
     "segment": segment,
-    "compare": lambda model, data: compare(model, data.first(4), methods=["activation", "grad_cam"], costly=2),
-    "map sheet": lambda model, data: _map_sheet(model, data.first(4)),
+    "compare": lambda model, data: compare(model, data.first(2), methods=["grad_cam"], costly=1),
+    "map sheet": lambda model, data: _map_sheet(model, data.first(2)),
     "attack figure": lambda model, data: attack_figure({"m": model}, {"p": PICTURE}, FGSM(), [4.0]),
     "query figure": lambda model, data: query_figure({"m": model}, PICTURE.rotate(90), {"p": PICTURE}),
     "maps figure": lambda model, data: maps_figure({"m": model}, {"p": PICTURE}),
@@ -70,6 +70,11 @@ LOOKS: dict[str, Callable[[Classifier, ImageSet], object]] = {
     "activations figure": lambda model, data: activations_figure({"m": model}, {"p": PICTURE}),
     **{name: lambda model, data, name=name: method(name).maps(model, IMAGES) for name in CHEAP},  # type: ignore[misc]
 }
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("payattention.evaluation.comparison.scoring.STEPS", 2)
 
 
 @pytest.fixture

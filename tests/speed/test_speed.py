@@ -115,6 +115,7 @@ def test_peak_memory_is_of_the_action_alone() -> None:
 @pytest.mark.parametrize("name", ["vgg", "vgg_gap", "vgg_pan", "vgg_att3_concat_pc", "resnet164", "saoyan_vgg_att3"])
 def test_networks_are_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MODULE, "matrix_peak", lambda *_: 1e9)
+    monkeypatch.setattr(resnet, "_BLOCKS", 2)
     model = create_model(name, 3, SMALL)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     result = benchmark(model, batch_size=2, precision="float32", seconds=0)
@@ -152,10 +153,13 @@ def test_the_verb_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(result["phases"]) == {"inference", "inference, folded", "inference, Winograd"}
 
 
-def test_the_verb_takes_backbones_and_runs(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_takes_backbones_and_runs(
+    tmp_path: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MODULE, "matrix_peak", lambda *_: 1e9)
     common = ["--batch-size", "2", "--seconds", "0", "--precision", "float32"]
-    assert run(["benchmark", "timm:resnet18", "--image-size", "32", *common]) == 0
-    assert "timm:resnet18" in capsys.readouterr().out
+    assert run(["benchmark", "timm:test_resnet", "--image-size", "32", *common]) == 0
+    assert "timm:test_resnet" in capsys.readouterr().out
     pa.save(create_model("vgg_att_pc", 3, SMALL), tmp_path / "run")
     for fixed in ("--width=2", "--classes=3", "--set=dropout=0"):
         assert run(["benchmark", str(tmp_path / "run"), fixed, *common]) == 2

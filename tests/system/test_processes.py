@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from timm.layers import BatchNormAct2d
 
+from launching import run_in_two_processes
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.errors import UsageError
@@ -229,19 +230,10 @@ except pa.PayAttentionError as error:
 @pytest.mark.parametrize("ends", ["well", "fails"])
 def test_nothing_holds_on_to_the_group_when_it_is_left(ends: str, tmp_path: Path) -> None:
     """Else PyTorch's reducer, let go last, can wait for ever: it did, with PyTorch 2.9 on a busy machine."""
-    (tmp_path / "leaving.py").write_text(_LEAVING)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*launcher, str(tmp_path / "leaving.py"), str(tmp_path / "out"), ends],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("processes 2 held 0") == 2
-    assert done.stdout.count("not finite") == (2 if ends == "fails" else 0)
+    for done in run_in_two_processes(_LEAVING, [tmp_path / "out", ends], tmp_path):
+        assert done.returncode == 0, done.stderr
+        assert "processes 2 held 0" in done.stdout
+        assert ("not finite" in done.stdout) == (ends == "fails")
 
 
 class TestCalledWronglyByAllAlike:

@@ -1,18 +1,17 @@
 """Training by Winograd's algorithm: the network that comes out is the plain one, trained the same but for rounding."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
-from test_resume import Killed, at_step, kill, outcome, recipe
+from test_resume import Killed, at_step, kill, left_by_kills, outcome, recipe
 from torch import nn
 
 import payattention as pa
+from launching import run_in_two_processes
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.models.rewrites.winograd import WinogradConv2d, by_winograd, faster_in_training
@@ -71,19 +70,12 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(
 ) -> None:
     """With sheets, for which the network looks by Winograd's algorithm between two steps."""
 
-    def begin(out: Path) -> None:
-        train_and_test(
-            RunConfig(MODEL, recipe(**fields), width=SMALL, save_every=2, sheet_every=1, seed=3),
-            image_set,
-            image_set,
-            out,
-        )
-
-    begin(tmp_path / "whole")
-    for step in (3, 5, 11):
+    config = RunConfig(MODEL, recipe(**fields), width=SMALL, save_every=2, sheet_every=1, seed=3)
+    steps = (3, 5, 11)
+    with left_by_kills(tmp_path / "whole", steps):
+        train_and_test(config, image_set, image_set, tmp_path / "whole")
+    for step in steps:
         out = tmp_path / str(step)
-        with at_step(step, kill), pytest.raises(Killed):
-            begin(out)
         assert json.loads((out / "config.json").read_text())["convolutions"] == "winograd"
         resume(out, image_set, image_set)
         assert outcome(out) == outcome(tmp_path / "whole"), step
@@ -134,23 +126,16 @@ if Path("run").exists():
     resume(Path("run"), data, data)
 else:
     with at_step(5, left_by_a_kill):
-        train_and_test(RunConfig("vgg_att2_concat_pc", recipe(), width=0.0625, save_every=2), data, data, Path("whole"))
+        config = RunConfig("vgg_att2_concat_pc", recipe(epochs=2), width=0.0625, save_every=2)
+        train_and_test(config, data, data, Path("whole"))
 """
 
 
 @pytest.mark.slow
 def test_so_does_a_run_of_two_processes(tmp_path: Path) -> None:
-    (tmp_path / "both.py").write_text(PROCESSES)
     for _ in ("whole", "resumed"):
-        done = subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "both.py"],
-            env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests' / 'training'}", "OMP_NUM_THREADS": "1"},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        for done in run_in_two_processes(PROCESSES, [], tmp_path):
+            assert done.returncode == 0, done.stderr
     assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert (config["processes"], config["convolutions"]) == (2, "winograd")
