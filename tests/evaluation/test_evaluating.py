@@ -145,6 +145,16 @@ def test_so_is_the_network_of_a_benchmark(training: Classifier) -> None:
     assert _state(training) == before
 
 
+def test_parameters_get_no_gradients_and_pictures_do(training: Classifier) -> None:
+    before, images = _state(training), IMAGES.clone().requires_grad_()
+    with evaluating(training):
+        training(images).sum().backward()
+        assert all(parameter.grad is None for parameter in training.parameters())
+    assert images.grad is not None
+    assert images.grad.any()
+    assert _state(training) == before
+
+
 def test_what_is_done_to_a_model_while_it_is_looked_at_is_undone(training: Classifier) -> None:
     before = _state(training)
     with pytest.raises(ZeroDivisionError):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -143,6 +144,44 @@ def test_any_classifier(name: str) -> None:
         assert_lies_over_the_picture(model, images)
     assert all(module.training for module in network.modules())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+def test_the_search_for_the_layer_keeps_little() -> None:
+    """What is kept for gradients begins at the last few layers; that of all would be 4.6 million values."""
+    kept: list[int] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    network = of_timm("test_resnet")
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        wrap(network, image_size=224)
+    assert 0 < sum(kept) < 3e5
+
+
+class Pair(NamedTuple):
+    features: Tensor
+    other: Tensor
+
+
+def test_a_layer_that_gives_several_tensors_by_name() -> None:
+    class Two(nn.Module):
+        def forward(self, x: Tensor) -> Pair:
+            return Pair(x * 2, x.mean((2, 3)))
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.two, self.linear = Two(), nn.Linear(3, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            pair = self.two(x)
+            return self.linear(pair.features.square().mean((2, 3)) + pair.other)
+
+    model = wrap(Network(), image_size=8)
+    assert list(model.local_layers()) == ["two"]
+    assert grad_cam(model, torch.rand(1, 3, 8, 8))["two"].shape == (1, 8, 8)
 
 
 def assert_lies_over_the_picture(model: Wrapped, images: Tensor) -> None:

@@ -464,6 +464,39 @@ def test_every_network(name: str) -> None:
 
 
 @pytest.mark.float32
+@pytest.mark.parametrize(
+    "name", [name for name in QUICK if METHODS[name].missing(pa.create_model("vgg_gap", 3, SMALL)) is None]
+)
+def test_a_look_takes_its_logits_from_the_one_pass_that_the_method_makes(name: str, images: Tensor) -> None:
+    model, passes = settled(pa.create_model("vgg_gap", 3, SMALL)), []
+    with torch.no_grad():
+        expected = model(images)
+    model.trunk.register_forward_hook(lambda *_: passes.append(name))
+    logits, maps = METHODS[name].look(model, images)
+    assert len(passes) == (2 if name == "cam" else 1)  # which is no pass to the logits
+    torch.testing.assert_close(logits, expected)
+    assert not logits.requires_grad
+    for one, other in zip(maps.values(), METHODS[name].maps(model, images).values(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_nothing_is_kept_for_gradients_of_what_comes_before_the_layer(images: Tensor) -> None:
+    model, kept = settled(pa.create_model("vgg_gap", 3, SMALL)), []
+    last = model.local_layers()["layer13"]
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    model.trunk.register_forward_pre_hook(lambda *_: kept.clear())
+    last.register_forward_pre_hook(lambda *_: kept.append("the last layer"))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        posthoc.grad_cam(model, images)
+    assert kept[0] == "the last layer"
+    assert len(kept) > 1
+
+
+@pytest.mark.float32
 @pytest.mark.parametrize("taps", ["before", "after"])
 def test_local_layers_give_what_attention_weighs(taps: str, images: Tensor) -> None:
     model = settled(pa.create_model("vgg_att3_concat_pc", 3, SMALL, taps=taps))

@@ -141,23 +141,25 @@ class Request:
                 maps = {level: look.maps[level] for level in self.model.levels}
                 yield _View.of(self.model, look.logits, maps, self.model.joint(maps), None)
             return
+        if self.target is None:
+            logits, read_out = posthoc(self.method).on(self.baseline).look(self.model, images)
+            yield _View.of(self.model, logits, read_out, joint(list(read_out.values())), None)
+            return
         with torch.no_grad():
             logits = self.model(images)
         for labels in self._labels(logits):
             of_class = self._maps_of(images, labels)
             yield _View.of(self.model, logits, of_class, joint(list(of_class.values())), labels)
 
-    def _maps_of(self, images: Float[Tensor, "n channels h w"], labels: Tensor | None) -> Mapping[str, Tensor]:
+    def _maps_of(self, images: Float[Tensor, "n channels h w"], labels: Tensor) -> Mapping[str, Tensor]:
         if self.method != ATTENTION:
             return posthoc(self.method).on(self.baseline).maps(self.model, images, labels)
         assert isinstance(self.model, ClassMapped)
         with torch.no_grad():
             return {self.model.levels[0]: self.model.class_map(images, labels).relu()}
 
-    def _labels(self, logits: Float[Tensor, "n c"]) -> "list[Tensor | None]":
-        """The classes (n,) that maps are asked for, one after the other; None for the predicted ones."""
-        if self.target is None:
-            return [None]
+    def _labels(self, logits: Float[Tensor, "n c"]) -> list[Tensor]:
+        """The classes (n,) that maps are asked for, one after the other."""
         if self.of_all:
             return list(logits.topk(min(TOP, logits.shape[1]), dim=1).indices.unbind(1))
         number = self._number(logits.shape[1])

@@ -20,8 +20,9 @@ def evaluating(model: nn.Module, device: torch.device | None = None) -> Iterator
     """Evaluation mode, in the precision that was chosen to measure in; afterwards all is as before, whatever happens.
 
     As before are each module's mode (of a network that trains, parts may stay in evaluation mode), the device, the
-    hooks, `requires_grad` and `.grad`; batch norms' statistics do not move in evaluation mode. Several threads may
-    look at one model at once: the first one in notes how it was, the last one out gives it back.
+    hooks, `requires_grad` and `.grad`; batch norms' statistics do not move in evaluation mode. Inside, parameters get
+    no gradients: who looks asks for those of pictures or features, and what comes before them need not be kept.
+    Several threads may look at one model at once: the first one in notes how it was, the last one out gives it back.
 
     Args:
         model: Any network.
@@ -84,6 +85,7 @@ def _enter(model: nn.Module) -> bool:
         model.eval()
         for parameter in model.parameters():
             parameter.grad = None
+            parameter.requires_grad_(False)
         return True
 
 

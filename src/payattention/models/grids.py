@@ -5,8 +5,10 @@ transformer has tokens (n, t, d), the first few of which stand for no place (cla
 features (n, d, h, w), so each layout says how it becomes one, and how it is put back for the rest of the network.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from math import isqrt
 from typing import Any
 
@@ -15,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 _MAX_PREFIX = 16
+_FIRST = 8  # layers that are looked at first, from the end
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,14 @@ def first_tensor(output: Any) -> Tensor | None:
     return output if isinstance(output, Tensor) else None
 
 
+def with_first_tensor(output: Any, tensor: Tensor) -> Any:
+    """A layer's output with another tensor in that place."""
+    if not isinstance(output, tuple):
+        return tensor
+    others = (tensor, *output[1:])
+    return type(output)(*others) if hasattr(output, "_fields") else others
+
+
 def layout_of(output: Tensor, side: int, prefix: int | None = None) -> Layout | None:
     """How an output holds a grid, if it does.
 
@@ -111,71 +122,114 @@ def last_grid(network: nn.Module, images: Float[Tensor, "1 channels s s"], prefi
         images: One picture; only its gradients matter.
         prefix: As for `layout_of`.
     """
-    seen = _seen(network, images, prefix)
-    for name, (layout, output, gradient) in reversed(seen.items()):
-        if gradient is not None and output.shape == gradient.shape:
-            places = layout.grid(gradient).abs().amax((0, 1))
-            if (places > 0).sum() > 1:
-                return Found(name, layout)
+    names = [name for name, _ in network.named_modules() if name and not _within_attention(network, name)]
+    layouts = _layouts(network, images, names, prefix)
+    for answer, some in product(_ANSWERS, _from_the_end(list(layouts))):
+        gradients = _gradients_at(network, images, {name: layouts[name] for name in some}, prefix, answer)
+        for name in some:
+            if name in gradients and (gradients[name].abs().amax((0, 1)) > 0).sum() > 1:
+                return Found(name, layouts[name])
     return None
+
+
+def _best_logit(logits: Tensor, _: Sequence[Tensor]) -> Tensor:
+    return logits.max()
+
+
+def _last_features(logits: Tensor, seen: Sequence[Tensor]) -> Tensor:
+    """Of a network whose last weights are still 0, as some begin."""
+    return seen[-1].square().sum() if seen else logits.max()
+
+
+_ANSWERS = (_best_logit, _last_features)
+"""What a layer's gradients are of: a number made of the logits and of what each linear layer sees, in order."""
+
+
+def _from_the_end(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """All of them, the last first, few at a time: what a network keeps for gradients begins at the first of them."""
+    left, count = names[::-1], _FIRST
+    while left:
+        yield left[:count]
+        left, count = left[count:], 2 * count
 
 
 def grid_of(
     network: nn.Module, images: Float[Tensor, "1 channels s s"], layer: str, prefix: int | None = None
 ) -> Found | None:
     """The layer of that name, if its output is a grid."""
-    seen = _seen(network, images, prefix, within=(layer,))
-    return Found(layer, seen[layer][0]) if layer in seen else None
+    found = _layouts(network, images, (layer,), prefix)
+    return Found(layer, found[layer]) if found else None
 
 
-@torch.enable_grad()
-def _seen(
-    network: nn.Module, images: Tensor, prefix: int | None, within: Sequence[str] | None = None
-) -> dict[str, tuple[Layout, Tensor, Tensor | None]]:
-    """By layer, in the order in which they finish: its layout, its output, and the best logit's gradient for it."""
-    side = images.shape[-1]
-    outputs: dict[str, tuple[Layout, Tensor]] = {}
+@torch.no_grad()
+def _layouts(network: nn.Module, images: Tensor, names: Sequence[str], prefix: int | None) -> dict[str, Layout]:
+    """How layers hold a grid, of those that do, in the order in which they finish."""
+    layouts: dict[str, Layout] = {}
 
     def keep(name: str, output: object) -> None:
         tensor = first_tensor(output)
-        if tensor is not None and tensor.requires_grad and (layout := layout_of(tensor, side, prefix)) is not None:
-            outputs.pop(name, None)  # one that is used twice counts where it is used last
-            outputs[name] = layout, tensor
+        if tensor is not None and (layout := layout_of(tensor, images.shape[-1], prefix)) is not None:
+            layouts.pop(name, None)  # one that is used twice counts where it is used last
+            layouts[name] = layout
 
-    names = [name for name, _ in network.named_modules() if name] if within is None else within
-    hooks = [
-        network.get_submodule(name).register_forward_hook(lambda _, __, output, name=name: keep(name, output))
+    with _outputs(network, names, keep):
+        network(images)
+    return layouts
+
+
+@torch.enable_grad()
+def _gradients_at(
+    network: nn.Module,
+    images: Tensor,
+    layers: Mapping[str, Layout],
+    prefix: int | None,
+    answer: Callable[[Tensor, Sequence[Tensor]], Tensor],
+) -> dict[str, Tensor]:
+    """An answer's gradient for the grids of layers, of those that it depends on; (1, d, h, w)."""
+    outputs: dict[str, Tensor] = {}
+    seen: list[Tensor] = []
+
+    def go_on(name: str, output: object) -> object:
+        whole = first_tensor(output)
+        if whole is None or layout_of(whole, images.shape[-1], prefix) != layers[name]:
+            return None
+        outputs[name] = whole if whole.requires_grad else whole.detach().requires_grad_()
+        return with_first_tensor(output, outputs[name].clone())  # the next layer may work in place
+
+    linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    with _outputs(network, layers, go_on), _inputs(network, linear, seen.append):
+        scalar = answer(logits_of(network(images)), seen)
+    if not outputs or not scalar.requires_grad:
+        return {}
+    gradients = zip(outputs, torch.autograd.grad(scalar, list(outputs.values()), allow_unused=True), strict=True)
+    return {name: layers[name].grid(gradient) for name, gradient in gradients if gradient is not None}
+
+
+@contextmanager
+def _outputs(network: nn.Module, names: Iterable[str], hook: Callable[[str, object], object]) -> Iterator[None]:
+    """Calls `hook` with the name and the output of each of these layers; what it returns takes the output's place."""
+    handles = [
+        network.get_submodule(name).register_forward_hook(lambda _, __, output, name=name: hook(name, output))
         for name in names
-        if within is not None or not _within_attention(network, name)
-    ]
-    last: list[Tensor] = []
-    hooks += [
-        module.register_forward_pre_hook(lambda _, inputs: last.append(inputs[0]))
-        for module in network.modules()
-        if isinstance(module, nn.Linear)
     ]
     try:
-        logits = logits_of(network(images.clone().requires_grad_()))
+        yield
     finally:
-        for hook in hooks:
-            hook.remove()
-    tensors = [tensor for _, tensor in outputs.values()]
-    gradients = _gradients(logits, last, tensors)
-    return {
-        name: (layout, tensor.detach(), gradient)
-        for (name, (layout, tensor)), gradient in zip(outputs.items(), gradients, strict=True)
-    }
+        for handle in handles:
+            handle.remove()
 
 
-def _gradients(logits: Tensor, last: Sequence[Tensor], tensors: Sequence[Tensor]) -> Sequence[Tensor | None]:
-    """Of the best logit; of what the last linear layer sees if its weights are still 0, as some begin."""
-    gradients: Sequence[Tensor | None] = ()
-    for scalar in (logits.max(), *(seen.square().sum() for seen in last[-1:])):
-        if tensors and scalar.requires_grad:
-            gradients = torch.autograd.grad(scalar, tensors, retain_graph=True, allow_unused=True)
-            if any(gradient is not None and gradient.any() for gradient in gradients):
-                break
-    return gradients or [None] * len(tensors)
+@contextmanager
+def _inputs(network: nn.Module, names: Iterable[str], hook: Callable[[Tensor], None]) -> Iterator[None]:
+    """Calls `hook` with the input of each of these layers."""
+    handles = [
+        network.get_submodule(name).register_forward_pre_hook(lambda _, inputs: hook(inputs[0])) for name in names
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _within_attention(network: nn.Module, name: str) -> bool:

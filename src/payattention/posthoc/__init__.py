@@ -17,6 +17,7 @@ from torch import Tensor
 
 from payattention.errors import UsageError
 from payattention.models import Classifier
+from payattention.models.evaluating import evaluating
 from payattention.posthoc.baselines import BASELINES
 from payattention.posthoc.cam import (
     activation,
@@ -36,7 +37,7 @@ from payattention.posthoc.gradients import (
     integrated_gradients,
     smooth_grad,
 )
-from payattention.posthoc.hooks import Requirement, captum, class_maps, layers, relus
+from payattention.posthoc.hooks import Requirement, captum, class_maps, layers, logits_in_passing, relus
 from payattention.posthoc.perturbation import ablation_cam, occlusion, rise, score_cam
 from payattention.posthoc.transformers import attention_rollout, global_attention, gradient_attention
 from payattention.system.names import Registry
@@ -62,6 +63,17 @@ class Method(NamedTuple):
     of_class: bool = True
     baseline: str | None = None
     caveat: Callable[[Classifier, Tensor], str | None] | None = None
+
+    def look(
+        self, model: Classifier, images: Tensor, labels: Tensor | None = None
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Logits (n, C) and maps, in one pass over the pictures where the method itself makes one."""
+        with evaluating(model), logits_in_passing(model, images) as seen:
+            maps = self.maps(model, images, labels)
+            if not seen:
+                with torch.no_grad():
+                    seen.append(model(images))
+        return seen[0], maps
 
     def missing(self, model: Classifier) -> str | None:
         """Why it cannot run here on that model, in a line; None if it can."""

@@ -16,7 +16,7 @@ from payattention.errors import UsageError
 from payattention.models import Classifier
 from payattention.models.class_activation_map import ClassMapped
 from payattention.models.evaluating import evaluating
-from payattention.models.grids import first_tensor
+from payattention.models.grids import first_tensor, with_first_tensor
 from payattention.system.extras import missing
 
 Requirement = Callable[[Classifier], str | None]
@@ -100,12 +100,28 @@ def with_features(model: Classifier, layer: str, change: Callable[[Tensor], Tens
             return None
         whole = first_tensor(output)
         assert whole is not None  # layers say where they have features
-        replaced = layout.output(change(layout.grid(whole)), whole)
-        return (replaced, *output[1:]) if isinstance(output, tuple) else replaced
+        return with_first_tensor(output, layout.output(change(layout.grid(whole)), whole))
 
     hook = model.local_layers()[layer].register_forward_hook(changed)
     try:
         yield
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def logits_in_passing(model: Classifier, images: Float[Tensor, "n channels h w"]) -> Iterator[list[Tensor]]:
+    """A list that gets the logits of the first forward pass inside, in this thread, over just these pictures."""
+    seen: list[Tensor] = []
+    thread = threading.get_ident()
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
+        if not seen and inputs and threading.get_ident() == thread and torch.equal(inputs[0], images):
+            seen.append(logits.detach())
+
+    hook = model.register_forward_hook(keep)
+    try:
+        yield seen
     finally:
         hook.remove()
 
