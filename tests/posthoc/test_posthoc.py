@@ -17,7 +17,7 @@ from payattention.errors import UsageError
 from payattention.models import Classifier, Look
 from payattention.posthoc import METHODS
 from payattention.posthoc.baselines import BASELINES, baseline_of
-from payattention.posthoc.hooks import local_features
+from payattention.posthoc.hooks import local_features, with_features
 from payattention.posthoc.perturbation import random_masks
 from payattention.system import extras
 from settling import settled
@@ -214,6 +214,29 @@ def test_ablation_cam_is_that_of_loops(toy: Toy, pictures: Tensor) -> None:
         parts = [sum(fi * gi for fi, gi in zip(f, g, strict=True)) for f, g in zip(features, gradients, strict=True)]
         by_hand = [max(0, sum(p / abs(logit) * f[i] for p, f in zip(parts, features, strict=True))) for i in range(12)]
         assert maps[n].flatten().tolist() == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("network", ["test_resnet", "test_vit"])
+def test_ablation_cam_computes_once_what_does_not_change(network: str) -> None:
+    """Each channel taken out in a pass of its own gives the same."""
+    model = pa.wrap(timm.create_model(network, num_classes=3)).eval()
+    side = model.min_size
+    image = torch.rand(1, 3, side, side)
+    with local_features(model) as features:
+        logits = model(image)
+    ((layer, local),) = features.items()
+    label, left = int(logits.argmax()), []
+    for channel in range(local.shape[1]):
+        others = torch.ones(local.shape[1], 1, 1).index_fill(0, torch.tensor([channel]), 0)
+        with with_features(model, layer, others.mul):
+            left.append(model(image)[0, label])
+    weights = (logits[0, label] - torch.stack(left)) / logits[0, label].abs()
+    seen: list[int] = []
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    first.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    maps = posthoc.ablation_cam(model, image, batch_size=local.shape[1])[layer]
+    torch.testing.assert_close(maps[0], (weights[:, None, None] * local[0]).sum(0).relu(), atol=1e-4, rtol=1e-3)
+    assert seen == [1, 1]
 
 
 def of_pixels(toy: Toy, n: int, pictures: Tensor) -> Tensor:
