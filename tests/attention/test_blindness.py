@@ -14,10 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import payattention as pa
-from payattention.attention import COMPATIBILITIES, NORMALISERS, PROJECTIONS, AttentionLevel
-from payattention.attention.compatibility import create_compatibility
+from payattention.attention import COMPATIBILITIES, NORMALISERS, PRIORS, PROJECTIONS
+from payattention.attention.levels import create_level
 from payattention.attention.maps import peaks
-from payattention.attention.normaliser import create_normaliser
 from payattention.models import Classifier, Look
 from settling import settled
 
@@ -110,15 +109,18 @@ def test_pan_sees_by_its_first_map(compatibility: str, normaliser: str, gate: st
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(SCORES),
+    st.sampled_from(list(PRIORS)),
     st.integers(1, 6),
     st.tuples(st.integers(2, 5), st.integers(1, 5)),
     st.floats(0.5, 4),
     st.integers(0, 2**31),
 )
-def test_a_level_of_any_size(score: tuple[str, str], dim: int, grid: tuple[int, int], size: float, seed: int) -> None:
+def test_a_level_of_any_size(
+    score: tuple[str, str], prior: str, dim: int, grid: tuple[int, int], size: float, seed: int
+) -> None:
     """What a level says of itself is what it does, for any features and any two queries."""
     torch.manual_seed(seed)
-    level = AttentionLevel(create_compatibility(score[0], dim), create_normaliser(score[1])).double()
+    level = create_level(dim, compatibility=score[0], normaliser=score[1], prior=prior).double()
     local = size * torch.randn(1, dim, *grid, dtype=torch.float64)
     maps = [level(local, size * torch.randn(1, dim, dtype=torch.float64)).map for _ in range(8)]
     assert level.blind == is_blind(*score)

@@ -33,6 +33,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("vgg_att3_concat_pc", {"projection": "up_norm"}),
     ("vgg_att3_concat_dp", {"projection": "up_norm"}),
     ("vgg_pan", {"gate_level": "layer7", "gate": "softmax"}),
+    ("vgg_att3_concat_pc", {"prior": "strength"}),
+    ("vgg_att3_concat_pc", {"prior": "strength", "compatibility": "concat", "normaliser": "sigmoid"}),
+    ("vgg_pan", {"prior": "strength"}),
 ]
 IDS = ["-".join([name, *map(str, options.values())]) for name, options in CASES]
 

@@ -20,6 +20,7 @@ def test_names_are_globbed() -> None:
         ({"width": 1000}, "width is 1000"),
         ({"dropuot": 1}, "unknown option of vgg_att2_concat_pc 'dropuot'; did you mean 'dropout'"),
         ({"compatibility": "pcc"}, "unknown compatibility function 'pcc'"),
+        ({"prior": "strong"}, "unknown prior 'strong'; did you mean 'strength'"),
         ({"head": "mean"}, "there are: concat, indep, logit_sum"),
         ({"layout": "bird"}, "unknown layout 'bird'"),
         ({"taps": "behind"}, "unknown place of the taps 'behind'"),

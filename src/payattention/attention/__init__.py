@@ -4,16 +4,19 @@ from payattention.attention.branch_grad import branch_point
 from payattention.attention.compatibility import COMPATIBILITIES, Compatibility
 from payattention.attention.levels import Attended, AttentionLevel, MultiLevelAttention
 from payattention.attention.normaliser import NORMALISERS, Normaliser
+from payattention.attention.prior import PRIORS, Prior
 from payattention.attention.projection import PROJECTIONS
 
 __all__ = [
     "COMPATIBILITIES",
     "NORMALISERS",
+    "PRIORS",
     "PROJECTIONS",
     "Attended",
     "AttentionLevel",
     "Compatibility",
     "MultiLevelAttention",
     "Normaliser",
+    "Prior",
     "branch_point",
 ]

@@ -101,6 +101,7 @@ class AttentionKeywords(TypedDict, total=False):
 
     compatibility: str
     normaliser: str
+    prior: str
     projection: str
     head: str
     head_norm: bool
@@ -115,6 +116,7 @@ class AttentionOptions:
     Attributes:
         compatibility: A name of `payattention.attention.COMPATIBILITIES`.
         normaliser: A name of `payattention.attention.NORMALISERS`.
+        prior: A name of `payattention.attention.PRIORS`.
         projection: A name of `payattention.attention.PROJECTIONS`.
         head: A name of `payattention.models.heads.HEADS`.
         head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
@@ -124,6 +126,7 @@ class AttentionOptions:
 
     compatibility: str = "pc"
     normaliser: str = "softmax"
+    prior: str = "none"
     projection: str = "down"
     head: str = "concat"
     head_norm: bool = True
@@ -135,11 +138,12 @@ class AttentionOptions:
         attention = MultiLevelAttention(
             trunk.local_dims,
             trunk.query_dims or trunk.query_dim,
-            compatibility=self.compatibility,
-            normaliser=self.normaliser,
             projection=self.projection,
             dropout=0.5 * self.dropout,
             branch_grad=self.branch_grad,
+            compatibility=self.compatibility,
+            normaliser=self.normaliser,
+            prior=self.prior,
         )
         head = create_head(self.head, attention.dims, num_classes, self.head_norm, head_dropout * self.dropout)
         return AttentiveClassifier(trunk, attention, head)

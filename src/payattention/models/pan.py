@@ -10,9 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.attention import AttentionLevel
-from payattention.attention.compatibility import create_compatibility
-from payattention.attention.normaliser import create_normaliser
+from payattention.attention.levels import create_level
 from payattention.errors import UsageError
 from payattention.models.attentive import AttentionKeywords, AttentionOptions
 from payattention.models.classifier import Classifier, Look
@@ -43,8 +41,8 @@ class ProgressiveVGG(Classifier):
         gate_level: Where that map is: "layer10", or "layer7" (with gate="softmax", another of their ablations).
         init: "default" or "torch7".
         in_channels: Of the images.
-        **attention: `AttentionOptions`: the compatibility for both levels, the normaliser for layer 13; no projection
-            and no head.
+        **attention: `AttentionOptions`: compatibility and prior for both levels, the normaliser for layer 13; no
+            projection and no head.
     """
 
     progressive = True
@@ -77,10 +75,11 @@ class ProgressiveVGG(Classifier):
         dims = self.trunk.local_dims
         lower_dim = dims[gate_level]
         self.lower_query: nn.Module | None = LevelQuery(gate_level, lower_dim, lower_dim, chosen.dropout)
-        self.gate = _level(chosen.compatibility, lower_dim, gate)
+        asked = {"compatibility": chosen.compatibility, "prior": chosen.prior}
+        self.gate = create_level(lower_dim, normaliser=gate, **asked)
         if not self.gate.normaliser.soft:
             raise UsageError(f"gate is {gate!r}: the gate multiplies every position; take sigmoid or softmax")
-        self.attention = _level(chosen.compatibility, dims[UPPER], chosen.normaliser)
+        self.attention = create_level(dims[UPPER], normaliser=chosen.normaliser, **asked)
         self.head = create_head("concat", {UPPER: dims[UPPER]}, num_classes, chosen.head_norm, 0.5 * chosen.dropout)
         self.min_size = self.trunk.min_size
         self.query_dims = {gate_level: lower_dim, UPPER: self.trunk.query_dim}
@@ -128,10 +127,6 @@ class ProgressiveVGG(Classifier):
         if query is None:
             return {}
         return dict(zip(self.query_dims, query.split(list(self.query_dims.values()), dim=1), strict=True))
-
-
-def _level(compatibility: str, dim: int, normaliser: str) -> AttentionLevel:
-    return AttentionLevel(create_compatibility(compatibility, dim), create_normaliser(normaliser))
 
 
 register(

@@ -50,7 +50,7 @@ LATE_POOLS: Registry[Pools] = Registry(
 
 
 NO_ATTENTION = dict.fromkeys(
-    ("compatibility", "normaliser", "projection", "taps", "queries", "head", "head_norm", "branch_grad"),
+    ("compatibility", "normaliser", "prior", "projection", "taps", "queries", "head", "head_norm", "branch_grad"),
     "it has no attention",
 )
 """Why the networks without attention lack its options."""

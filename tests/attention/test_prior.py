@@ -1,0 +1,96 @@
+"""Where attention starts: against plain loops, and what a prior leaves as it was."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import payattention as pa
+from payattention.attention import COMPATIBILITIES, NORMALISERS, MultiLevelAttention
+from payattention.attention.levels import create_level
+from payattention.attention.prior import create_prior
+from settling import settled
+
+N, D, H, W = 2, 3, 4, 5
+
+
+def strengths(local: Tensor) -> Tensor:
+    """log(mean_d l^2), one number at a time."""
+    found = torch.zeros(N, H, W, dtype=local.dtype)
+    for n in range(N):
+        for y in range(H):
+            for x in range(W):
+                found[n, y, x] = math.log(sum(float(value) ** 2 for value in local[n, :, y, x]) / D + 1e-5)
+    return found
+
+
+@pytest.mark.parametrize("compatibility", COMPATIBILITIES)
+@pytest.mark.parametrize("normaliser", NORMALISERS)
+def test_strength_is_added_to_every_score(compatibility: str, normaliser: str) -> None:
+    level = create_level(D, compatibility=compatibility, normaliser=normaliser, prior="strength").double().eval()
+    bare = create_level(D, compatibility=compatibility, normaliser=normaliser).double().eval()
+    bare.load_state_dict({name: value for name, value in level.state_dict().items() if name != "prior.tau"})
+    torch.nn.init.constant_(level.prior.tau, 0.7)
+    local, g = torch.randn(N, D, H, W).double(), torch.randn(N, D).double()
+    scores = level(local, g).scores
+    torch.testing.assert_close(scores, bare(local, g).scores + 0.7 * strengths(local))
+    torch.testing.assert_close(level(local, g).map, bare.normaliser(scores))
+    assert level.blind == bare.blind
+
+
+def test_attention_without_a_score_is_in_proportion_to_the_features_strength() -> None:
+    """So a map does not change with the unit of the features, and where there are none it is 0 or near it."""
+    level = create_level(D, compatibility="uniform", prior="strength")
+    local = torch.randn(N, D, H, W)
+    strength = local.square().mean(1)
+    torch.testing.assert_close(
+        level(local, None).map, strength / strength.sum((1, 2), keepdim=True), rtol=1e-3, atol=1e-5
+    )
+    torch.testing.assert_close(level(30 * local, None).map, level(local, None).map, rtol=1e-2, atol=1e-4)
+    local[0, :, 1, 2] = 0
+    assert 0 < level(local, None).map[0, 1, 2].item() < 1e-5
+    nothing = torch.zeros(N, D, H, W, requires_grad=True)
+    level(nothing, None).map.square().sum().backward()
+    assert nothing.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_strength_is_taken_in_float32_or_better(dtype: torch.dtype) -> None:
+    """300^2 is beyond half's range."""
+    local, scores = 300 * torch.rand(N, D, H, W), torch.zeros(N, H, W, dtype=dtype)
+    prior = create_prior("strength").to(dtype)
+    found = prior(scores, local.to(dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), strengths(local.to(dtype).double()).float(), rtol=0.01, atol=0.01)
+
+
+def test_levels_project_before_they_ask_for_strength() -> None:
+    attention = MultiLevelAttention(
+        {"low": 3, "high": 6}, 6, projection="up", compatibility="uniform", prior="strength"
+    )
+    low, high = torch.randn(N, 3, H, W), torch.randn(N, 6, H, W)
+    attended = attention({"low": low, "high": high}, torch.zeros(N, 6))
+    raised = attention.projection.to_query["low"](low)
+    torch.testing.assert_close(attended["low"].scores, (raised.square().mean(1) + 1e-5).log())
+    torch.testing.assert_close(attended["high"].scores, (high.square().mean(1) + 1e-5).log())
+
+
+@pytest.mark.parametrize(
+    "name", ["timm:test_resnet", "vgg_att2_concat_pc", "vgg_pan", "resnet164_att_pc", "fast_att_dp"]
+)
+def test_networks_take_a_prior_and_keep_it(name: str, tmp_path: Path) -> None:
+    width = {} if name.startswith("timm:") else {"width": 0.0625}
+    model = settled(pa.create_model(name, 3, **width, prior="strength"))
+    taus = [p for key, p in model.named_parameters() if key.endswith("prior.tau")]
+    assert len(taus) == len(model.levels)
+    for tau in taus:
+        torch.nn.init.constant_(tau, 1.3)
+    images = torch.rand(2, 3, 32, 32)
+    look, loaded = model.attend(images), pa.load(pa.save(model, tmp_path))
+    assert loaded.config.options["prior"] == "strength"
+    folded = pa.fold(model.double()).attend(images.double())
+    for level, map_ in loaded.attend(images).maps.items():
+        torch.testing.assert_close(map_, look.maps[level], rtol=0, atol=0)
+        torch.testing.assert_close(folded.maps[level].float(), look.maps[level], rtol=1e-3, atol=1e-5)
