@@ -10,7 +10,6 @@ ROOT = Path(payattention.__file__).parent
 LINES, PARAMETERS = 60, 8
 EXCEPTIONS = {
     "data/load.py load_data": "public, and a notebook's first call: each option is a keyword of its own",
-    "models/attentive_vgg.py attentive_vgg": "a network's options are its builder's keywords (`Entry.options`)",
 }
 
 

@@ -110,17 +110,20 @@ def test_pan_sees_by_its_first_map(compatibility: str, normaliser: str, gate: st
 @given(
     st.sampled_from(SCORES),
     st.sampled_from(list(PRIORS)),
-    st.integers(1, 6),
+    st.integers(1, 2),
+    st.integers(1, 3),
     st.tuples(st.integers(2, 5), st.integers(1, 5)),
     st.floats(0.5, 4),
     st.integers(0, 2**31),
 )
 def test_a_level_of_any_size(
-    score: tuple[str, str], prior: str, dim: int, grid: tuple[int, int], size: float, seed: int
+    score: tuple[str, str], prior: str, queries: int, share: int, grid: tuple[int, int], size: float, seed: int
 ) -> None:
     """What a level says of itself is what it does, for any features and any two queries."""
     torch.manual_seed(seed)
-    level = create_level(dim, compatibility=score[0], normaliser=score[1], prior=prior).double()
+    queries = queries if NORMALISERS[score[1]].soft else 1
+    dim = queries * share
+    level = create_level(dim, compatibility=score[0], normaliser=score[1], prior=prior, queries=queries).double()
     local = size * torch.randn(1, dim, *grid, dtype=torch.float64)
     maps = [level(local, size * torch.randn(1, dim, dtype=torch.float64)).map for _ in range(8)]
     assert level.blind == is_blind(*score)

@@ -77,9 +77,7 @@ def test_levels_project_before_they_ask_for_strength() -> None:
     torch.testing.assert_close(attended["high"].scores, (high.square().mean(1) + 1e-5).log())
 
 
-@pytest.mark.parametrize(
-    "name", ["timm:test_resnet", "vgg_att2_concat_pc", "vgg_pan", "resnet164_att_pc", "fast_att_dp"]
-)
+@pytest.mark.parametrize("name", ["timm:test_resnet", "vgg_att2_concat_pc", "vgg_pan", "fast_att_dp"])
 def test_networks_take_a_prior_and_keep_it(name: str, tmp_path: Path) -> None:
     width = {} if name.startswith("timm:") else {"width": 0.0625}
     model = settled(pa.create_model(name, 3, **width, prior="strength"))

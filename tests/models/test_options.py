@@ -412,7 +412,7 @@ def test_a_compatibility_of_your_own() -> None:
         ("vgg_pan", {"queries": "own"}, "each level has its own, always"),
         ("vgg_att2_concat_pc", {"queries": "each"}, "unknown kind of queries 'each'; there are: own, shared"),
         ("vgg_att3_concat_pc", {"queries": "own", "projection": "up"}, "leave one of the two out"),
-        ("resnet164_att3_concat_pc", {"queries": "own"}, "its one global branch asks at every level"),
+        ("resnet164_att3_concat_pc", {"queries": "own"}, "queries is 'own': it takes a whole number, by default 1"),
         ("fast_att2_concat_pc", {"depth": 1}, "depth is 1: a block has 2 to 8 convolutions"),
         ("fast_att2_concat_pc", {"taps": "after"}, "its pools stand within the blocks"),
         ("fast", {"dropout": 0.5}, "it has no dropout"),

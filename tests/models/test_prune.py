@@ -36,6 +36,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("vgg_att3_concat_pc", {"prior": "strength"}),
     ("vgg_att3_concat_pc", {"prior": "strength", "compatibility": "concat", "normaliser": "sigmoid"}),
     ("vgg_pan", {"prior": "strength"}),
+    ("vgg_att3_concat_pc", {"queries": 2}),
+    ("vgg_att3_concat_dp", {"queries": 2, "normaliser": "sigmoid"}),
+    ("vgg_att3_concat_pc", {"queries": 2, "compatibility": "grid_gate"}),
 ]
 IDS = ["-".join([name, *map(str, options.values())]) for name, options in CASES]
 

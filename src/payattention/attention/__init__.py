@@ -2,7 +2,7 @@
 
 from payattention.attention.branch_grad import branch_point
 from payattention.attention.compatibility import COMPATIBILITIES, Compatibility
-from payattention.attention.levels import Attended, AttentionLevel, MultiLevelAttention
+from payattention.attention.levels import Attended, AttentionLevel, MultiLevelAttention, SeveralQueries
 from payattention.attention.normaliser import NORMALISERS, Normaliser
 from payattention.attention.prior import PRIORS, Prior
 from payattention.attention.projection import PROJECTIONS
@@ -18,5 +18,6 @@ __all__ = [
     "MultiLevelAttention",
     "Normaliser",
     "Prior",
+    "SeveralQueries",
     "branch_point",
 ]

@@ -1,6 +1,7 @@
 """Attention at several depths of one network (paper, figure 2)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import gcd
 from typing import NamedTuple, TypedDict, Unpack
 
 from jaxtyping import Float
@@ -11,14 +12,19 @@ from payattention.attention.compatibility import Compatibility, FromDim, create_
 from payattention.attention.normaliser import Normaliser, create_normaliser
 from payattention.attention.prior import Prior, create_prior
 from payattention.attention.projection import OwnQueries, create_projection
+from payattention.errors import UsageError
 
 
 class Attended(NamedTuple):
-    """What one level gives: its descriptor g_a (n, d), its map (n, h, w) and the scores before normalisation."""
+    """What one level gives: its descriptor g_a (n, d), its map (n, h, w) and the scores before normalisation.
+
+    Of k queries, map and scores are the means; `query_maps` (n, k, h, w) are each one's map, of one query its only one.
+    """
 
     descriptor: Tensor
     map: Tensor
     scores: Tensor
+    query_maps: Tensor
 
 
 class AttentionLevel(nn.Module):
@@ -44,7 +50,37 @@ class AttentionLevel(nn.Module):
     def forward(self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"] | None) -> Attended:
         scores = self.prior(self.compatibility(local, query), local)  # (n, h, w)
         weights = self.normaliser(scores)  # (n, h, w)
-        return Attended(self.normaliser.estimate(weights, local), weights, scores)
+        return Attended(self.normaliser.estimate(weights, local), weights, scores, weights[:, None])
+
+
+class SeveralQueries(AttentionLevel):
+    """One tapped layer at which k queries ask: each pools its own slice of the values V l, d / k wide.
+
+    The slices stand side by side in the descriptor, which is as wide as one query's. This is efficient probing
+    (Psomas et al., 2026), for `local` or `pc` under softmax; like there, scores are divided by sqrt(d), whatever the
+    compatibility function. V is applied to what was pooled, which is the same and has one position in place of h*w.
+
+    Args:
+        compatibility: One that gives the scores of so many queries.
+        normaliser: Of each query's scores.
+        prior: Likewise for so many.
+        dim: Channels of the local features, d; k divides them.
+        queries: k.
+    """
+
+    def __init__(
+        self, compatibility: Compatibility, normaliser: Normaliser, prior: Prior, dim: int, queries: int
+    ) -> None:
+        super().__init__(compatibility, normaliser, prior)
+        self.scale = dim**-0.5
+        self.values = nn.Conv1d(queries * dim, dim, 1, groups=queries, bias=False)  # query j's group: its rows of V
+
+    def forward(self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"] | None) -> Attended:
+        scores = self.prior(self.scale * self.compatibility(local, query), local)  # (n, k, h, w)
+        maps = self.normaliser(scores)  # (n, k, h, w)
+        pooled = self.normaliser.estimate(maps, local)  # (n, k, d)
+        descriptor = self.values(pooled.flatten(1)[:, :, None])[:, :, 0]  # (n, d)
+        return Attended(descriptor, maps.mean(1), scores.mean(1), maps)
 
 
 class LevelKeywords(TypedDict, total=False):
@@ -53,20 +89,52 @@ class LevelKeywords(TypedDict, total=False):
     compatibility: str | FromDim
     normaliser: str
     prior: str
+    queries: int
 
 
 def create_level(
-    dim: int, *, compatibility: str | FromDim = "pc", normaliser: str = "softmax", prior: str = "none"
+    dim: int,
+    *,
+    compatibility: str | FromDim = "pc",
+    normaliser: str = "softmax",
+    prior: str = "none",
+    queries: int = 1,
 ) -> AttentionLevel:
     """A level for local features and queries of `dim` channels.
 
     Args:
         dim: Their number.
-        compatibility: A name of `COMPATIBILITIES`, or a function from a dimension to your own `Compatibility`.
+        compatibility: A name of `COMPATIBILITIES`, or a function from a dimension to your own `Compatibility`; for
+            several queries it also takes `queries=`.
         normaliser: A name of `NORMALISERS`.
         prior: A name of `PRIORS`.
+        queries: How many queries ask (`SeveralQueries`).
+
+    Raises:
+        UsageError: A number of queries that does not divide `dim`, or several with hard attention.
     """
-    return AttentionLevel(create_compatibility(compatibility, dim), create_normaliser(normaliser), create_prior(prior))
+    check_queries(queries, [dim])
+    asking = create_compatibility(compatibility, dim, queries)
+    normalising, starting = create_normaliser(normaliser), create_prior(prior, queries)
+    if queries == 1:
+        return AttentionLevel(asking, normalising, starting)
+    if not normalising.soft:
+        raise UsageError(
+            f"queries is {queries}, but with normaliser={normaliser!r} one position is drawn for a level: take "
+            "queries=1, or softmax or sigmoid"
+        )
+    return SeveralQueries(asking, normalising, starting, dim, queries)
+
+
+def check_queries(queries: int, dims: Iterable[int]) -> None:
+    """Raises UsageError for a number of queries that cannot share the channels of levels of these dimensions."""
+    common = gcd(*dims)
+    if queries < 1 or common % queries:
+        channels, fitting = sorted(set(dims)), [count for count in range(1, common + 1) if common % count == 0]
+        raise UsageError(
+            f"queries is {queries}: they share the channels of a level equally, {' or '.join(map(str, channels))} "
+            f"here; take one of {', '.join(map(str, fitting))}"
+        )
 
 
 class MultiLevelAttention(nn.Module):
@@ -98,6 +166,7 @@ class MultiLevelAttention(nn.Module):
             if isinstance(query_dim, int)
             else OwnQueries(query_dim)
         )
+        check_queries(level.get("queries", 1), self.dims.values())
         self.levels = nn.ModuleDict({name: create_level(dim, **level) for name, dim in self.dims.items()})
 
     @property

@@ -1,7 +1,8 @@
 """From scores to a map, and from a map to one descriptor (paper, section 3.1).
 
-A normaliser turns scores (n, h, w) into a map (n, h, w) and says how the map pools local features. Softmax, the
-paper's choice, makes positions compete; a sigmoid looks at each position by itself; hard attention takes one position.
+A normaliser turns scores (n, h, w) into a map (n, h, w) and says how the map pools local features; of several queries,
+the scores (n, k, h, w) into k maps. Softmax, the paper's choice, makes positions compete; a sigmoid looks at each
+position by itself; hard attention takes one position.
 """
 
 from collections.abc import Iterator
@@ -47,10 +48,12 @@ class Normaliser(nn.Module):
     soft: ClassVar[bool] = True
     """Whether the descriptor weighs all positions by the map, so that gradients reach the scores."""
 
-    def forward(self, scores: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
+    def forward(self, scores: Float[Tensor, "n *queries h w"]) -> Float[Tensor, "n *queries h w"]:
         raise NotImplementedError
 
-    def estimate(self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
+    def estimate(
+        self, weights: Float[Tensor, "n *queries h w"], local: Float[Tensor, "n d h w"]
+    ) -> Float[Tensor, "n *queries d"]:
         raise NotImplementedError
 
 
@@ -59,11 +62,13 @@ class Softmax(Normaliser):
 
     shift_invariant = True
 
-    def forward(self, scores: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
-        return scores.flatten(1).softmax(dim=1).view_as(scores)
+    def forward(self, scores: Float[Tensor, "n *queries h w"]) -> Float[Tensor, "n *queries h w"]:
+        return scores.flatten(-2).softmax(dim=-1).view_as(scores)
 
-    def estimate(self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
-        return torch.einsum("nhw,ndhw->nd", weights, local)
+    def estimate(
+        self, weights: Float[Tensor, "n *queries h w"], local: Float[Tensor, "n d h w"]
+    ) -> Float[Tensor, "n *queries d"]:
+        return torch.einsum("n...hw,ndhw->n...d", weights, local)
 
 
 class Sigmoid(Normaliser):
@@ -71,11 +76,13 @@ class Sigmoid(Normaliser):
 
     shift_invariant = False
 
-    def forward(self, scores: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
+    def forward(self, scores: Float[Tensor, "n *queries h w"]) -> Float[Tensor, "n *queries h w"]:
         return scores.sigmoid()
 
-    def estimate(self, weights: Float[Tensor, "n h w"], local: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d"]:
-        return torch.einsum("nhw,ndhw->nd", weights, local) / weights[0].numel()
+    def estimate(
+        self, weights: Float[Tensor, "n *queries h w"], local: Float[Tensor, "n d h w"]
+    ) -> Float[Tensor, "n *queries d"]:
+        return torch.einsum("n...hw,ndhw->n...d", weights, local) / local[0, 0].numel()
 
 
 class Hard(Softmax):

@@ -93,6 +93,7 @@ class AttentiveClassifier(Classifier):
             scores={name: level.scores for name, level in attended.items()},
             descriptors=descriptors,
             query=query,
+            query_maps={name: level.query_maps for name, level in attended.items()},
         )
 
 
@@ -102,6 +103,7 @@ class AttentionKeywords(TypedDict, total=False):
     compatibility: str
     normaliser: str
     prior: str
+    queries: int | str
     projection: str
     head: str
     head_norm: bool
@@ -117,6 +119,8 @@ class AttentionOptions:
         compatibility: A name of `payattention.attention.COMPATIBILITIES`.
         normaliser: A name of `payattention.attention.NORMALISERS`.
         prior: A name of `payattention.attention.PRIORS`.
+        queries: How many queries ask at each level, and pool a slice each (`payattention.attention.SeveralQueries`). Of
+            VGG also a kind of its one query, "shared" or "own" (`payattention.models.attentive_vgg`).
         projection: A name of `payattention.attention.PROJECTIONS`.
         head: A name of `payattention.models.heads.HEADS`.
         head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
@@ -127,6 +131,7 @@ class AttentionOptions:
     compatibility: str = "pc"
     normaliser: str = "softmax"
     prior: str = "none"
+    queries: int | str = 1
     projection: str = "down"
     head: str = "concat"
     head_norm: bool = True
@@ -144,6 +149,7 @@ class AttentionOptions:
             compatibility=self.compatibility,
             normaliser=self.normaliser,
             prior=self.prior,
+            queries=self.queries if isinstance(self.queries, int) else 1,
         )
         head = create_head(self.head, attention.dims, num_classes, self.head_norm, head_dropout * self.dropout)
         return AttentiveClassifier(trunk, attention, head)

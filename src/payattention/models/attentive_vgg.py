@@ -23,7 +23,6 @@ def attentive_vgg(
     *,
     layout: str = "cifar",
     taps: str = "before",
-    queries: str = "shared",
     init: str = "default",
     in_channels: int = 3,
     **attention: Unpack[AttentionKeywords],
@@ -37,14 +36,15 @@ def attentive_vgg(
         width: Scales every channel count.
         layout: "cifar", or "cub" for 80x80 pictures: the first pool is 5x5 (method of the authors' CUB networks).
         taps: "before" or "after" the pool.
-        queries: "shared": one global feature asks at all levels (the paper); "own": each level has a global branch of
-            its own (the authors' ablations `2_global` and `3_global`).
         init: A name of `payattention.models.initialisation.INITIALISATIONS`.
         in_channels: Of the images: 3 for RGB, 1 for grey.
-        **attention: `AttentionOptions`.
+        **attention: `AttentionOptions`. Their `queries` may also be "shared": one global feature asks at all levels
+            (the paper); or "own": each level has a global branch of its own (the authors' ablations `2_global` and
+            `3_global`).
     """
-    options, make = AttentionOptions(**attention), QUERIES[queries]
-    if queries == "own" and options.projection != "down":
+    options = AttentionOptions(**attention)
+    make = QUERIES[options.queries if isinstance(options.queries, str) else "shared"]
+    if options.queries == "own" and options.projection != "down":
         raise UsageError(
             f"projection is {options.projection!r}, but with queries='own' each level has a query of its own dimension "
             "and nothing is projected: leave one of the two out"
@@ -64,10 +64,13 @@ def attentive_vgg(
 
 
 register_attentive(
-    "vgg", {"att": (13,), "att2": (10, 13), "att3": (7, 10, 13)}, partial(attentive_vgg, LATE_POOLS), "layer"
+    "vgg",
+    {"att": (13,), "att2": (10, 13), "att3": (7, 10, 13)},
+    partial(attentive_vgg, LATE_POOLS, queries="shared"),
+    "layer",
 )
 register(
     "vgg_earlypool_att2_concat_pc",
-    partial(attentive_vgg, BASELINE_POOLS, (10, 13)),
+    partial(attentive_vgg, BASELINE_POOLS, (10, 13), queries="shared"),
     "control: attention on the baseline's cheap trunk",
 )

@@ -23,10 +23,11 @@ class Look:
 
     Attributes:
         logits: (n, C), as `forward` gives them.
-        maps: By level, (n, h, w), >= 0; under softmax each sums to 1.
-        scores: By level, (n, h, w): the compatibility scores before normalisation.
+        maps: By level, (n, h, w), >= 0; under softmax each sums to 1. Where several queries ask, the mean of theirs.
+        scores: By level, (n, h, w): the compatibility scores before normalisation; of several queries, their mean.
         descriptors: By level, (n, d): the attention-weighted features g_a.
         query: (n, q): the global feature g that was used; None where a network has none.
+        query_maps: By level, (n, k, h, w): the map of each of the k queries that ask there; empty without attention.
     """
 
     logits: Tensor
@@ -34,6 +35,7 @@ class Look:
     scores: Mapping[str, Tensor] = field(default_factory=dict)
     descriptors: Mapping[str, Tensor] = field(default_factory=dict)
     query: Tensor | None = None
+    query_maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

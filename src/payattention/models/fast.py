@@ -240,7 +240,6 @@ def _register_family() -> None:
     lacks = {
         "layout": "its pools suit any size",
         "taps": "its pools stand within the blocks, whose ends are tapped",
-        "queries": "its one global branch asks at every level",
     }
     plain = NO_ATTENTION | lacks | {"dropout": "it has no dropout"}
     register(

@@ -4,6 +4,7 @@ The first level's map, a sigmoid, multiplies the features of layer 10 (or 7) on 
 own attention at layer 13, and only its descriptor is classified. Each level has a global branch of its own.
 """
 
+from functools import partial
 from typing import Unpack
 
 import torch
@@ -75,11 +76,11 @@ class ProgressiveVGG(Classifier):
         dims = self.trunk.local_dims
         lower_dim = dims[gate_level]
         self.lower_query: nn.Module | None = LevelQuery(gate_level, lower_dim, lower_dim, chosen.dropout)
-        asked = {"compatibility": chosen.compatibility, "prior": chosen.prior}
-        self.gate = create_level(lower_dim, normaliser=gate, **asked)
+        level = partial(create_level, compatibility=chosen.compatibility, prior=chosen.prior)
+        self.gate = level(lower_dim, normaliser=gate)
         if not self.gate.normaliser.soft:
             raise UsageError(f"gate is {gate!r}: the gate multiplies every position; take sigmoid or softmax")
-        self.attention = create_level(dims[UPPER], normaliser=chosen.normaliser, **asked)
+        self.attention = level(dims[UPPER], normaliser=chosen.normaliser)
         self.head = create_head("concat", {UPPER: dims[UPPER]}, num_classes, chosen.head_norm, 0.5 * chosen.dropout)
         self.min_size = self.trunk.min_size
         self.query_dims = {gate_level: lower_dim, UPPER: self.trunk.query_dim}
@@ -104,6 +105,7 @@ class ProgressiveVGG(Classifier):
             scores={self.lower: gate.scores, UPPER: attended.scores},
             descriptors={self.lower: gate.descriptor, UPPER: attended.descriptor},
             query=torch.cat(used, dim=1) if used else None,
+            query_maps={self.lower: gate.query_maps, UPPER: attended.query_maps},
         )
 
     def local_layers(self) -> dict[str, nn.Module]:

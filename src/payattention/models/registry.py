@@ -190,6 +190,8 @@ def check_value(option: str, value: object, default: object) -> None:
     elif default is None or isinstance(default, int):
         whole = isinstance(value, int) and not isinstance(value, bool)
         fits, kind = whole or value is default, "a whole number"
+    elif option == "queries":
+        fits, kind = isinstance(value, int | str) and not isinstance(value, bool), "a whole number or a name"
     else:
         fits, kind = not isinstance(default, str) or isinstance(value, str), "a name"
     if not fits:

@@ -195,7 +195,6 @@ def _register_family() -> None:
     lacks = {
         "layout": "its strides suit any size, 32x32 or 80x80",
         "taps": "no pool follows a stage, whose sums are tapped as they are",
-        "queries": "its one global branch asks at every level",
     }
     register(
         "resnet164",
