@@ -82,7 +82,7 @@ def test_each_query_asks_as_if_it_were_alone(name: str, normaliser: str, prior: 
         scores = single(level.compatibility, name, j)(local, g) / math.sqrt(D)
         if prior == "strength":
             level.prior.tau.data[j] = tau = 0.5 + j
-            scores = scores + tau * (local.square().mean(1) + 1e-5).log()
+            scores = scores + tau * (local.square().mean(1) + 1e-5).sqrt().log()
         map_ = scores.flatten(1).softmax(1).view_as(scores) if normaliser == "softmax" else scores.sigmoid()
         slices.append((map_[:, None] * values[j]).sum((2, 3)) / (1 if normaliser == "softmax" else H * W))
         torch.testing.assert_close(level(local, g).query_maps[:, j], map_)

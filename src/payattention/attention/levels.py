@@ -28,13 +28,23 @@ class Attended(NamedTuple):
 
 
 class AttentionLevel(nn.Module):
-    """One tapped layer: scores, map, descriptor."""
+    """One tapped layer: scores, map, descriptor.
 
-    def __init__(self, compatibility: Compatibility, normaliser: Normaliser, prior: Prior | None = None) -> None:
+    Args:
+        compatibility: Whose scores.
+        normaliser: What makes a map of them.
+        prior: What is added to them; by default nothing.
+        scale: What the compatibility's are multiplied with first.
+    """
+
+    def __init__(
+        self, compatibility: Compatibility, normaliser: Normaliser, prior: Prior | None = None, scale: float = 1.0
+    ) -> None:
         super().__init__()
         self.compatibility = compatibility
         self.normaliser = normaliser
         self.prior = prior or Prior()
+        self.scale = scale
 
     @property
     def blind(self) -> bool:
@@ -47,8 +57,16 @@ class AttentionLevel(nn.Module):
         if self.normaliser.shift_invariant:
             self.compatibility = self.compatibility.without_shift()
 
-    def forward(self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"] | None) -> Attended:
-        scores = self.prior(self.compatibility(local, query), local)  # (n, h, w)
+    def scores(
+        self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"] | None, deepest: Tensor | None = None
+    ) -> Float[Tensor, "n *queries h w"]:
+        """Before normalisation, the prior's part included; a level that is alone is its own deepest."""
+        return self.prior(self.scale * self.compatibility(local, query), local, local if deepest is None else deepest)
+
+    def forward(
+        self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"] | None, deepest: Tensor | None = None
+    ) -> Attended:
+        scores = self.scores(local, query, deepest)  # (n, h, w)
         weights = self.normaliser(scores)  # (n, h, w)
         return Attended(self.normaliser.estimate(weights, local), weights, scores, weights[:, None])
 
@@ -57,26 +75,35 @@ class SeveralQueries(AttentionLevel):
     """One tapped layer at which k queries ask: each pools its own slice of the values V l, d / k wide.
 
     The slices stand side by side in the descriptor, which is as wide as one query's. This is efficient probing
-    (Psomas et al., 2026), for `local` or `pc` under softmax; like there, scores are divided by sqrt(d), whatever the
-    compatibility function. V is applied to what was pooled, which is the same and has one position in place of h*w.
+    (Psomas et al., 2026), for `local` or `pc` under softmax and with scores divided by sqrt(d). V is applied to what
+    was pooled: the same as to each position, and one in place of h*w.
 
     Args:
         compatibility: One that gives the scores of so many queries.
         normaliser: Of each query's scores.
         prior: Likewise for so many.
+        scale: As of any level.
         dim: Channels of the local features, d; k divides them.
         queries: k.
     """
 
     def __init__(
-        self, compatibility: Compatibility, normaliser: Normaliser, prior: Prior, dim: int, queries: int
+        self,
+        compatibility: Compatibility,
+        normaliser: Normaliser,
+        prior: Prior,
+        scale: float,
+        *,
+        dim: int,
+        queries: int,
     ) -> None:
-        super().__init__(compatibility, normaliser, prior)
-        self.scale = dim**-0.5
+        super().__init__(compatibility, normaliser, prior, scale)
         self.values = nn.Conv1d(queries * dim, dim, 1, groups=queries, bias=False)  # query j's group: its rows of V
 
-    def forward(self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"] | None) -> Attended:
-        scores = self.prior(self.scale * self.compatibility(local, query), local)  # (n, k, h, w)
+    def forward(
+        self, local: Float[Tensor, "n d h w"], query: Float[Tensor, "n d"] | None, deepest: Tensor | None = None
+    ) -> Attended:
+        scores = self.scores(local, query, deepest)  # (n, k, h, w)
         maps = self.normaliser(scores)  # (n, k, h, w)
         pooled = self.normaliser.estimate(maps, local)  # (n, k, d)
         descriptor = self.values(pooled.flatten(1)[:, :, None])[:, :, 0]  # (n, d)
@@ -90,6 +117,7 @@ class LevelKeywords(TypedDict, total=False):
     normaliser: str
     prior: str
     queries: int
+    scaled: bool
 
 
 def create_level(
@@ -99,6 +127,7 @@ def create_level(
     normaliser: str = "softmax",
     prior: str = "none",
     queries: int = 1,
+    scaled: bool = False,
 ) -> AttentionLevel:
     """A level for local features and queries of `dim` channels.
 
@@ -109,6 +138,8 @@ def create_level(
         normaliser: A name of `NORMALISERS`.
         prior: A name of `PRIORS`.
         queries: How many queries ask (`SeveralQueries`).
+        scaled: Whether scores are divided by sqrt(dim), as in Vaswani et al. (2017). Those of several queries always
+            are.
 
     Raises:
         UsageError: A number of queries that does not divide `dim`, or several with hard attention.
@@ -116,14 +147,15 @@ def create_level(
     check_queries(queries, [dim])
     asking = create_compatibility(compatibility, dim, queries)
     normalising, starting = create_normaliser(normaliser), create_prior(prior, queries)
+    scale = dim**-0.5 if scaled or queries > 1 else 1.0
     if queries == 1:
-        return AttentionLevel(asking, normalising, starting)
+        return AttentionLevel(asking, normalising, starting, scale)
     if not normalising.soft:
         raise UsageError(
             f"queries is {queries}, but with normaliser={normaliser!r} one position is drawn for a level: take "
             "queries=1, or softmax or sigmoid"
         )
-    return SeveralQueries(asking, normalising, starting, dim, queries)
+    return SeveralQueries(asking, normalising, starting, scale, dim=dim, queries=queries)
 
 
 def check_queries(queries: int, dims: Iterable[int]) -> None:
@@ -188,7 +220,6 @@ class MultiLevelAttention(nn.Module):
 
     def forward(self, local: Mapping[str, Tensor], query: Float[Tensor, "n q"] | None) -> dict[str, Attended]:
         queries = {} if query is None else self.projection.queries(self.share(query))
-        return {
-            name: level(self.projection.local(name, local[name]), queries.get(name))
-            for name, level in self.levels.items()
-        }
+        own = {name: self.projection.local(name, local[name]) for name in self.levels}
+        deepest = list(own.values())[-1]
+        return {name: level(own[name], queries.get(name), deepest) for name, level in self.levels.items()}

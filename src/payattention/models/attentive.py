@@ -104,6 +104,7 @@ class AttentionKeywords(TypedDict, total=False):
     normaliser: str
     prior: str
     queries: int | str
+    scaled: bool
     projection: str
     head: str
     head_norm: bool
@@ -121,6 +122,7 @@ class AttentionOptions:
         prior: A name of `payattention.attention.PRIORS`.
         queries: How many queries ask at each level, and pool a slice each (`payattention.attention.SeveralQueries`). Of
             VGG also a kind of its one query, "shared" or "own" (`payattention.models.attentive_vgg`).
+        scaled: Whether scores are divided by the root of the level's channels; those of several queries always are.
         projection: A name of `payattention.attention.PROJECTIONS`.
         head: A name of `payattention.models.heads.HEADS`.
         head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
@@ -132,6 +134,7 @@ class AttentionOptions:
     normaliser: str = "softmax"
     prior: str = "none"
     queries: int | str = 1
+    scaled: bool = False
     projection: str = "down"
     head: str = "concat"
     head_norm: bool = True
@@ -150,6 +153,7 @@ class AttentionOptions:
             normaliser=self.normaliser,
             prior=self.prior,
             queries=self.queries if isinstance(self.queries, int) else 1,
+            scaled=self.scaled,
         )
         head = create_head(self.head, attention.dims, num_classes, self.head_norm, head_dropout * self.dropout)
         return AttentiveClassifier(trunk, attention, head)

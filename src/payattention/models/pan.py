@@ -42,8 +42,8 @@ class ProgressiveVGG(Classifier):
         gate_level: Where that map is: "layer10", or "layer7" (with gate="softmax", another of their ablations).
         init: "default" or "torch7".
         in_channels: Of the images.
-        **attention: `AttentionOptions`: compatibility and prior for both levels, the normaliser for layer 13; no
-            projection and no head.
+        **attention: `AttentionOptions`: compatibility, prior and scale for both levels, the normaliser for layer
+            13; no projection and no head.
     """
 
     progressive = True
@@ -76,7 +76,7 @@ class ProgressiveVGG(Classifier):
         dims = self.trunk.local_dims
         lower_dim = dims[gate_level]
         self.lower_query: nn.Module | None = LevelQuery(gate_level, lower_dim, lower_dim, chosen.dropout)
-        level = partial(create_level, compatibility=chosen.compatibility, prior=chosen.prior)
+        level = partial(create_level, compatibility=chosen.compatibility, prior=chosen.prior, scaled=chosen.scaled)
         self.gate = level(lower_dim, normaliser=gate)
         if not self.gate.normaliser.soft:
             raise UsageError(f"gate is {gate!r}: the gate multiplies every position; take sigmoid or softmax")

@@ -112,7 +112,18 @@ class SaoyanVGG(Classifier):
 
 
 _LACKS = dict.fromkeys(
-    ("layout", "compatibility", "prior", "projection", "queries", "head", "head_norm", "dropout", "branch_grad"),
+    (
+        "layout",
+        "compatibility",
+        "prior",
+        "scaled",
+        "projection",
+        "queries",
+        "head",
+        "head_norm",
+        "dropout",
+        "branch_grad",
+    ),
     "that network has one way only; vgg_att3_concat_pc has all",
 )
 register(

@@ -50,7 +50,18 @@ LATE_POOLS: Registry[Pools] = Registry(
 
 
 NO_ATTENTION = dict.fromkeys(
-    ("compatibility", "normaliser", "prior", "projection", "taps", "queries", "head", "head_norm", "branch_grad"),
+    (
+        "compatibility",
+        "normaliser",
+        "prior",
+        "scaled",
+        "projection",
+        "taps",
+        "queries",
+        "head",
+        "head_norm",
+        "branch_grad",
+    ),
     "it has no attention",
 )
 """Why the networks without attention lack its options."""
