@@ -12,6 +12,8 @@ from payattention.attention import COMPATIBILITIES, NORMALISERS, MultiLevelAtten
 from payattention.attention.levels import create_level
 from payattention.attention.maps import upsampled
 from payattention.attention.prior import create_prior
+from payattention.training.optimisation import create_optimizer
+from payattention.training.recipe import load_recipe
 from settling import settled
 
 N, D, H, W = 2, 3, 4, 5
@@ -88,6 +90,17 @@ def test_the_deep_strength_is_the_last_levels_on_each_grid() -> None:
     torch.testing.assert_close(attended["low"].scores, upsampled(strength, (2 * H, 2 * W)).log())
     alone, own = (create_level(6, compatibility="uniform", prior=prior) for prior in ("deep_strength", "strength"))
     torch.testing.assert_close(alone(high, None).map, own(high, None).map)
+
+
+def test_a_recipes_decay_draws_the_prior_to_nothing() -> None:
+    """By AdamW and without a gradient: a step leaves 1 - rate * decay of it, as of u."""
+    recipe = load_recipe("probe")
+    level = create_level(D, prior="strength")
+    optimizer = create_optimizer(level, recipe)
+    for p in level.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    torch.testing.assert_close(level.prior.tau, torch.full((1, 1, 1), 1 - recipe.lr * recipe.weight_decay))
 
 
 def test_scaled_scores_are_divided_by_the_root_of_the_channels() -> None:

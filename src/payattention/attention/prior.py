@@ -41,11 +41,14 @@ class Strength(Prior):
 
     |l| is the root of mean_d l^2, of the features that the score sees too, after their projection if there is one.
     Where they are all 0 it is about 0.003: weak, and not impossible. Each query has its own tau.
+
+    tau is a weight like any other, and no vector, which recipes spare: their decay draws it to 0, and the more steps
+    there are, the freer attention becomes of its prior.
     """
 
     def __init__(self, queries: int = 1) -> None:
         super().__init__(queries)
-        self.tau = nn.Parameter(torch.ones(queries))
+        self.tau = nn.Parameter(torch.ones(queries, 1, 1))
 
     def forward(
         self,
@@ -55,7 +58,7 @@ class Strength(Prior):
     ) -> Float[Tensor, "n *queries h w"]:
         strength = _strength(self.source(local, deepest))  # (n, 1, h, w), or of the deepest grid
         strength = F.interpolate(strength, scores.shape[-2:], mode="bilinear", align_corners=False)
-        start = self.tau[:, None, None] * strength.log()  # (n, k, h, w)
+        start = self.tau * strength.log()  # (n, k, h, w)
         return scores + start.view_as(scores).to(scores.dtype)
 
     @staticmethod
