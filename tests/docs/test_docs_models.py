@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 import payattention as pa
-from payattention.attention import COMPATIBILITIES, NORMALISERS, PRIORS, PROJECTIONS
+from payattention.attention import COMBINATIONS, COMPATIBILITIES, NORMALISERS, PRIORS, PROJECTIONS
 from payattention.models import entry
 from payattention.models.heads import HEADS
 
@@ -33,5 +33,5 @@ def test_every_option_and_its_values_are_described() -> None:
     options = {option for name in pa.list_models() for option in entry(name).options}
     described = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) - set(pa.list_models())
     assert described >= options
-    for names in (COMPATIBILITIES, NORMALISERS, PRIORS, PROJECTIONS, HEADS):
+    for names in (COMBINATIONS, COMPATIBILITIES, NORMALISERS, PRIORS, PROJECTIONS, HEADS):
         assert all(f"`{name}`" in text for name in names)

@@ -71,6 +71,13 @@ def overlap(one: Float[Tensor, "_ _"], other: Float[Tensor, "_ _"]) -> float:
     return float(torch.minimum(first / first.sum(), second / second.sum()).sum())
 
 
+def on_one_grid(maps: Sequence[Float[Tensor, "n _ _"]]) -> list[Float[Tensor, "n H W"]]:
+    """Maps on the finest grid among theirs."""
+    height = max(level.shape[1] for level in maps)
+    width = max(level.shape[2] for level in maps)
+    return [upsampled(level, (height, width)) for level in maps]
+
+
 def joint(maps: Sequence[Float[Tensor, "n _ _"]], root: bool = True) -> Float[Tensor, "n H W"]:
     """The last two levels as one map: their product on the finer grid, and its square root.
 
@@ -83,9 +90,8 @@ def joint(maps: Sequence[Float[Tensor, "n _ _"]], root: bool = True) -> Float[Te
     last = maps[-2:]
     if len(last) == 1:
         return last[0]
-    height = max(level.shape[1] for level in last)
-    width = max(level.shape[2] for level in last)
-    product = upsampled(last[0], (height, width)) * upsampled(last[1], (height, width))
+    lower, upper = on_one_grid(last)
+    product = lower * upper
     return product.sqrt() if root else product
 
 

@@ -81,8 +81,8 @@ def segment(
 ) -> None:
     """Measure how well a model's maps find the objects.
 
-    The maps of the last two levels are multiplied and cut at Otsu's threshold, as in the paper. Beside them stand each
-    level's own map and two that never saw the picture.
+    The maps of the last two levels are multiplied, or combined as the model has it, and cut at Otsu's threshold, as in
+    the paper. Beside them stand each level's own map and two that never saw the picture.
 
     Writes masks and overlays, the tables pictures.csv and table.csv, sheet.png and result.json.
     """

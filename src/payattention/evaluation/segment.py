@@ -1,7 +1,7 @@
 """Weakly supervised segmentation: do a classifier's maps find the objects, which nobody showed it? (paper, 5.4, A.4)
 
-Each picture is seen whole, its shorter side scaled to `size`. The maps of the last two levels become one
-(`payattention.attention.maps.combined`), which is enlarged to the picture's own size, brought to 0 ... 1, and cut into
+Each picture is seen whole, its shorter side scaled to `size`. The levels' maps become one by the model's rule
+(`payattention.attention.combination`), which is enlarged to the picture's own size, brought to 0 ... 1, and cut into
 object and background. All results are in per cent, and higher is better:
 
 - the Jaccard index at Otsu's threshold, the paper's measure: the mean over pictures, by class and of all; and *pooled*,

@@ -45,7 +45,7 @@ class Explanation:
         probabilities: By class, float32 (C,), in the order of `classes`.
         classes: The class names.
         maps: By level, float32 (h, w) on the level's own grid, as the model or the method gives them.
-        joint: The last two levels as one, float32 (h, w) on the finer grid (`payattention.attention.maps.joint`).
+        joint: The levels as one, float32 (h, w), by the model's rule (`payattention.attention.combination`).
         method: "attention", or the name of the post-hoc method that the maps are of.
         target: The class that the maps were asked for; None where they are for no class in particular.
         scale: How overlays and figures colour a map: a name of `payattention.pictures.drawing.SCALES`. Under "own" one
@@ -83,7 +83,7 @@ class Explanation:
 
     @cached_property
     def combined(self) -> NDArray[np.float32]:
-        """float32 (H, W) in 0 ... 1: the last two levels as one, at the picture's size, stretched."""
+        """float32 (H, W) in 0 ... 1: the levels as one, at the picture's size, stretched."""
         own = stretched(torch.from_numpy(self.joint)[None])[0].numpy()
         return self._stretched(own)
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.attention import MultiLevelAttention
+from payattention.attention.combination import create_combination
 from payattention.models.classifier import Classifier, Look
 from payattention.models.heads import Head, create_head
 
@@ -54,9 +55,16 @@ class Trunk(nn.Module):
 
 
 class AttentiveClassifier(Classifier):
-    """Classifies by a trunk's attended features alone; g only asks where to look."""
+    """Classifies by a trunk's attended features alone; g only asks where to look.
 
-    def __init__(self, trunk: Trunk, attention: MultiLevelAttention, head: Head) -> None:
+    Args:
+        trunk: Whose features.
+        attention: To its levels.
+        head: On what was attended to.
+        combination: How the levels' maps become one: a name of `payattention.attention.COMBINATIONS`, or of a level.
+    """
+
+    def __init__(self, trunk: Trunk, attention: MultiLevelAttention, head: Head, combination: str = "product") -> None:
         super().__init__(trunk.in_channels)
         self.trunk = trunk
         self.attention = attention
@@ -64,6 +72,7 @@ class AttentiveClassifier(Classifier):
         self.levels = tuple(attention.dims)
         self.min_size = trunk.min_size
         self.query_dim = trunk.query_dim
+        self.combination = create_combination(combination, self.levels)
 
     def local_layers(self) -> dict[str, nn.Module]:
         return self.trunk.local_layers()
@@ -110,6 +119,7 @@ class AttentionKeywords(TypedDict, total=False):
     head_norm: bool
     dropout: float
     branch_grad: str
+    combination: str
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,7 @@ class AttentionOptions:
         head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
         dropout: Factor on every dropout rate; 0 switches dropout off.
         branch_grad: "sum" (the true gradient), or "mean" of the gradients that meet where a branch leaves the trunk.
+        combination: How the levels' maps become one: a name of `payattention.attention.COMBINATIONS`, or a level's.
     """
 
     compatibility: str = "pc"
@@ -140,6 +151,7 @@ class AttentionOptions:
     head_norm: bool = True
     dropout: float = 1.0
     branch_grad: str = "sum"
+    combination: str = "product"
 
     def attending(self, trunk: Trunk, num_classes: int, head_dropout: float = 0.5) -> AttentiveClassifier:
         """The classifier on a trunk's levels; the head's dropout rate is that of the authors' networks."""
@@ -156,7 +168,7 @@ class AttentionOptions:
             scaled=self.scaled,
         )
         head = create_head(self.head, attention.dims, num_classes, self.head_norm, head_dropout * self.dropout)
-        return AttentiveClassifier(trunk, attention, head)
+        return AttentiveClassifier(trunk, attention, head, self.combination)
 
 
 ATTENTION_DEFAULTS: Mapping[str, object] = {field.name: field.default for field in fields(AttentionOptions)}

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.attention.maps import joint, stretched
+from payattention.attention.combination import Combination, Product
+from payattention.attention.maps import stretched
 from payattention.errors import UsageError, without_maps, without_query
 from payattention.models.grids import ChannelsFirst, Layout
 from payattention.models.preprocessing import MeanStd, Preprocessing, as_type
@@ -65,7 +66,7 @@ class Classifier(nn.Module):
     Images are float (n, channels, H, W) with values in [0, 1]: `in_channels` of them, 3 for RGB, 1 for grey.
     `preprocessing` is the first module. `classes`, `image_size` and `crop_mode` (how pictures became squares) tell what
     a trained model was trained on and travel with its weights; so does `temperature`, which divides logits before they
-    become probabilities.
+    become probabilities; and `combination`, how its levels' maps become one.
     """
 
     config: ModelConfig
@@ -78,8 +79,6 @@ class Classifier(nn.Module):
 
     posthoc_method: ClassVar[str | None] = None
     """By which post-hoc method it is explained unless another is named; None for its own attention."""
-    progressive: ClassVar[bool] = False
-    """Whether a map multiplies the features that the next level sees, so that the last level has all of them in it."""
 
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__()
@@ -89,6 +88,7 @@ class Classifier(nn.Module):
         self.image_size = 32
         self.crop_mode = "center"
         self.temperature = 1.0
+        self.combination: Combination = Product()
 
     @property
     def device(self) -> torch.device:
@@ -166,8 +166,9 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
     def joint(self, maps: Mapping[str, Tensor]) -> Tensor:
-        """A look's maps, the last two levels, as one (n, h, w) (`payattention.attention.maps.joint`)."""
-        return joint([maps[name] for name in self.levels], root=not self.progressive)
+        """A look's maps as one (n, h, w), by the model's rule (`payattention.attention.combination`)."""
+        combined: Tensor = self.combination([maps[name] for name in self.levels])
+        return combined
 
     def combined(self, maps: Mapping[str, Tensor]) -> Tensor:
         """`joint`, stretched to 0 ... 1."""

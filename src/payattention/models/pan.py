@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from payattention.attention.combination import Product
 from payattention.attention.levels import create_level
 from payattention.errors import UsageError
 from payattention.models.attentive import AttentionKeywords, AttentionOptions
@@ -45,8 +46,6 @@ class ProgressiveVGG(Classifier):
         **attention: `AttentionOptions`: compatibility, prior and scale for both levels, the normaliser for layer
             13; no projection and no head.
     """
-
-    progressive = True
 
     def __init__(
         self,
@@ -85,6 +84,7 @@ class ProgressiveVGG(Classifier):
         self.min_size = self.trunk.min_size
         self.query_dims = {gate_level: lower_dim, UPPER: self.trunk.query_dim}
         self.query_dim = sum(self.query_dims.values())
+        self.combination = Product(root=False)  # the upper map has the lower one in it
         initialise(self, init)
 
     def look(self, images: Float[Tensor, "n channels h w"], query: Tensor | None) -> Look:
@@ -140,5 +140,6 @@ register(
         "taps": "its first map multiplies the features before the pool",
         "projection": "each level has a query of its own dimension",
         "queries": "each level has its own, always",
+        "combination": "its upper map has the lower one in it, so the two are multiplied",
     },
 )

@@ -123,6 +123,7 @@ _LACKS = dict.fromkeys(
         "head_norm",
         "dropout",
         "branch_grad",
+        "combination",
     ),
     "that network has one way only; vgg_att3_concat_pc has all",
 )

@@ -61,6 +61,7 @@ NO_ATTENTION = dict.fromkeys(
         "head",
         "head_norm",
         "branch_grad",
+        "combination",
     ),
     "it has no attention",
 )

@@ -84,8 +84,8 @@ def attach(
             `drop_path_rate=0.0` and `in_channels=3`, as
             `payattention.models.timm_backbones.backbone.BackboneOptions` explains them; and `compatibility="pc"`,
             `normaliser="softmax"`, `prior="none"`, `queries=1`, `scaled=False`, `projection="down"`,
-            `head="concat"`, `head_norm=True` and `dropout=1.0`, as `payattention.models.attentive.AttentionOptions`
-            does.
+            `head="concat"`, `head_norm=True`, `dropout=1.0` and `combination="product"`, as
+            `payattention.models.attentive.AttentionOptions` does.
 
     Raises:
         UsageError: An unknown name, or an impossible combination.
