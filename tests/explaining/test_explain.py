@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
 from PIL import Image
 
 import payattention as pa
@@ -13,7 +14,7 @@ from payattention.errors import DataError, UsageError
 from payattention.explaining.folder import write_maps
 from payattention.explaining.request import Request
 from payattention.models import Classifier
-from payattention.pictures.drawing import coloured, contact_sheet, overlay
+from payattention.pictures.drawing import CHANGE_MAP, COLOUR_MAP, colour_table, coloured, contact_sheet, overlay
 from payattention.pictures.finding import picture_files
 from payattention.pictures.kinds import FORMATS
 from payattention.pictures.reading import read_picture
@@ -105,6 +106,11 @@ def test_overlays_keep_the_size_and_hot_is_brighter() -> None:
     assert overlay(Image.new("RGB", (4, 3)), heat).size == (4, 3)
     brightness = np.asarray(coloured(heat).convert("L")).flatten().astype(int)
     assert (np.diff(brightness) > 0).all()  # a perceptual colour map: more is brighter, everywhere
+
+
+@pytest.mark.parametrize("name", [COLOUR_MAP, CHANGE_MAP])
+def test_the_colours_are_matplotlibs(name: str) -> None:
+    assert np.array_equal(colour_table(name), colormaps[name](np.arange(256), bytes=True)[:, :3])
 
 
 def test_a_contact_sheet_holds_every_cell() -> None:

@@ -101,12 +101,13 @@ def maps(
 
     from payattention.explaining.folder import write_maps
     from payattention.explaining.request import Request
-    from payattention.figures.gallery import check_one_class, gallery_of_files, requests_of
 
     model, console = loaded(run), progress_console()
     asked = None if target is None else as_target(target, model.classes)
     request = Request.of(model, size=size, target=asked, method=method, scale=scale)
     if html is not None:
+        from payattention.figures.gallery import check_one_class, gallery_of_files, requests_of
+
         requests = [request] if method or target else requests_of(model, size=size, scale=scale)
         check_one_class(requests)
         skipped = unreadable(files, strict, channels=model.in_channels)

@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +36,24 @@ def check_scale(scale: str) -> None:
 
 def coloured(heat: _Heat, colours: str = COLOUR_MAP) -> Image.Image:
     """A map as a picture of its own size."""
+    levels = Image.fromarray(_in_bytes(heat))
+    levels.putpalette(colour_table(colours).tobytes())
+    return levels.convert("RGB")
+
+
+@cache
+def colour_table(colours: str = COLOUR_MAP) -> NDArray[np.uint8]:
+    """The 256 colours of a map, from low to high, (256, 3).
+
+    Those of overlays stand in a file, as matplotlib has them (CC0): its import would be a tenth of a second.
+    """
+    if colours == COLOUR_MAP:
+        lines = Path(__file__).with_name(f"{COLOUR_MAP}.txt").read_text(encoding="ascii").split()
+        return np.array([[*bytes.fromhex(line[1:])] for line in lines], np.uint8)
     from matplotlib import colormaps
 
-    table = colormaps[colours](np.arange(256), bytes=True)[:, :3]
-    levels = Image.fromarray(_in_bytes(heat))
-    levels.putpalette(table.tobytes())
-    return levels.convert("RGB")
+    table: NDArray[np.uint8] = colormaps[colours](np.arange(256), bytes=True)[:, :3]
+    return table
 
 
 def overlay(picture: Image.Image, heat: _Heat, strength: float = 0.6, colours: str = COLOUR_MAP) -> Image.Image:
@@ -84,9 +98,7 @@ def _bands(picture: Image.Image) -> Iterator[tuple[int, int, int, int]]:
 
 def contoured(picture: Image.Image, heat: _Heat, strength: float = 0.6) -> Image.Image:
     """A picture with lines about what lies above a quarter, a half and three quarters of a map of its size."""
-    from matplotlib import colormaps
-
-    colours = {level: tuple(map(int, colormaps[COLOUR_MAP](level, bytes=True)[:3])) for level in _CONTOURS}
+    colours = {level: tuple(colour_table()[int(level * 256)].tolist()) for level in _CONTOURS}
     return _lined(picture, heat, colours, "white", strength)
 
 

@@ -1,23 +1,28 @@
 """What other packages import and no command needs, left out: up to half of a command's start.
 
 timm and torchvision import `torch._dynamo`, PyTorch's compiler, two to three seconds of a process, only to decorate
-functions that must not be compiled. lightning's Fabric imports torchmetrics, and by it transformers, matplotlib and
-more, only to compare its version. While these are imported, something stands in that place which has no more than they
-ask for. The decorator asks for the compiler when the function is called: by then it is there, if anything is compiled
-at all. And lightning itself is imported when something of it is asked for beside its Fabric.
+functions that must not be compiled; timm imports all of torchvision for a class and two functions that hardly anyone
+calls, its own readers of data sets for a few numbers, and the Hub's client for what only pre-trained weights ask for.
+lightning's Fabric imports torchmetrics, and by it transformers, matplotlib and more, only to compare its version. While
+these are imported, something stands in that place which has no more than they ask for
+(`payattention.system.stand_ins`). lightning itself, and timm's data sets, are imported when something of them is asked
+for beside what the other needs.
+
+What PyTorch and timm make when they are imported, half a million objects, stays to the end. Python looks through them
+for garbage again and again, half a second in all: it does not while they are made, nor ever after.
 """
 
-import functools
+import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
-_COMPILER, _METRICS = "torch._dynamo", "torchmetrics"
+from payattention.system.stand_ins import of_compiler, of_hub, of_metrics, of_torchvision
 
 
 def lean_imports() -> None:
@@ -40,25 +45,8 @@ class LeanFinder(MetaPathFinder):
         return spec
 
 
-class LeanLoader(Loader):
-    """Another loader's work, done with stand-ins; done again without them, should that fail."""
-
-    def __init__(self, loader: Loader, stand_ins: Callable[[], Mapping[str, ModuleType]]) -> None:
-        self._loader, self._stand_ins = loader, stand_ins
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        try:
-            with _standing_in(self._stand_ins()):
-                self._loader.exec_module(module)
-        except (ImportError, AttributeError):  # it needs more than the stand-ins have
-            self._loader.exec_module(module)
-
-
-class OnDemand(Loader):
-    """Another loader's work, done when something of the package is asked for that is no module of its."""
+class _Loader(Loader):
+    """Another loader's work, done in another way."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -66,10 +54,49 @@ class OnDemand(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
 
+
+class Kept(_Loader):
+    """Without looking for garbage meanwhile, nor ever after in what is there then."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            self._loader.exec_module(module)
+        finally:
+            gc.freeze()
+            if enabled:
+                gc.enable()
+
+
+class LeanLoader(_Loader):
+    """With stand-ins; done again without them, should that fail."""
+
+    def __init__(self, loader: Loader, *stand_ins: Callable[[], Mapping[str, ModuleType]]) -> None:
+        super().__init__(loader)
+        self._stand_ins = stand_ins
+
+    def exec_module(self, module: ModuleType) -> None:
+        try:
+            with _standing_in({name: own for some in self._stand_ins for name, own in some().items()}):
+                self._loader.exec_module(module)
+        except (ImportError, AttributeError):  # it needs more than the stand-ins have
+            self._loader.exec_module(module)
+
+
+class OnDemand(_Loader):
+    """When something of the package is asked for that is no module of its, nor a name in that one of them."""
+
+    def __init__(self, loader: Loader, light: str | None = None) -> None:
+        super().__init__(loader)
+        self._light = light
+
     def exec_module(self, module: ModuleType) -> None:
         def load(name: str) -> Any:
             if name.startswith("__"):  # the import system's own questions
                 raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            if self._light and hasattr(own := import_module(f"{module.__name__}.{self._light}"), name):
+                return getattr(own, name)
             del module.__getattr__
             self._loader.exec_module(module)
             return getattr(module, name)
@@ -79,53 +106,26 @@ class OnDemand(Loader):
 
 @contextmanager
 def _standing_in(modules: Mapping[str, ModuleType]) -> Iterator[None]:
-    modules = {name: module for name, module in modules.items() if name not in sys.modules}
-    sys.modules |= modules
+    """Modules in place of those that are not there yet; none within a package that is there."""
+    placed: dict[str, ModuleType] = {}
+    for name, module in modules.items():
+        packages = {package for package in modules if name.startswith(f"{package}.")}
+        if name not in sys.modules and packages <= placed.keys():
+            placed[name] = module
+    sys.modules |= placed
     try:
         yield
     finally:
-        for name, module in modules.items():
+        for name, module in placed.items():
             if sys.modules.get(name) is module:
                 del sys.modules[name]
 
 
-def _compiler() -> dict[str, ModuleType]:
-    package, functions = ModuleType(_COMPILER), ModuleType(f"{_COMPILER}.utils")
-    package.__path__ = []
-    package.disable = not_compiled  # type: ignore[attr-defined]
-    functions.is_compile_supported = _is_compile_supported  # type: ignore[attr-defined]
-    return {_COMPILER: package, f"{_COMPILER}.utils": functions}
-
-
-def _metrics() -> dict[str, ModuleType]:
-    package = ModuleType(_METRICS)
-    package.__version__ = version(_METRICS)  # type: ignore[attr-defined]
-    return {_METRICS: package}
-
-
 _LOADERS: dict[str, Callable[[Loader], Loader]] = {
-    "timm": lambda loader: LeanLoader(loader, _compiler),
-    "torchvision": lambda loader: LeanLoader(loader, _compiler),
+    "torch": Kept,
+    "timm": lambda loader: Kept(LeanLoader(loader, of_compiler, of_torchvision, of_hub)),
+    "timm.data": lambda loader: OnDemand(loader, "constants"),
+    "torchvision": lambda loader: LeanLoader(loader, of_compiler),
     "lightning": OnDemand,
-    "lightning.fabric": lambda loader: LeanLoader(loader, _metrics),
+    "lightning.fabric": lambda loader: LeanLoader(loader, of_metrics),
 }
-
-
-def not_compiled(function: Callable[..., Any], recursive: bool = True, *, reason: str | None = None) -> Any:
-    """What `torch.compiler.disable` makes of a function, made when the function is called."""
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        compiler = sys.modules.get(_COMPILER)  # nothing is compiled before it is imported
-        called = compiler.disable(function, recursive, reason=reason) if compiler else function
-        return called(*args, **kwargs)
-
-    call._torchdynamo_disable = True  # type: ignore[attr-defined]  # by this the compiler knows such functions
-    call._torchdynamo_disable_msg = reason  # type: ignore[attr-defined]
-    return call
-
-
-def _is_compile_supported(device: str) -> bool:
-    from torch._dynamo.utils import is_compile_supported
-
-    return bool(is_compile_supported(device))

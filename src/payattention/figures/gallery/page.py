@@ -5,13 +5,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from payattention import __version__
 from payattention.figures.gallery.record import Record, inside_html
-from payattention.pictures.drawing import COLOUR_MAP, STYLE
+from payattention.pictures.drawing import STYLE, colour_table
 from payattention.system.files import check_new_file, replacing
 from payattention.system.text import readable
 
@@ -89,7 +88,4 @@ def _hash(source: str) -> str:
 
 def _colours() -> str:
     """The colour map of 256 steps: red, green and blue of each as bytes, in base64."""
-    from matplotlib import colormaps
-
-    steps: np.ndarray = colormaps[COLOUR_MAP](np.arange(256), bytes=True)[:, :3]
-    return base64.b64encode(np.ascontiguousarray(steps).tobytes()).decode()
+    return base64.b64encode(colour_table().tobytes()).decode()
