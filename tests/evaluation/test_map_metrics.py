@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.filters import threshold_otsu
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from payattention.attention.maps import peaks
 from payattention.errors import PayAttentionError
@@ -17,11 +17,14 @@ from payattention.evaluation.comparison.trivial import all_ones, centred_gaussia
 from payattention.evaluation.metrics import (
     energy_inside,
     entropy,
+    gini,
     jaccard,
     otsu_masks,
     perturbation_areas,
     pixel_average_precision,
     pointing_hits,
+    relevance_rank_accuracy,
+    roc_auc,
 )
 from payattention.evaluation.metrics.perturbation import ranks
 from payattention.posthoc.baselines import blurred
@@ -75,6 +78,43 @@ def test_a_constant_map_has_the_objects_share_as_precision() -> None:
     assert pixel_average_precision(all_ones(1, 4, 5), truth).item() == pytest.approx(3 / 20)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 6), st.integers(1, 6), st.sampled_from([2, 5, 1000]))
+def test_roc_auc_is_scikit_learns(seed: int, height: int, width: int, values: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    maps = torch.randint(values, (4, height, width), generator=random) / values
+    truth = torch.rand(4, height, width, generator=random) < 0.4
+    for area, heat, mask in zip(roc_auc(maps, truth), maps, truth, strict=True):
+        if mask.any() and not mask.all():
+            assert area.item() == pytest.approx(roc_auc_score(mask.flatten(), heat.flatten()), abs=1e-6)
+        else:
+            assert area.isnan()
+
+
+def test_a_constant_map_has_half_of_all_pairs_right() -> None:
+    truth = torch.zeros(1, 4, 5, dtype=torch.bool)
+    truth[0, :3, 1] = True
+    assert roc_auc(all_ones(1, 4, 5), truth).item() == 0.5
+
+
+def test_relevance_rank_accuracy_by_hand() -> None:
+    """Of three pixels on the object: two of the first three; then one, and one of two places for four equal ones."""
+    maps = torch.tensor([[[9.0, 8.0, 7.0], [1.0, 2.0, 3.0]], [[9.0, 5.0, 5.0], [5.0, 5.0, 0.0]], [[1.0] * 3] * 2])
+    truth = torch.tensor([[[True, True, False], [False, False, True]]]).repeat(4, 1, 1)
+    truth[3] = False
+    truth[1] = torch.tensor([[True, True, True], [False, False, False]])
+    scores = relevance_rank_accuracy(torch.cat([maps, maps[:1]]), truth)
+    assert scores[:3].tolist() == pytest.approx([2 / 3, (1 + 2 * 2 / 4) / 3, 3 / 6])
+    assert scores[3].isnan()  # no object
+
+
+def test_relevance_rank_accuracy_is_what_the_first_pixels_hit() -> None:
+    maps, truth = torch.rand(6, 9, 7), torch.rand(6, 9, 7) < 0.3
+    for accuracy, heat, mask in zip(relevance_rank_accuracy(maps, truth), maps, truth, strict=True):
+        first = heat.flatten().topk(int(mask.sum())).indices
+        assert accuracy.item() == pytest.approx(mask.flatten()[first].float().mean().item())
+
+
 def ranked(maps: torch.Tensor) -> None:
     images, labels = torch.rand(len(maps), 3, 3, 3), torch.zeros(len(maps), dtype=torch.long)
     perturbation_areas(lambda x: x.mean((2, 3)), images, labels, maps)
@@ -85,8 +125,8 @@ def test_maps_that_are_not_finite_are_counted(value: float) -> None:
     maps = torch.rand(5, 3, 3)
     maps[1, 0, 0] = maps[4, 2, 2] = value
     truth = torch.ones(5, 3, 3, dtype=torch.bool)
-    on_truth = (pixel_average_precision, pointing_hits, energy_inside)
-    for measure in (otsu_masks, entropy, ranked, *(partial(m, truth=truth) for m in on_truth)):
+    on_truth = (pixel_average_precision, roc_auc, relevance_rank_accuracy, pointing_hits, energy_inside)
+    for measure in (otsu_masks, entropy, gini, ranked, *(partial(m, truth=truth) for m in on_truth)):
         with pytest.raises(PayAttentionError, match="2 of 5 maps hold NaN or infinite values"):
             measure(maps)
 
@@ -162,6 +202,18 @@ def test_entropy_by_hand() -> None:
     maps[3, 0, 0], maps[3, 1, 1] = 3, 1  # 3/4 and 1/4
     quarters = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / math.log(8)
     assert entropy(maps).tolist() == pytest.approx([0, 1, 1 / 3, quarters], abs=1e-6)
+
+
+def test_gini_by_hand() -> None:
+    """The mean difference of two pixels, drawn with return, over twice the mean: its other definition."""
+    maps = torch.rand(4, 3, 5) ** 4
+    maps[1] = 0.3  # uniform
+    maps[2] = 0
+    maps[3] = 0
+    maps[3, 1, 1] = 7  # one pixel of 15
+    flat = maps[0].flatten()
+    differences = (flat[:, None] - flat).abs().mean() / (2 * flat.mean())
+    assert gini(maps).tolist() == pytest.approx([differences.item(), 0, 0, 1 - 1 / 15], abs=1e-6)
 
 
 def test_ranks_put_the_highest_first() -> None:

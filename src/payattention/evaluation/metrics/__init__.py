@@ -1,16 +1,49 @@
-"""What a map is worth, one idea a file. Each says which way is better, where it is from, and what it makes of masks
-with several objects or none.
+"""What a map is worth, one idea a file. Each says which way is better, where it is from, what it makes of equal values
+and of masks with several objects or none, and what it cannot tell.
 
-Maps are scored on the grid of the masks, float (n, h, w), and have to be finite. A score is given for each picture,
-(n,), so that means, deviations and comparisons of two methods on the same pictures are the caller's.
+They ask for different things:
+
+- A map and the object's mask: `pointing`, `mass`, `overlap`, `ranking`. Maps are scored on the grid of the masks, float
+  (n, h, w), and have to be finite. A score is given for each picture, (n,), so that means, deviations and comparisons
+  of two methods on the same pictures are the caller's.
+- The maps of a whole set: `localisation`. What each picture has to say, (n, ...), and the number that comes of all.
+- A map and the network, as a function from images to probabilities: `perturbation`, `road`, `faithfulness`; (n,).
+- What makes the maps, as a function from images to maps by name: `sensitivity`, and of a network whose parameters are
+  drawn anew, or for another class, `randomisation`; (n,) by name, from the `similarity` of two maps.
 """
 
 from typing import Literal, NamedTuple
 
-from payattention.evaluation.metrics.mass import energy_inside, entropy
-from payattention.evaluation.metrics.overlap import jaccard, otsu_masks, pixel_average_precision
+from payattention.evaluation.metrics.faithfulness import (
+    Removals,
+    faithfulness_correlation,
+    infidelity,
+    random_pixels,
+    random_squares,
+    removals,
+)
+from payattention.evaluation.metrics.localisation import (
+    box_overlaps,
+    max_box_accuracy,
+    pooled_average_precision,
+    value_counts,
+)
+from payattention.evaluation.metrics.mass import energy_inside, entropy, gini
+from payattention.evaluation.metrics.overlap import jaccard, otsu_masks
 from payattention.evaluation.metrics.perturbation import Areas, perturbation_areas
 from payattention.evaluation.metrics.pointing import pointing_hits
+from payattention.evaluation.metrics.randomisation import (
+    attention_layers,
+    cascade,
+    class_randomisation,
+    layers_from_the_top,
+    model_randomisation,
+    randomised,
+)
+from payattention.evaluation.metrics.ranking import pixel_average_precision, relevance_rank_accuracy, roc_auc
+from payattention.evaluation.metrics.road import Road, road
+from payattention.evaluation.metrics.sensitivity import max_sensitivity
+from payattention.evaluation.metrics.similarity import rank_correlation, structural_similarity
 from payattention.system.names import Registry
 
 
@@ -45,11 +78,35 @@ __all__ = [
     "METRICS",
     "Areas",
     "Metric",
+    "Removals",
+    "Road",
+    "attention_layers",
+    "box_overlaps",
+    "cascade",
+    "class_randomisation",
     "energy_inside",
     "entropy",
+    "faithfulness_correlation",
+    "gini",
+    "infidelity",
     "jaccard",
+    "layers_from_the_top",
+    "max_box_accuracy",
+    "max_sensitivity",
+    "model_randomisation",
     "otsu_masks",
     "perturbation_areas",
     "pixel_average_precision",
     "pointing_hits",
+    "pooled_average_precision",
+    "random_pixels",
+    "random_squares",
+    "randomised",
+    "rank_correlation",
+    "relevance_rank_accuracy",
+    "removals",
+    "road",
+    "roc_auc",
+    "structural_similarity",
+    "value_counts",
 ]

@@ -8,6 +8,9 @@
 - Entropy: how spread out a map is (Shannon, 1948), as a share of what h*w pixels can have. 0 for a single pixel, 1 for
   a uniform map. Neither end is better: it says how much a map commits itself, right or wrong. It does not look at the
   object.
+- Gini index: how unequally the mass is shared out (Gini, 1912; of attributions: Chalasani et al., 2020). 0 for a
+  uniform map, 1 - 1/(h*w) for a single pixel. Chalasani et al. want it high, since a short explanation is easily read;
+  here neither end is better: a single pixel may be the wrong one.
 """
 
 import math
@@ -52,3 +55,17 @@ def entropy(maps: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
     """
     p = distribution(maps)
     return -torch.xlogy(p, p).sum((1, 2)) / math.log(p[0].numel())
+
+
+def gini(maps: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+    """1 - 2 sum_k p_(k) (d - k + 1/2) / d, where p_(1) <= ... <= p_(d) are a map's d values scaled to sum to 1.
+
+    A map that is zero everywhere counts as uniform: 0.
+
+    Raises:
+        PayAttentionError: Maps that are not finite, or negative.
+    """
+    p = distribution(maps).flatten(1).double().sort(dim=1).values
+    d = p.shape[1]
+    richer = torch.arange(d - 0.5, 0, -1, dtype=p.dtype, device=p.device)  # d - k + 1/2
+    return (1 - 2 * (p * richer).sum(1) / d).to(maps.dtype)

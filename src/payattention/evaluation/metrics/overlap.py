@@ -1,14 +1,10 @@
-"""How far a map's high pixels are the object's pixels: Jaccard index at a threshold, average precision without one.
+"""How far a map above a threshold is the object: the Jaccard index, intersection over union.
 
-Higher is better; both lie in 0 ... 1. Several objects in one mask count as one: their union.
+Higher is better; 0 ... 1. Several objects in one mask count as one: their union. Where neither mask nor object has a
+pixel it is 1, where only one of them has, 0.
 
-- Jaccard index (intersection over union) of Otsu's mask, as in the paper's segmentation experiment (section A.4). Where
-  neither mask nor object has a pixel it is 1, where only one of them has, 0.
+- Of Otsu's mask, as in the paper's segmentation experiment (section A.4).
 - The threshold that would have been best: the Jaccard index at each of 101 thresholds, and which to take.
-- Pixel average precision: the area under precision over recall as the threshold falls through all values of the map
-  (Everingham et al., 2010; over pixels: Choe et al., 2020, who pool the pixels of all pictures; here each picture
-  counts alike, and the scale of its map plays no part). Equal values pass the threshold together, so a constant map
-  scores the object's share of the picture. Without an object pixel it is undefined: NaN.
 """
 
 from collections.abc import Sequence
@@ -47,30 +43,6 @@ def otsu_masks(maps: Float[Tensor, "n h w"]) -> Bool[Tensor, "n h w"]:
     masks = torch.stack([otsu_mask(heat) for heat in maps.detach().cpu()]) if len(maps) else maps.bool()
     constant = maps.amin((1, 2)) == maps.amax((1, 2))  # (n,)
     return masks.to(maps.device) | constant[:, None, None]
-
-
-def pixel_average_precision(maps: Float[Tensor, "n h w"], truth: Bool[Tensor, "n h w"]) -> Float[Tensor, " n"]:
-    """Average precision of each map as a ranking of the picture's pixels; NaN where there is no object pixel.
-
-    Raises:
-        PayAttentionError: Maps that are not finite.
-    """
-    check_finite(maps)
-    values, order = maps.flatten(1).sort(dim=1, descending=True)  # (n, h*w)
-    hits = truth.flatten(1).gather(1, order).double()  # 1 where the pixel is the object's
-    rank = torch.arange(1, hits.shape[1] + 1, device=hits.device)
-    precision = hits.cumsum(1) / rank
-    # the area is the mean over object pixels of the precision at the threshold that lets them pass
-    return ((hits * precision.gather(1, _ends_of_ties(values))).sum(1) / hits.sum(1)).to(maps.dtype)
-
-
-def _ends_of_ties(values: Float[Tensor, "n p"]) -> Tensor:
-    """For each of the sorted values, the index (n, p) of the last one that equals it."""
-    places = torch.arange(values.shape[1], device=values.device).expand_as(values)
-    last = torch.ones_like(values, dtype=torch.bool)
-    last[:, :-1] = values[:, :-1] != values[:, 1:]
-    ends = torch.where(last, places, values.shape[1])
-    return ends.flip(1).cummin(1).values.flip(1)
 
 
 def jaccard_curve(heat: NDArray[np.float32], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
