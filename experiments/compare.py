@@ -18,8 +18,8 @@ from payattention.cli.output import progress_console
 from payattention.cli.program import run_script
 from payattention.data import limited
 from payattention.evaluation import Comparison, compare
-from payattention.evaluation.comparison.table import Bound
-from payattention.figures.compare import map_sheet
+from payattention.evaluation.comparison.budget import Bound
+from payattention.figures.comparison import map_sheet
 from payattention.system.files import write_json, write_picture
 from trained import RESULTS, ROOT, ResultsOption, RunFolder, training_of
 
@@ -31,7 +31,7 @@ def main(run: RunFolder, limit: LimitOption = None, results: ResultsOption = RES
     if model.config.options.get("normaliser") == "hard":
         write_json(results / "hard.json", result(trained, compare(model, data, methods=[], console=console)))
         return
-    compared = compare(model, data, costly=Bound(minutes=1.5), console=console)
+    compared = compare(model, data, costly=Bound(minutes=9), console=console)
     write_json(results / "compare.json", result(trained, compared))
     pictures = ROOT / "docs" if results == RESULTS else results
     write_picture(pictures / "compare.png", map_sheet(model, data, compared, pictures=4))

@@ -1,13 +1,14 @@
 """`compare`: the table, what it says, and what it says when it cannot."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import stats
 
 import payattention as pa
 from payattention.cli.app import run
@@ -15,11 +16,14 @@ from payattention.data import ImageSet, limited
 from payattention.data.parts import divided
 from payattention.errors import DataError, UsageError
 from payattention.evaluation import pointing
-from payattention.evaluation.comparison.sources import COMBINED, sources
-from payattention.evaluation.comparison.table import Bound, Comparison, compare
-from payattention.evaluation.comparison.verdict import Margin, margins, verdict
+from payattention.evaluation.comparison.budget import Bound, in_time
+from payattention.evaluation.comparison.intervals import LEAST, RESAMPLES, interval
+from payattention.evaluation.comparison.questions import QUESTIONS
+from payattention.evaluation.comparison.sources import COMBINED, GAUSSIAN, sources
+from payattention.evaluation.comparison.table import Comparison, compare
+from payattention.evaluation.comparison.verdict import Margin, margin, margins, verdict
 from payattention.evaluation.metrics import METRICS
-from payattention.figures.compare import map_sheet
+from payattention.figures.comparison import map_sheet
 from payattention.models import Classifier, Look
 from payattention.posthoc import METHODS
 from settling import settled
@@ -67,7 +71,7 @@ def test_the_table_has_every_row_and_cell(compared: Comparison) -> None:
 def test_a_comparison_is_json_and_repeats(compared: Comparison, attentive: Classifier, image_set: ImageSet) -> None:
     again = compare(attentive, image_set, methods=QUICK, costly=6)
     assert [row.scores for row in again.rows] == [row.scores for row in compared.rows]
-    json.dumps(asdict(compared), allow_nan=False)
+    json.dumps(compared.as_json(), allow_nan=False)
 
 
 def test_the_model_keeps_its_mode(compared: Comparison, attentive: Classifier) -> None:
@@ -110,46 +114,113 @@ def test_groups_of_methods_are_those_that_the_model_allows(attentive: Classifier
     assert named[1:-3] == ["RISE", *fast]
 
 
-def test_a_method_stops_when_its_time_is_used(attentive: Classifier, image_set: ImageSet) -> None:
+def test_what_takes_many_passes_stops_when_the_time_is_used(attentive: Classifier, image_set: ImageSet) -> None:
     """After the first picture, and what is left is scored as ever."""
-    bound = compare(attentive, image_set, methods=["occlusion", "activation"], costly=Bound(6, 0.0))
-    whole = compare(attentive, image_set, methods=["occlusion"], costly=Bound(6, 60.0))
+    methods = ["occlusion", "activation"]
+    bound = compare(attentive, image_set, methods=methods, costly=Bound(6, 0.0))
     pictures = {row.name: row.pictures for row in bound.rows}
-    assert (pictures["occlusion"], pictures["activation layer13"]) == (1, 32)
-    assert {row.name: row.pictures for row in whole.rows}["occlusion"] == 6
-    assert bound.margins["occlusion"].pictures == 1
+    assert (pictures["occlusion"], pictures["activation layer13"], bound.costly, bound.costly_asked) == (1, 32, 1, 6)
+    assert bound.margins["average_precision"]["occlusion"].pictures == 1
+    assert "occlusion: 1 of 32 pictures, evenly from the classes; 6 would have taken longer than 0 min" in str(bound)
     assert map_sheet(attentive, image_set, bound).width > 0
+    whole = compare(attentive, image_set, methods=["occlusion"], costly=Bound(6, 60.0))
+    assert {row.name: row.pictures for row in whole.rows}["occlusion"] == whole.costly == 6
+    assert "occlusion: 6 of 32 pictures, evenly from the classes (--costly)." in str(whole)
+
+
+def test_batches_grow_while_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds a picture, by a clock that only the work moves: a minute is enough for thirty."""
+    now = 0.0
+    monkeypatch.setattr("payattention.evaluation.comparison.budget.time.perf_counter", lambda: now)
+    taken = []
+    for chosen in in_time(Bound(100, 1.0), 1000, at_once=8):
+        taken.append(chosen)
+        now += 2 * (chosen.stop - chosen.start)
+    assert [chosen.stop for chosen in taken] == [1, 2, 4, 8, 16, 24, 30]
+    assert [chosen.stop for chosen in in_time(Bound(20), 1000, at_once=8)] == [8, 16, 20]
+    assert [chosen.stop for chosen in in_time(Bound(20), 3, at_once=8)] == [3]
+
+
+@pytest.mark.parametrize("count", [LEAST, 57])
+def test_an_interval_is_scipys(count: int) -> None:
+    scores = np.random.default_rng(3).beta(4, 1, count)
+    found = interval(torch.cat([torch.tensor([torch.nan]), torch.from_numpy(scores).float()]))
+    oracle = stats.bootstrap(
+        (scores,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert found == pytest.approx(tuple(oracle), abs=1e-6)
+    spread = scores.std() / count**0.5
+    assert found == pytest.approx(stats.norm.interval(0.95, scores.mean(), spread), abs=0.02)  # what it tends to
+
+
+def test_an_interval_by_hand() -> None:
+    """Of ten pictures two score 1, so the sum of a draw is binomial: its middle 95 % are 0 to 5."""
+    scores = torch.tensor([1.0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
+    assert stats.binom.ppf([0.025, 0.975], 10, 0.2).tolist() == [0, 5]
+    assert interval(scores) == pytest.approx((0, 0.5), abs=1e-6)
+    assert interval(torch.ones(20)) == (1, 1)
+    assert interval(scores[1:]) is None
 
 
 def test_margins_are_paired(compared: Comparison) -> None:
-    scores = {row.name: row.scores["average_precision"] for row in compared.rows}
-    assert list(compared.margins) == sorted(compared.margins, key=lambda name: compared.margins[name].points)
-    for name, margin in compared.margins.items():
-        assert margin.points == pytest.approx(scores[COMBINED] - scores[name], abs=0.02)
-        assert margin.pictures == 32
+    for metric, rows in compared.margins.items():
+        scores = {row.name: row.scores[metric] for row in compared.rows}
+        assert list(rows) == sorted(rows, key=lambda name: rows[name].points)
+        assert {*rows} == {row.name for row in compared.rows if row.kind == "post-hoc"} | {GAUSSIAN}
+        for name, own in rows.items():
+            assert own.points == pytest.approx(scores[COMBINED] - scores[name], abs=0.02)
+            assert own.low <= own.points <= own.high
+            assert own.pictures == 32
 
 
-def test_margins_by_hand() -> None:
-    nan = float("nan")
-    precision = {
-        COMBINED: torch.tensor([0.5, 0.7, nan, 0.9]),
-        "weak": torch.tensor([0.4, 0.4, nan]),  # the first pictures only: 0.1 and 0.3 below
-        "strong": torch.tensor([0.6, 0.8, nan, 1.0]),
-        "random": torch.tensor([0.9, 0.9, 0.9, 0.9]),
-    }
-    kinds = {COMBINED: "trained", "weak": "post-hoc", "strong": "post-hoc", "random": "trivial"}
-    above = margins(precision, kinds)
-    assert above == {"strong": Margin(-10.0, 0.0, 3), "weak": Margin(20.0, 10.0, 2)}
-    assert verdict(above, precision) == (
-        "The trained combined map (70.0 %) does not beat every post-hoc row in pixel average precision. "
-        "Above it: strong by 10.0 ± 0.0 points (3 pictures)."
+def test_a_margin_by_hand() -> None:
+    """On pictures of very different difficulty one map lies 10 points above the other, picture by picture."""
+    own, nan = torch.linspace(0.1, 0.9, 12), float("nan")
+    assert margin(own, own - 0.1) == Margin(10.0, 10.0, 10.0, 12)
+    assert margin(own, own + 0.1).standing == "below"
+    assert margin(own, own + 0.1 * torch.tensor([-1.0, 1] * 6)).standing == "not told from"
+    few = margin(torch.tensor([0.5, 0.7, nan, 0.9]), torch.tensor([0.4, 0.4, nan]))
+    assert few == Margin(20.0, None, None, 2)
+    assert few.standing == "too few"
+    assert margin(torch.tensor([nan]), torch.tensor([0.5])) is None
+
+
+def test_the_verdict_rests_on_intervals() -> None:
+    scores = {COMBINED: torch.ones(10), "weak": torch.zeros(9), GAUSSIAN: torch.zeros(10), "random": torch.zeros(10)}
+    kinds = {COMBINED: "trained", "weak": "post-hoc", GAUSSIAN: "trivial", "random": "trivial"}
+    above = margins(scores, kinds)
+    assert above == {"weak": Margin(100.0, None, None, 9), GAUSSIAN: Margin(100.0, 100.0, 100.0, 10)}
+    assert verdict({"average_precision": above}, {"average_precision": 100.0}) == (
+        "In pixel AP the trained combined map (100.0 %) beats 1 of 2 others. "
+        "The pictures are too few to tell it from weak (+100.0 points, 9 pictures)."
     )
-    assert verdict({"weak": above["weak"]}, precision) == (
-        "The trained combined map (70.0 %) beats every post-hoc row in pixel average precision; "
-        "the nearest, weak, lies 20.0 ± 10.0 points (2 pictures) below it."
+    assert verdict({"pointing": {"weak": Margin(20.0, 10.0, 30.5, 12)}}, {"pointing": 70.0}) == (
+        "In pointing the trained combined map (70.0 %) beats every other; "
+        "the nearest is weak: +20.0 points, +10.0 to +30.5, 12 pictures."
+    )
+    mixed = {f"row {k}": Margin(-k, -k - 1.0, -k + 1.0, 12) for k in (5, 4, 3, 2, 1)}
+    assert verdict({"pointing": mixed}, {"pointing": 70.0}) == (
+        "In pointing the trained combined map (70.0 %) beats 0 of 5 others. It lies below "
+        "row 5 (-5.0 points, -6.0 to -4.0, 12 pictures), row 4 (-4.0 points, -5.0 to -3.0, 12 pictures), "
+        "row 3 (-3.0 points, -4.0 to -2.0, 12 pictures) and 1 more. "
+        "It is not told from row 1 (-1.0 points, -2.0 to +0.0, 12 pictures)."
     )
     assert verdict({}, {}).startswith("No trained map was measured")
-    assert verdict({}, precision) == "No post-hoc map was measured."
+    assert verdict({"pointing": {GAUSSIAN: Margin(1, 1, 1, 12)}}, {"pointing": 1.0}) == "No post-hoc map was measured."
+
+
+def test_each_question_has_its_best_map(compared: Comparison) -> None:
+    rows = {row.name: row for row in compared.rows}
+    asked = [(question.words, metric) for question in QUESTIONS for metric in question.metrics]
+    assert [(answer.question, answer.metric) for answer in compared.answers] == asked
+    for answer in compared.answers:
+        pick = min if METRICS[answer.metric].better == "lower" else max
+        assert rows[answer.best].scores[answer.metric] == pick(row.scores[answer.metric] for row in compared.rows)
+        assert answer.pictures == (6 if answer.metric in ("deletion", "insertion") else 32)
+        others = {*answer.as_good, *answer.unknown, *answer.better}
+        assert answer.best not in others
+        assert others <= {*rows}
+        assert bool(answer.unknown) == (answer.pictures < LEAST)
 
 
 def test_a_costly_method_sees_fewer_pictures(attentive: Classifier, image_set: ImageSet) -> None:
@@ -158,7 +229,7 @@ def test_a_costly_method_sees_fewer_pictures(attentive: Classifier, image_set: I
     pictures = {row.name: row.pictures for row in result.rows}
     assert pictures["integrated gradients"] == 4
     assert pictures["Grad-CAM layer13"] == 8
-    assert result.margins["integrated gradients"].pictures == 4
+    assert result.margins["average_precision"]["integrated gradients"].pictures == 4
 
 
 @pytest.mark.parametrize(
@@ -171,7 +242,7 @@ def test_other_networks(name: str, own: list[str], image_set: ImageSet) -> None:
         *own,
         *("random", "all ones", "centred Gaussian"),
     ]
-    assert bool(result.margins) == (name == "vgg_pan")
+    assert all(bool(rows) == (name == "vgg_pan") for rows in result.margins.values())
 
 
 def test_an_impossible_method_is_left_out_unless_it_was_asked_for(attentive: Classifier, image_set: ImageSet) -> None:
@@ -205,7 +276,7 @@ def test_pictures_without_an_object_are_counted(attentive: Classifier, image_set
     masks[:10] = False
     result = compare(attentive, replace(image_set, masks=masks), methods=["activation"], costly=4)
     assert result.without_object == 10
-    assert result.margins["activation layer13"].pictures == 22
+    assert result.margins["average_precision"]["activation layer13"].pictures == 22
     ones = next(row for row in result.rows if row.name == "all ones").scores
     assert ones["average_precision"] == pytest.approx(100 / 16, abs=0.01)
     assert ones["jaccard"] == pytest.approx(100 / 16 * 22 / 32, abs=0.01)

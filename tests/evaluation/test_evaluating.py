@@ -28,7 +28,7 @@ from payattention.evaluation.transfer import transfer
 from payattention.explaining.folder import write_maps
 from payattention.explaining.request import Request
 from payattention.figures.attack import attack_figure
-from payattention.figures.compare import map_sheet
+from payattention.figures.comparison import map_sheet
 from payattention.figures.query import query_figure
 from payattention.figures.side_by_side import activations_figure, maps_figure, masks_figure
 from payattention.models import Classifier

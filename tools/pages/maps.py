@@ -44,9 +44,15 @@ def comparison_table(rows: list[dict[str, Any]]) -> str:
     columns = ["map", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture"]
     lines = []
     for row in rows:
-        scores = ("-" if row["scores"][key] is None else f"{row['scores'][key]:.1f}" for key in METRICS)
+        scores = (_cell(row["scores"].get(key), row.get("intervals", {}).get(key)) for key in METRICS)
         lines.append([row["name"], f"{row['pictures']:,}", *scores, _milliseconds(row["milliseconds"])])
     return markdown_table(columns, lines)
+
+
+def _cell(mean: float | None, interval: list[float] | None) -> str:
+    if mean is None:
+        return "-"
+    return f"{mean:.1f}" + ("" if interval is None else f" ± {(interval[1] - interval[0]) / 2:.1f}")
 
 
 def _milliseconds(value: float) -> str:

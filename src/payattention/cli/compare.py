@@ -39,18 +39,18 @@ def compare(
         typer.Option(
             min=2,
             help="At most so many pictures, evenly from the classes, for what takes many forward passes a picture: "
-            "deletion and insertion of every map (34), Score-CAM and Ablation-CAM (one a channel), occlusion (49), "
-            "RISE (1,000), SmoothGrad and integrated gradients (50, and back).",
+            "deletion and insertion of every map (34), Score-CAM (one a channel), Ablation-CAM (one a channel from the "
+            "layer on), occlusion (49), RISE (1,000), SmoothGrad and integrated gradients (50, and back).",
         ),
     ] = 100,
     minutes: Annotated[
         float,
         typer.Option(
             min=0,
-            help="About so many minutes at most for each method that takes many forward passes; it is then measured on "
-            "fewer pictures, at least one.",
+            help="About so many minutes at most for all of that together: it is done for as many pictures as there is "
+            "time for, the same for all maps, at least one. What takes few passes is done for all pictures anyway.",
         ),
-    ] = 1.5,
+    ] = 9,
     methods: Annotated[
         str,
         typer.Option(
@@ -102,9 +102,9 @@ def compare(
     sources(model, chosen, baseline=baseline)  # refuses what is unknown before any data is read
     images = read_for(model, source, split, strict=strict, classes=classes, limit=limit)
 
-    from payattention.evaluation.comparison.table import Bound
+    from payattention.evaluation.comparison.budget import Bound
     from payattention.evaluation.comparison.table import compare as measure
-    from payattention.figures.compare import map_sheet
+    from payattention.figures.comparison import map_sheet
 
     result = measure(
         model,

@@ -1,7 +1,8 @@
-"""Scoring the maps of one source on a data set, batch by batch."""
+"""Scoring maps on a data set, batch by batch."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from rich.console import Console
@@ -9,7 +10,10 @@ from torch import Tensor
 
 from payattention.attention.maps import upsampled
 from payattention.data import ImageSet
-from payattention.data.tensors import images_of, slices_of
+from payattention.data.parts import in_turn
+from payattention.data.tensors import as_images, at_once
+from payattention.errors import PayAttentionError
+from payattention.evaluation.comparison.budget import Bound, in_time
 from payattention.evaluation.comparison.sources import Source
 from payattention.evaluation.metrics import (
     METRICS,
@@ -22,11 +26,12 @@ from payattention.evaluation.metrics import (
     pointing_hits,
 )
 from payattention.models import Classifier
-from payattention.system.progress import length, tracked
+from payattention.system.progress import Meter, length
 
 STEPS = 16
 """Parts that a picture's pixels are divided into for deletion and insertion."""
-_FEW = 4  # pictures
+SHOWN = 6
+"""Pictures whose maps are kept to be looked at: the first ones."""
 
 
 class Scores:
@@ -36,12 +41,17 @@ class Scores:
         self.name, self.source = name, source
         self.seconds = 0.0
         """Time to make all maps of the source."""
+        self.pictures = 0
         self._batches: dict[str, list[Tensor]] = {metric: [] for metric in METRICS}
+        self._maps: list[Tensor] = []
 
-    def add(self, scores: Mapping[str, Tensor], seconds: float) -> None:
-        """Takes a batch: by metric, (n,)."""
+    def add(self, scores: Mapping[str, Tensor], maps: Tensor, seconds: float) -> None:
+        """Takes a batch: by metric, (n,); and the maps (n, h, w)."""
         for metric, values in scores.items():
             self._batches[metric].append(values.cpu())
+        if self.pictures < SHOWN:
+            self._maps.append(maps[: SHOWN - self.pictures].float().cpu())
+        self.pictures += len(maps)
         self.seconds += seconds
 
     def of(self, metric: str) -> Tensor:
@@ -49,61 +59,104 @@ class Scores:
         return torch.cat(self._batches[metric])
 
     @property
-    def pictures(self) -> int:
-        return len(self.of("entropy"))
+    def maps(self) -> Tensor:
+        """Of the first pictures, on their own grid: (n, h, w)."""
+        return torch.cat(self._maps)
 
 
-def measured(
-    source: Source,
-    model: Classifier,
-    parts: Sequence[ImageSet],
-    device: torch.device,
-    tolerance: int,
-    seconds: float | None = None,
-    console: Console | None = None,
-) -> list[Scores]:
-    """The scores of each map of a source.
+@dataclass
+class Scored:
+    """What a data set's pictures were scored to be.
 
-    Args:
-        source: What makes the maps.
+    Attributes:
+        rows: The scores by row, those of one source side by side.
+        broken: By the title of a source whose maps could not be scored, what is wrong with them.
+        costly: How many pictures, the first ones, were scored by what takes many forward passes.
+    """
+
+    rows: dict[str, Scores] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    costly: int = 0
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How maps are made and scored.
+
+    Attributes:
         model: In evaluation mode, on the device.
-        parts: The data set; its first part is for what takes many forward passes.
         device: Where maps are made.
         tolerance: Of the pointing game, in pixels.
-        seconds: About so long at most for a source that takes many forward passes, but at least one picture.
-        console: Where progress is shown.
-
-    Raises:
-        PayAttentionError: Maps that are not finite.
     """
-    found: dict[str, Scores] = {}
-    for part in parts[:1] if source.costly else parts:
-        in_time = source.costly and seconds is not None
-        slices = _in_time(len(part), seconds or 0) if in_time else slices_of(part, device)
-        for chosen in tracked(slices, source.title, len(part), console, count=length):
-            images = images_of(part, chosen, device)
-            truth = torch.from_numpy(part.masks[chosen])  # type: ignore[index]
-            start = _clock(device)
-            made = source.maps(images)
-            seconds = _clock(device) - start
-            for name, maps in made.items():
-                maps = upsampled(maps.float(), (truth.shape[1], truth.shape[2]))
-                scores = _on_objects(maps.cpu(), truth, tolerance)
-                if part is parts[0]:
-                    scores |= _on_the_network(model, images, maps.to(device))
-                found.setdefault(name, Scores(name, source)).add(scores, seconds)
-    return list(found.values())
+
+    model: Classifier
+    device: torch.device
+    tolerance: int
+
+    def batch(self, source: Source, pictures: ImageSet, found: dict[str, Scores], *, costly: bool) -> None:
+        """Adds the scores of some pictures to those found; with those of many forward passes, or without."""
+        images = as_images(pictures.images, self.device)
+        truth = torch.from_numpy(pictures.masks)
+        start = self._clock()
+        made = source.maps(images)
+        seconds = self._clock() - start
+        for name, own in made.items():
+            maps = upsampled(own.float(), (truth.shape[1], truth.shape[2]))
+            scores = _on_objects(maps.cpu(), truth, self.tolerance)
+            if costly:
+                scores |= _on_the_network(self.model, images, maps.to(self.device))
+            found.setdefault(name, Scores(name, source)).add(scores, own, seconds)
+
+    def _clock(self) -> float:
+        """Seconds, when all that was asked of the device is done."""
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize(self.device)
+        return time.perf_counter()
 
 
-def _in_time(count: int, seconds: float) -> Iterator[slice]:
-    """Few pictures at a time while the next few are likely to be done in time; the first one in any case."""
-    begun, done = time.perf_counter(), 0
-    while done < count:
-        upto = min(count, done + _FEW) if done else 1
-        yield slice(done, upto)
-        done = upto
-        if (time.perf_counter() - begun) * (done + _FEW) / done > seconds:
-            return
+def scored(
+    scoring: Scoring, found: Sequence[Source], data: ImageSet, bound: Bound, console: Console | None = None
+) -> Scored:
+    """The scores of all maps of all sources.
+
+    The pictures are taken evenly from the classes. The first ones, as many as the bound allows, get all maps and all
+    metrics; the others the maps of few forward passes and the metrics of none. So whatever takes many passes is
+    measured on the same pictures.
+
+    Args:
+        scoring: How.
+        found: What makes the maps. One whose maps cannot be scored is left out from there on.
+        data: The data set.
+        bound: Of what takes many forward passes.
+        console: Where progress is shown.
+    """
+    done, order = Scored(), in_turn(data.labels)
+    size = at_once(scoring.device, *data.images.shape[1:3])
+    with Meter("all methods", min(bound.pictures, len(data)), console) as meter:
+        for chosen in in_time(bound, len(data), size):
+            _score(scoring, found, data.chosen(order[chosen]), done, costly=True)
+            done.costly = chosen.stop
+            meter.advance(length(chosen))
+    with Meter("methods of few passes", len(data) - done.costly, console) as meter:
+        for chosen in _slices(done.costly, len(data), size):
+            _score(scoring, [own for own in found if not own.costly], data.chosen(order[chosen]), done, costly=False)
+            meter.advance(length(chosen))
+    return done
+
+
+def _score(scoring: Scoring, found: Sequence[Source], pictures: ImageSet, done: Scored, *, costly: bool) -> None:
+    for source in found:
+        if source.title in done.broken:
+            continue
+        try:
+            scoring.batch(source, pictures, done.rows, costly=costly)
+        except PayAttentionError as error:  # maps that are not finite: the others are still worth knowing
+            done.broken[source.title] = str(error)
+            done.rows = {name: row for name, row in done.rows.items() if row.source is not source}
+
+
+def _slices(start: int, stop: int, size: int) -> Iterator[slice]:
+    return (slice(first, min(first + size, stop)) for first in range(start, stop, size))
 
 
 def _on_objects(maps: Tensor, truth: Tensor, tolerance: int) -> dict[str, Tensor]:
@@ -121,10 +174,3 @@ def _on_the_network(model: Classifier, images: Tensor, maps: Tensor) -> dict[str
     """Deletion and insertion, of the predicted class."""
     areas = perturbation_areas(lambda x: model(x).float().softmax(1), images, model(images).argmax(1), maps, STEPS)
     return areas._asdict()
-
-
-def _clock(device: torch.device) -> float:
-    """Seconds, when all that was asked of the device is done."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
-    return time.perf_counter()

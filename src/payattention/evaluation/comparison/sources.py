@@ -17,6 +17,7 @@ from payattention.posthoc.baselines import BASELINES
 
 Kind = Literal["trained", "post-hoc", "trivial"]
 COMBINED = "combined"
+GAUSSIAN = "centred Gaussian"
 
 
 class Source(NamedTuple):
@@ -101,7 +102,7 @@ def _trivial(seed: int) -> list[Source]:
     kinds: dict[str, Callable[[int, int, int], Tensor]] = {
         "random": partial(random_maps, random=random),
         "all ones": all_ones,
-        "centred Gaussian": centred_gaussian,
+        GAUSSIAN: centred_gaussian,
     }
     return [Source(name, "trivial", partial(_of_size, name, make)) for name, make in kinds.items()]
 

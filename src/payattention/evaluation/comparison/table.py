@@ -1,33 +1,39 @@
 """Trained against post-hoc: every kind of map and every metric in one table, on one model and one data set.
 
 Post-hoc methods ask for the predicted class, since a map is wanted where the label is not known. Maps are brought to
-the masks' grid bilinearly and scored there, picture by picture; a cell of the table is the mean over pictures. What
-takes many forward passes a picture (some methods; deletion and insertion of every map) is measured on a part of the
-set, evenly from its classes; two rows are compared on the pictures that both have.
+the masks' grid bilinearly and scored there, picture by picture; a cell of the table is the mean over pictures, with its
+95 % interval. What takes many forward passes a picture (some methods; deletion and insertion of every map) is measured
+on a part of the set, evenly from its classes; two rows are compared on the pictures that both have.
+
+All of it is measured on a copy of the network whose batch norms are folded into its convolutions: the same function to
+rounding, in less than half the time.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from payattention.data import ImageSet
 from payattention.data.catalogue import without_masks
-from payattention.data.parts import divided
 from payattention.data.same_classes import known_part
 from payattention.data.tensors import images_of, slices_of
-from payattention.errors import DataError, PayAttentionError
-from payattention.evaluation.comparison.scoring import Scores, measured
-from payattention.evaluation.comparison.sources import Kind, Source, sources
-from payattention.evaluation.comparison.verdict import Margin, margins, verdict
+from payattention.errors import DataError
+from payattention.evaluation.comparison.budget import Bound
+from payattention.evaluation.comparison.intervals import Interval, interval
+from payattention.evaluation.comparison.questions import Answer, answers
+from payattention.evaluation.comparison.scoring import Scores, Scoring, scored
+from payattention.evaluation.comparison.sources import COMBINED, Kind, Source, sources
+from payattention.evaluation.comparison.verdict import JUDGED, Margin, margins, verdict
 from payattention.evaluation.metrics import METRICS
-from payattention.evaluation.result import ClassResult
+from payattention.evaluation.result import ClassResult, of_pictures
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
+from payattention.models.rewrites.fold import fold, foldable
 from payattention.system.machine import chosen_device
 from payattention.system.provenance import Stopwatch
 from payattention.system.reporting import Table, per_cent
@@ -45,6 +51,7 @@ class Row:
         kind: "trained", "post-hoc" or "trivial".
         pictures: How many it was measured on; deletion and insertion on `Comparison.costly` of them.
         scores: By metric, the mean in per cent over the pictures for which it is defined, None where it is for none.
+        intervals: By metric, the mean's 95 % interval in per cent; None where the pictures are too few for one.
         milliseconds: A picture, for all maps of its method together, the forward pass among them.
     """
 
@@ -53,21 +60,15 @@ class Row:
     kind: Kind
     pictures: int
     scores: Mapping[str, float | None]
+    intervals: Mapping[str, Interval | None]
     milliseconds: float
 
-
-class Bound(NamedTuple):
-    """What is spent on each method that takes many forward passes: so many pictures, and about so many minutes.
-
-    A method that runs out of time has fewer pictures in its rows; it has at least one.
-    """
-
-    pictures: int = 100
-    minutes: float | None = None
-
-    @property
-    def seconds(self) -> float | None:
-        return None if self.minutes is None else 60 * self.minutes
+    def cell(self, metric: str) -> str | None:
+        """The mean with half the width of its interval."""
+        mean, found = self.scores[metric], self.intervals[metric]
+        if mean is None:
+            return None
+        return f"{mean:.1f}" + ("" if found is None else f" ±{(found.high - found.low) / 2:.1f}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,40 +79,60 @@ class Comparison(ClassResult):
         model: The network's name.
         without_object: How many of them have an empty mask.
         costly: Pictures of what takes many forward passes.
+        costly_asked: How many these would be, had there been the time.
+        minutes: The bound on the time, if there was one.
         rows: The table.
-        margins: By post-hoc row, how far the trained combined map lies above it in pixel average precision.
+        margins: By metric and other row, how far the trained combined map lies above it.
         verdict: That in words.
+        answers: Which map answers which question best.
         left_out: A line for each method that could not be measured.
         baseline: Of the methods that take pixels away; None for each one's own.
         notes: What to bear in mind of some rows, a line each.
+        maps: By row, those of the first pictures (n, h, w), to be looked at; the pictures are in the order in which
+            `payattention.data.parts.in_turn` takes them.
     """
 
     model: str
     without_object: int
     costly: int
+    costly_asked: int
+    minutes: float | None
     rows: tuple[Row, ...]
-    margins: Mapping[str, Margin]
+    margins: Mapping[str, Mapping[str, Margin]]
     verdict: str
+    answers: tuple[Answer, ...]
     left_out: tuple[str, ...]
     baseline: str | None
     notes: tuple[str, ...]
+    maps: Mapping[str, Tensor] = of_pictures()
 
     def report(self) -> Iterator[Table | str]:
         columns = ("map", "kind", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture")
-        rows = [(row.name, row.kind, row.pictures, *row.scores.values(), row.milliseconds) for row in self.rows]
+        rows = [(row.name, row.kind, row.pictures, *map(row.cell, METRICS), row.milliseconds) for row in self.rows]
         yield Table(columns, rows, f"{self.model} on {self.data}, {self.split}: % (arrows point to the better)")
-        yield f"Deletion and insertion are of {self.costly:,} pictures."
+        yield from self.remarks()
+        yield from (f"left out: {line}" for line in self.left_out)
+        yield self.verdict
+
+    def remarks(self) -> Iterator[str]:
+        """What a reader of the table ought to know, a line each."""
+        yield "± is half the width of the mean's 95 % interval over pictures (bootstrap)."
+        yield self.spent()
         if self.without_object:
             yield (
                 f"{self.without_object:,} of {self.count:,} pictures have no object, or no mask: pointing, energy "
                 "and pixel AP leave them out, and in Jaccard any mask found there counts 0."
             )
-        for row in self.rows:
-            if row.pictures < self.costly:
-                yield f"{row.name}: {row.pictures:,} pictures, for want of time (--minutes)"
         yield from (f"note: {line}" for line in self.notes)
-        yield from (f"left out: {line}" for line in self.left_out)
-        yield self.verdict
+
+    def spent(self) -> str:
+        """On how many pictures that was measured which takes many forward passes, and why."""
+        methods = dict.fromkeys(row.method for row in self.rows if row.pictures < self.count)
+        what = ", ".join(["Deletion and insertion", *methods])
+        measured = f"{what}: {self.costly:,} of {self.count:,} pictures, evenly from the classes"
+        if self.costly == self.costly_asked:
+            return f"{measured} (--costly)." if self.costly < self.count else f"{measured}."
+        return f"{measured}; {self.costly_asked:,} would have taken longer than {self.minutes:g} minutes (--minutes)."
 
 
 def compare(
@@ -133,7 +154,8 @@ def compare(
         methods: Names of `payattention.posthoc.METHODS`, or "fast" or "all", of which those are taken that the model
             and the machine allow; by default "all".
         baseline: Of the methods that take pixels away, "black", "mean" or "blur"; by default each one's own.
-        costly: At most so many pictures for what takes many forward passes, or a bound in pictures and minutes.
+        costly: At most so many pictures for what takes many forward passes, or a bound in pictures and in minutes for
+            all of it together.
         tolerance: Of the pointing game, in pixels.
         seed: Of the random maps.
         console: Where progress is shown.
@@ -144,19 +166,15 @@ def compare(
     """
     data, difference = known_part(data, model.classes)
     empty = check_has_objects(data)
-    found, left_out = sources(model, methods, seed, baseline)
+    sources(model, methods, seed, baseline)  # refuses what is impossible before anything is computed
     watch, device = Stopwatch(), chosen_device()
     bound = Bound(costly) if isinstance(costly, int) else costly
-    parts, columns = divided(data, bound.pictures), list[Scores]()
-    with evaluating(model, device):
+    quick = _quick(model)
+    found, left_out = sources(quick, methods, seed, baseline)
+    with evaluating(quick, device):
         notes = _notes(found, data, device)
-        _warm_up(model, data, device)
-        for source in found:
-            try:
-                columns += measured(source, model, parts, device, tolerance, bound.seconds, console)
-            except PayAttentionError as error:  # maps that are not finite: the others are still worth knowing
-                left_out = (*left_out, f"{source.title}: {error}")
-    above, said = _judged(columns)
+        _warm_up(quick, data, device)
+        done = scored(Scoring(quick, device, tolerance), found, data, bound, console)
     return Comparison(
         model=model.name,
         data=data.name,
@@ -164,16 +182,28 @@ def compare(
         source=data.source,
         count=len(data),
         without_object=empty,
-        costly=len(parts[0]),
-        rows=tuple(_row(scores) for scores in columns),
-        margins=above,
-        verdict=said,
-        left_out=left_out,
+        costly=done.costly,
+        costly_asked=min(bound.pictures, len(data)),
+        minutes=bound.minutes,
+        left_out=(*left_out, *(f"{title}: {line}" for title, line in done.broken.items())),
         baseline=baseline,
         notes=notes,
         provenance=watch.provenance(device, seed),
+        **_told([*done.rows.values()]),
         **asdict(difference),
     )
+
+
+@torch.no_grad()
+def _quick(model: Classifier) -> Classifier:
+    """The same function in less time; the model itself where nothing folds, or where it cannot be copied."""
+    if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
+        return model
+    with evaluating(model):
+        try:
+            return fold(model) if foldable(model) else model
+        except (TypeError, RuntimeError):  # of deepcopy: a lock, a file, a tensor that was computed
+            return model
 
 
 def check_has_objects(data: ImageSet) -> int:
@@ -191,11 +221,18 @@ def check_has_objects(data: ImageSet) -> int:
     return empty
 
 
-def _judged(columns: Sequence[Scores]) -> tuple[dict[str, Margin], str]:
-    """The margins over the post-hoc rows, and the verdict."""
-    precision = {scores.name: scores.of("average_precision") for scores in columns}
-    above = margins(precision, {scores.name: scores.source.kind for scores in columns})
-    return above, verdict(above, precision)
+def _told(rows: Sequence[Scores]) -> dict[str, Any]:
+    """What a comparison tells of the scores."""
+    kinds = {row.name: row.source.kind for row in rows}
+    above = {metric: margins({row.name: row.of(metric) for row in rows}, kinds) for metric in JUDGED}
+    means = {metric: _mean(row.of(metric)) for row in rows if row.name == COMBINED for metric in JUDGED}
+    return {
+        "rows": tuple(map(_row, rows)),
+        "margins": above,
+        "verdict": verdict(above, means),
+        "answers": answers(rows),
+        "maps": {row.name: row.maps for row in rows},
+    }
 
 
 def _row(scores: Scores) -> Row:
@@ -205,8 +242,14 @@ def _row(scores: Scores) -> Row:
         kind=scores.source.kind,
         pictures=scores.pictures,
         scores={metric: _mean(scores.of(metric)) for metric in METRICS},
+        intervals={metric: _interval(scores.of(metric)) for metric in METRICS},
         milliseconds=round(1000 * scores.seconds / scores.pictures, 3),
     )
+
+
+def _interval(scores: Tensor) -> Interval | None:
+    found = interval(scores)
+    return None if found is None else Interval(per_cent(found.low, 2), per_cent(found.high, 2))
 
 
 def _mean(scores: Tensor) -> float | None:

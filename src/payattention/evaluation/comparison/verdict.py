@@ -1,76 +1,111 @@
-"""Does the trained combined map beat every post-hoc one? Paired differences in pixel AP, and a sentence."""
+"""Does the trained combined map beat the others? Paired differences with their intervals, and a sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
-from payattention.evaluation.comparison.sources import COMBINED, Kind
-from payattention.system.reporting import per_cent
+from payattention.evaluation.comparison.intervals import interval
+from payattention.evaluation.comparison.sources import COMBINED, GAUSSIAN, Kind
+from payattention.evaluation.metrics import METRICS
 
-_LISTED = 3  # of the rows above it
+JUDGED = ("average_precision", "pointing")
+"""The metrics that maps are held against each other by."""
+_LISTED = 3  # rows
+
+Standing = Literal["above", "not told from", "below", "too few"]
+_WORDS: Mapping[Standing, str] = {
+    "below": "It lies below",
+    "not told from": "It is not told from",
+    "too few": "The pictures are too few to tell it from",
+}
 
 
 @dataclass(frozen=True)
 class Margin:
-    """How far the trained combined map lies above another, in points of pixel average precision.
+    """How far one map lies above another, in points (per cent), on the pictures that both were measured on.
 
     Attributes:
-        points: Mean over the pictures that both were measured on, per cent; negative if it lies below.
-        error: Standard error of that mean.
+        points: Mean over these pictures; negative if it lies below.
+        low: Of its 95 % interval; None where the pictures are too few for one.
+        high: The same.
         pictures: How many.
     """
 
     points: float
-    error: float
+    low: float | None
+    high: float | None
     pictures: int
 
+    @property
+    def standing(self) -> Standing:
+        """What the interval says: it lies above 0, or below 0, or holds it."""
+        if self.low is None or self.high is None:
+            return "too few"
+        return "above" if self.low > 0 else "below" if self.high < 0 else "not told from"
 
-def margins(precision: Mapping[str, Tensor], kinds: Mapping[str, Kind]) -> dict[str, Margin]:
-    """The margin over each post-hoc row, the smallest first; empty without a trained map.
-
-    Args:
-        precision: By row, pixel average precision (n,) of the first n pictures; NaN where there is no object.
-        kinds: By row, its kind.
-    """
-    if COMBINED not in precision:
-        return {}
-    pairs = {name: _differences(precision[COMBINED], precision[name]) for name in kinds if kinds[name] == "post-hoc"}
-    found = {name: _margin(differences) for name, differences in pairs.items() if len(differences)}
-    return dict(sorted(found.items(), key=lambda item: item[1].points))
+    def __str__(self) -> str:
+        between = "" if self.low is None or self.high is None else f", {self.low:+.1f} to {self.high:+.1f}"
+        return f"{self.points:+.1f} points{between}, {self.pictures:,} picture{'s' * (self.pictures != 1)}"
 
 
-def verdict(above: Mapping[str, Margin], precision: Mapping[str, Tensor]) -> str:
-    """The margins in a sentence."""
-    if COMBINED not in precision:
-        return "No trained map was measured, so there is nothing to hold against the post-hoc ones."
-    if not above:
-        return "No post-hoc map was measured."
-    own = f"The trained combined map ({per_cent(precision[COMBINED].nanmean(), 1)} %)"
-    better = {name: margin for name, margin in above.items() if margin.points <= 0}
-    if not better:
-        name, nearest = next(iter(above.items()))
-        return (
-            f"{own} beats every post-hoc row in pixel average precision; the nearest, {name}, lies "
-            f"{_points(nearest)} below it."
-        )
-    listed = ", ".join(f"{name} by {_points(margin)}" for name, margin in list(better.items())[:_LISTED])
-    others = f", and {len(better) - _LISTED} others" if len(better) > _LISTED else ""
-    return f"{own} does not beat every post-hoc row in pixel average precision. Above it: {listed}{others}."
-
-
-def _differences(own: Tensor, other: Tensor) -> Tensor:
-    """In points, of the pictures that both were measured on and that have an object."""
+def margin(own: Tensor, other: Tensor) -> Margin | None:
+    """How far a row of scores (n,) lies above another (m,), both 0 ... 1; None where no picture has both."""
     both = min(len(own), len(other))
     differences = 100 * (own[:both] - other[:both]).double()
-    return differences[~differences.isnan()]
+    known = differences[~differences.isnan()]
+    if not len(known):
+        return None
+    found = interval(known)
+    low, high = (None, None) if found is None else (round(found.low, 2), round(found.high, 2))
+    return Margin(round(known.mean().item(), 2), low, high, len(known))
 
 
-def _margin(differences: Tensor) -> Margin:
-    count = len(differences)
-    error = differences.std().item() / count**0.5 if count > 1 else 0.0
-    return Margin(round(differences.mean().item(), 2), round(error, 2), count)
+def margins(scores: Mapping[str, Tensor], kinds: Mapping[str, Kind]) -> dict[str, Margin]:
+    """The combined map's margin over each post-hoc row and the centred Gaussian, the smallest first.
+
+    Empty without a trained map.
+
+    Args:
+        scores: By row, of one metric, 0 ... 1 and the higher the better, of the first n pictures; NaN where there is
+            no object.
+        kinds: By row, its kind.
+    """
+    if COMBINED not in scores:
+        return {}
+    others = [name for name, kind in kinds.items() if kind == "post-hoc" or name == GAUSSIAN]
+    found = {name: margin(scores[COMBINED], scores[name]) for name in others}
+    return dict(sorted(((k, v) for k, v in found.items() if v is not None), key=lambda item: item[1].points))
 
 
-def _points(margin: Margin) -> str:
-    return f"{abs(margin.points):.1f} ± {margin.error:.1f} points ({margin.pictures:,} pictures)"
+def verdict(above: Mapping[str, Mapping[str, Margin]], means: Mapping[str, float | None]) -> str:
+    """The margins in a few sentences a metric.
+
+    Args:
+        above: By metric and row, the combined map's margins.
+        means: By metric, the combined map's mean in per cent; empty without a trained map.
+    """
+    if not means:
+        return "No trained map was measured, so there is nothing to hold against the post-hoc ones."
+    if not any(name != GAUSSIAN for rows in above.values() for name in rows):
+        return "No post-hoc map was measured."
+    return " ".join(_sentences(METRICS[metric].title, rows, means[metric]) for metric, rows in above.items())
+
+
+def _sentences(metric: str, rows: Mapping[str, Margin], mean: float | None) -> str:
+    own = f"In {metric} the trained combined map ({0 if mean is None else mean:.1f} %)"
+    standings = [row.standing for row in rows.values()]
+    if standings.count("above") == len(rows):
+        name, nearest = next(iter(rows.items()))
+        return f"{own} beats every other; the nearest is {name}: {nearest}."
+    said = f"{own} beats {standings.count('above')} of {len(rows)} others."
+    for standing, words in _WORDS.items():
+        if standing in standings:
+            said += f" {words} {_listed([(name, row) for name, row in rows.items() if row.standing == standing])}."
+    return said
+
+
+def _listed(rows: Sequence[tuple[str, Margin]]) -> str:
+    more = len(rows) - _LISTED
+    return ", ".join(f"{name} ({row})" for name, row in rows[:_LISTED]) + (f" and {more} more" if more > 0 else "")
