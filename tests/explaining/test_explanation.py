@@ -204,3 +204,4 @@ def test_what_is_saved_is_what_was_asked_for(
 def test_small_overlays_are_of_the_size_asked_for(seen: pa.Explanation) -> None:
     assert seen.overlay(side=20).size == (20, 15)
     assert seen.overlay(side=80).size == (80, 60)
+    assert {panel.picture.size for panel in seen.entry("it", side=60).panels} == {(60, 45)}

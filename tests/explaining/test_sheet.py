@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages
+from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages, panel_side
 
 HEADING = Heading("a network: attention", "heat", "own")
 RED = (192, 0, 0)
@@ -31,6 +31,17 @@ def test_every_panel_is_on_a_page(number: int, panels: int) -> None:
     assert side == pytest.approx(round(side), abs=0.5)
     assert 150 < side <= SIDE
     assert len(drawn) == 1 or number > 7
+
+
+@pytest.mark.parametrize("number", [1, 20])
+@pytest.mark.parametrize("panels", [2, 4])
+def test_what_is_drawn_at_a_panels_side_stands_on_the_page_as_it_is(number: int, panels: int) -> None:
+    side = panel_side(panels, number)
+    noise = np.random.default_rng(0).integers(0, 256, (side // 2, side, 3), np.uint8)
+    drawn = Entry("x", "cat (87%)", [Panel(Image.fromarray(noise), "")] * panels)
+    page = np.asarray(next(pages([drawn] * number, HEADING, number)))
+    corners = np.argwhere((page == noise[0, 0]).all(2))
+    assert sum(np.array_equal(page[y : y + side // 2, x : x + side], noise) for y, x in corners) >= panels
 
 
 def test_a_single_picture_is_shown_large_and_many_small() -> None:

@@ -19,7 +19,7 @@ from payattention.errors import UsageError
 from payattention.explaining.levels import Disagreement, disagreement, grid, in_words
 from payattention.explaining.methods import ATTENTION, title_of
 from payattention.explaining.output_form import EVERYTHING, OutputForm
-from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages, right_or_wrong
+from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages, panel_side, right_or_wrong
 from payattention.models.prediction import TOP
 from payattention.pictures.drawing import STYLE, STYLES, fitted, shades
 from payattention.system.files import at_home, short_stem, write_array, write_json, write_picture
@@ -140,9 +140,16 @@ class Explanation:
         return "; ".join((self.said, *([self.truth] if self.wrong else []), *self.notes))
 
     @cached_property
-    def _small(self) -> Image.Image:
-        """The picture as it stands on a sheet."""
-        return fitted(self.picture, SIDE)
+    def _scaled(self) -> dict[int, Image.Image]:
+        """The picture at other sizes, by the longer side in pixels: its maps are drawn over the same."""
+        return {}
+
+    def _ground(self, side: int | None) -> Image.Image:
+        if side is None:
+            return self.picture
+        if side not in self._scaled:
+            self._scaled[side] = fitted(self.picture, side)
+        return self._scaled[side]
 
     @property
     def shown(self) -> dict[str, str]:
@@ -167,7 +174,7 @@ class Explanation:
         """
         if not 0 <= opacity <= 1:
             raise UsageError(f"the opacity is {opacity}: it must be in 0 ... 1")
-        ground = self.picture if side is None else self._small if side == SIDE else fitted(self.picture, side)
+        ground = self._ground(side)
         return STYLES[style](ground, self._heat(level, (ground.height, ground.width)), opacity)
 
     def figure(self, style: str = STYLE) -> "Figure":
@@ -201,14 +208,17 @@ class Explanation:
 
     def sheet(self, title: str = "", style: str = STYLE) -> Image.Image:
         """The picture and its maps side by side, under what the model says and how the maps are to be read."""
-        entry = self.entry(title or self.name, style)
+        entry = self.entry(title or self.name, style, panel_side(1 + len(self.shown), 1))
         return next(pages([entry], Heading(title_of(self.method), style, self.scale), 1))
 
-    def entry(self, title: str, style: str = STYLE) -> Entry:
-        """The picture as it stands on a sheet: small, with its maps and their grids."""
-        picture = Panel(self._small, f"{self.picture.width}x{self.picture.height}")
-        maps = [Panel(self.overlay(level, style, side=SIDE), words) for level, words in self.shown.items()]
-        return Entry(title, self.said, [picture, *maps], self.true_class, self.wrong, self.notes)
+    def entry(self, title: str, style: str = STYLE, side: int = SIDE) -> Entry:
+        """The picture as it stands on a sheet, with its maps and their grids, each `side` pixels long at most."""
+        maps = [Panel(self.overlay(level, style, side=side), words) for level, words in self.shown.items()]
+        return Entry(title, self.said, [self.panel(side), *maps], self.true_class, self.wrong, self.notes)
+
+    def panel(self, side: int) -> Panel:
+        """The picture alone, small."""
+        return Panel(self._ground(side), f"{self.picture.width}x{self.picture.height}")
 
     def save(self, out: str | Path, name: str | None = None, form: OutputForm = EVERYTHING) -> dict[str, str]:
         """Writes raw maps (.npy), overlays, mask and a sheet into a folder.

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from payattention.explaining.levels import grid
 from payattention.explaining.methods import title_of
 from payattention.explaining.output_form import OutputForm
 from payattention.explaining.request import Request
-from payattention.explaining.sheet import SIDE, Entry, Heading, Panel, pages
+from payattention.explaining.sheet import Entry, Heading, Panel, pages, panel_side
 from payattention.models.evaluating import evaluating
 from payattention.pictures.finding import Named, unreadable
 from payattention.pictures.reading import read_picture, size_in
@@ -61,7 +61,7 @@ def write_maps(
     pictures: list[dict[str, Any]] = []
 
     def written(file: Path) -> _Written:
-        return _explained(request, file, out, names[file], form)
+        return _explained(request, file, out, names[file], form, len(readable))
 
     def entries() -> Iterator[Entry]:
         for done in computed_in_order(written, readable, device):
@@ -100,8 +100,8 @@ class _Written:
     facts: dict[str, Any]
 
 
-def _explained(request: Request, file: Path, out: Path, name: str, form: OutputForm) -> _Written:
-    """Explains a picture and writes the results."""
+def _explained(request: Request, file: Path, out: Path, name: str, form: OutputForm, count: int) -> _Written:
+    """Explains one of so many pictures and writes the results."""
     title = shown(Path(file.name))
     with _one_large if prod(size_in(file) or (_LARGE, 2)) > _LARGE else nullcontext():
         picture = read_picture(file, channels=request.model.in_channels)
@@ -114,7 +114,10 @@ def _explained(request: Request, file: Path, out: Path, name: str, form: OutputF
             for what, path in explanation.write(out, f"{prefix}{stems[target]}", form.without_sheet).items()
         }
         first = next(iter(by_class.values()))
-        entry = _entry_of_all(by_class, title, form) if request.of_all else first.entry(title, form.style)
+        if request.of_all:
+            entry = _entry_of_all(by_class, title, form, count)
+        else:
+            entry = first.entry(title, form.style, panel_side(1 + len(first.shown), count))
     return _Written(
         entry,
         {
@@ -138,18 +141,18 @@ def _stems(by_class: ByClass) -> dict[str, str]:
     return {target: f"{unique_name(_IN_NAMES.sub('_', target), taken)}." for target in by_class}
 
 
-def _entry_of_all(by_class: ByClass, title: str, form: OutputForm) -> Entry:
+def _entry_of_all(by_class: ByClass, title: str, form: OutputForm, count: int) -> Entry:
     """A picture with the combined map of each class that was asked for."""
-    first = next(iter(by_class.values()))
-    entry = first.entry(title, form.style)
+    first, side = next(iter(by_class.values())), panel_side(1 + len(by_class), count)
     maps = [
         Panel(
-            seen.overlay(COMBINED, form.style, side=SIDE),
+            seen.overlay(COMBINED, form.style, side=side),
             f"{target} ({first.top[target]:.0%}), {grid(seen.joint)}{', nearly flat' * (COMBINED in seen.nearly_flat)}",
         )
         for target, seen in by_class.items()
     ]
-    return replace(entry, said=f"{first.label} ({first.probability:.0%})", panels=[entry.panels[0], *maps], notes=())
+    said = f"{first.label} ({first.probability:.0%})"
+    return Entry(title, said, [first.panel(side), *maps], first.true_class, first.wrong)
 
 
 def _write_sheet(out: Path, number: int, page: Image.Image, form: OutputForm) -> str:

@@ -84,6 +84,16 @@ def pages(entries: Iterable[Entry], heading: Heading, count: int) -> Iterator[Im
     yield _page(lines, heading, layout)
 
 
+def panel_side(panels: int, count: int) -> int:
+    """The longer side, in pixels, that panels have on pages of so many pictures: drawn so, they are not scaled again.
+
+    Args:
+        panels: Of each picture, itself among them.
+        count: How many pictures there are.
+    """
+    return _Layout.of(panels, count).cell
+
+
 @dataclass(frozen=True)
 class _Layout:
     """How many pictures stand side by side, with how many panels each, of what side in pixels."""

@@ -7,6 +7,7 @@ Everything here rests on timm's own interface: `create_model`, `feature_info`, `
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -45,6 +46,7 @@ def _is_architecture(name: str) -> bool:
     return timm.is_model(name)
 
 
+@cache
 def check_backbone(name: str) -> None:
     """Raises UsageError unless timm knows an architecture of this name, or name and tag (`resnet18.a1_in1k`)."""
     architecture, _, tag = name.partition(".")
