@@ -159,6 +159,15 @@ def test_a_class_by_name_and_by_number_and_the_most_probable(model: Classifier) 
     assert all(found.target == name for name, found in of_all.items())
 
 
+@pytest.mark.parametrize("target", [None, "bird", 2])
+def test_one_pass_gives_a_methods_maps_and_the_probabilities(model: Classifier, target: object) -> None:
+    passes: list[None] = []
+    model.trunk.register_forward_hook(lambda *_: passes.append(None))
+    found = pa.explain(model, RGB, target=target, method="grad_cam")
+    assert len(passes) == 1
+    np.testing.assert_allclose(found.probabilities, pa.explain(model, RGB).probabilities, rtol=1e-5)
+
+
 def test_the_five_most_probable_of_several_pictures(gap: Classifier) -> None:
     found = pa.explain(gap, [RGB, pixels(3, 32, 32)], target="all")
     assert isinstance(found, list)

@@ -67,7 +67,8 @@ def write_maps(
         for done in computed_in_order(written, readable, device):
             pictures.append(done.facts)
             meter.advance(1)
-            yield done.entry
+            if done.entry is not None:
+                yield done.entry
 
     with evaluating(model, device_of(model)) as device, Meter("looking", len(readable), console, "pictures") as meter:
         if "sheet" in form.parts:
@@ -94,9 +95,9 @@ def write_maps(
 
 @dataclass(frozen=True)
 class _Written:
-    """What is kept of a picture whose results are written: what stands on a sheet, and its manifest entry."""
+    """What is kept of a picture whose results are written: what stands on a sheet, if any, and its manifest entry."""
 
-    entry: Entry
+    entry: Entry | None
     facts: dict[str, Any]
 
 
@@ -114,7 +115,9 @@ def _explained(request: Request, file: Path, out: Path, name: str, form: OutputF
             for what, path in explanation.write(out, f"{prefix}{stems[target]}", form.without_sheet).items()
         }
         first = next(iter(by_class.values()))
-        if request.of_all:
+        if "sheet" not in form.parts:
+            entry = None
+        elif request.of_all:
             entry = _entry_of_all(by_class, title, form, count)
         else:
             entry = first.entry(title, form.style, panel_side(1 + len(first.shown), count))

@@ -141,9 +141,10 @@ class Request:
                 maps = {level: look.maps[level] for level in self.model.levels}
                 yield _View.of(self.model, look.logits, maps, self.model.joint(maps), None)
             return
-        if self.target is None:
-            logits, read_out = posthoc(self.method).on(self.baseline).look(self.model, images)
-            yield _View.of(self.model, logits, read_out, joint(list(read_out.values())), None)
+        if self.method != ATTENTION and not self.of_all and (self.target is None or self.model.classes):
+            chosen = None if self.target is None else self._labels_of(images, len(self.model.classes))
+            logits, read_out = posthoc(self.method).on(self.baseline).look(self.model, images, chosen)
+            yield _View.of(self.model, logits, read_out, joint(list(read_out.values())), chosen)
             return
         with torch.no_grad():
             logits = self.model(images)
@@ -162,8 +163,11 @@ class Request:
         """The classes (n,) that maps are asked for, one after the other."""
         if self.of_all:
             return list(logits.topk(min(TOP, logits.shape[1]), dim=1).indices.unbind(1))
-        number = self._number(logits.shape[1])
-        return [torch.full((len(logits),), number, device=logits.device)]
+        return [self._labels_of(logits, logits.shape[1])]
+
+    def _labels_of(self, batch: Tensor, count: int) -> Tensor:
+        """The one class that is asked for, of so many, for each of a batch: (n,)."""
+        return torch.full((len(batch),), self._number(count), device=batch.device)
 
     def _number(self, count: int) -> int:
         if isinstance(self.target, str):
