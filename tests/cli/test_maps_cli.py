@@ -158,3 +158,15 @@ def test_the_model_is_of_the_classes_that_folders_are_named_for(model: Classifie
     assert request.true_class(Path("bird/2021/1.png")) == "bird"
     assert request.true_class(Path("bird/a/b/1.png")) is None
     assert request.true_class(Path("bird.png")) is None
+
+
+def test_means_over_views(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a mirror image the map is the mirrored one, which it is not of a single look."""
+    Image.open("pictures/cat/0.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save("mirrored.png")
+    maps(capsys, "pictures/cat/0.png", "mirrored.png", "--only", "raw", "--average", "mirror,scales")
+    one, other = (np.load(f"out/pictures/{name}/layer13.npy") for name in ("0", "mirrored"))
+    assert one.shape == (10, 13)
+    np.testing.assert_allclose(one, other[:, ::-1], rtol=0.02)
+    words = ["maps", "vgg_att2_concat_pc", "mirrored.png", "--method", "grad_cam", "--average", "mirror"]
+    assert run(words) == 2
+    assert "leave it out, or the method 'grad_cam'" in capsys.readouterr().err

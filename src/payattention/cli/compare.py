@@ -7,6 +7,7 @@ import typer
 from payattention.cli.computing import computes
 from payattention.cli.model_argument import of_a_model
 from payattention.cli.options import (
+    AverageOption,
     ClassesOption,
     DataRootOption,
     JsonOption,
@@ -71,6 +72,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    average: AverageOption = None,
     tolerance: ToleranceOption = 2,
     strict: StrictOption = False,
     out: OutOption = None,
@@ -97,7 +99,7 @@ def compare(
 
     from payattention.evaluation.comparison.sources import sources
 
-    model = loaded(run)
+    model = loaded(run, average)
     chosen = [method.strip() for method in methods.split(",")]
     sources(model, chosen, baseline=baseline)  # refuses what is unknown before any data is read
     images = read_for(model, source, split, strict=strict, classes=classes, limit=limit)

@@ -8,6 +8,7 @@ import typer
 from payattention.cli.computing import computes
 from payattention.cli.model_argument import of_a_model
 from payattention.cli.options import (
+    AverageOption,
     HtmlOption,
     JsonOption,
     MethodOption,
@@ -38,6 +39,7 @@ def maps(
     method: MethodOption = None,
     target: TargetOption = None,
     size: SizeOption = None,
+    average: AverageOption = None,
     style: Annotated[
         str | None,
         typer.Option(
@@ -84,13 +86,14 @@ def maps(
     """
     from payattention.cli.output import print_json, print_left_out, print_page, print_table, progress_console
     from payattention.cli.reading import loaded
-    from payattention.explaining.methods import as_target, check_asked, check_method
+    from payattention.explaining.methods import as_target, check_asked, check_average, check_method
     from payattention.explaining.output_form import OutputForm
     from payattention.pictures.drawing import check_scale
     from payattention.pictures.finding import picture_files, unreadable
 
     check_scale(scale)
     check_page(html)
+    check_average(average, method, target)
     form = OutputForm.asked(only, style, format, flat)
     folder = new_folder(out, f"maps-{run.title}")
     if (known := run.check()) is not None:
@@ -102,7 +105,7 @@ def maps(
     from payattention.explaining.folder import write_maps
     from payattention.explaining.request import Request
 
-    model, console = loaded(run), progress_console()
+    model, console = loaded(run, average), progress_console()
     asked = None if target is None else as_target(target, model.classes)
     request = Request.of(model, size=size, target=asked, method=method, scale=scale)
     if html is not None:

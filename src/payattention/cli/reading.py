@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from payattention.weights.origin import Origin
 
 
-def loaded(model: "NamedModel") -> "Classifier":
-    """A model that was named, on the device that was chosen."""
+def loaded(named: "NamedModel", average: str | None = None) -> "Classifier":
+    """A model that was named, on the device that was chosen; its maps are means over some views (`AverageOption`)."""
     from payattention.system.machine import chosen_device
 
-    return model.load().to(chosen_device())
+    model = named.load().to(chosen_device())
+    return model if average is None else model.averaging(average)
 
 
 def loaded_for(named: "NamedModel", source: "Source", split: str, classes: str | None = None) -> "Classifier":

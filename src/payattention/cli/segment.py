@@ -9,6 +9,7 @@ import typer
 from payattention.cli.computing import computes
 from payattention.cli.model_argument import of_a_model
 from payattention.cli.options import (
+    AverageOption,
     ClassesOption,
     DataRootOption,
     JsonOption,
@@ -54,6 +55,7 @@ def segment(
     data_root: DataRootOption = None,
     split: SplitOption = "test",
     size: SizeOption = None,
+    average: AverageOption = None,
     classes: ClassesOption = None,
     limit: LimitOption = None,
     tune: Annotated[
@@ -98,7 +100,7 @@ def segment(
     from payattention.evaluation.segment import check_can_segment
     from payattention.figures.segment import write_segmentation
 
-    model = loaded(run)
+    model = loaded(run, average)
     check_can_segment(model, size=size, true_class=true_class, refine=crf)
     pictures = _part(_pictures(data, split, masks, foreground, data_root), classes, limit)
     if strict:

@@ -12,6 +12,7 @@ from PIL import Image
 from payattention.errors import DataError, UsageError, none_of
 from payattention.explaining.explanation import Explanation
 from payattention.explaining.explanations import AllByClass, ByClass, Explanations
+from payattention.explaining.methods import check_average
 from payattention.explaining.request import Request
 from payattention.models import Classifier
 from payattention.pictures.finding import picture_files
@@ -34,6 +35,7 @@ def explain(
     method: str | None = None,
     baseline: str | None = None,
     scale: str = "own",
+    average: str | None = None,
 ) -> ByClass | list[ByClass]: ...
 
 
@@ -47,6 +49,7 @@ def explain(
     method: str | None = None,
     baseline: str | None = None,
     scale: str = "own",
+    average: str | None = None,
 ) -> Explanation: ...
 
 
@@ -60,6 +63,7 @@ def explain(
     method: str | None = None,
     baseline: str | None = None,
     scale: str = "own",
+    average: str | None = None,
 ) -> list[Explanation]: ...
 
 
@@ -72,6 +76,7 @@ def explain(
     method: str | None = None,
     baseline: str | None = None,
     scale: str = "own",
+    average: str | None = None,
 ) -> Explanation | list[Explanation] | ByClass | list[ByClass]:
     """Classifies pictures and shows where the model looked.
 
@@ -94,6 +99,8 @@ def explain(
         baseline: Of a method that takes pixels away, what stands in their place: "black", "mean" (the picture's mean
             colour) or "blur"; by default the method's own.
         scale: How overlays colour a map: "own", from its least to its greatest value; "fixed", from 0 to 1.
+        average: Over what else the model's own maps are means: "mirror", "scales" or "mirror,scales"
+            (`payattention.models.Classifier.averaging`).
 
     Returns:
         An explanation, or a list of them in the pictures' order; under "all", dictionaries of them by class. A notebook
@@ -108,6 +115,8 @@ def explain(
         UserWarning: Of a folder, what is not read.
     """
     model = _loaded(model)
+    check_average(average, method, target)
+    model = model if average is None else model.averaging(average)
     request = Request.of(model, size=size, target=target, method=method, scale=scale, baseline=baseline)
     if (folder := _folder(picture)) is not None:
         found = _read_folder(folder, model.in_channels)

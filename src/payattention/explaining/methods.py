@@ -52,6 +52,15 @@ def check_asked(known: Saved, method: str | None, target: str | int | None) -> N
             raise without_classes(f"the attention of {known.name}", target)
 
 
+def check_average(average: str | None, method: str | None, target: object) -> None:
+    """Raises UsageError for a mean over views where other maps are asked for than the model's own."""
+    if average is not None and (method not in (None, ATTENTION) or target is not None):
+        raise UsageError(
+            f"average {average!r} is of the model's own attention, and of no class: leave it out, or "
+            f"{'the target' if method in (None, ATTENTION) else f'the method {method!r}'}"
+        )
+
+
 def without_classes(what: str, target: object) -> UsageError:
     """The error for a class that is asked of maps that belong to none."""
     return UsageError(f"target {target!r}: {what} is one map whatever the class; name a method, such as grad_cam")

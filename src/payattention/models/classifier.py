@@ -3,8 +3,9 @@
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,7 @@ from payattention.attention.maps import stretched
 from payattention.errors import UsageError, without_maps, without_query
 from payattention.models.grids import ChannelsFirst, Layout
 from payattention.models.preprocessing import MeanStd, Preprocessing, as_type
+from payattention.models.several_looks import SCALES, View, averaged, views_of
 from payattention.models.value_range import warn_if_not_pixels
 
 
@@ -76,6 +78,8 @@ class Classifier(nn.Module):
     """The smallest height and width that the trunk can pool."""
     query_dim: int = 0
     """Channels of the global feature g that asks where to look; 0 where there is none."""
+    views: tuple[View, ...] = ()
+    """How else `attend` looks at each picture; its maps are then the mean (`averaging`)."""
 
     posthoc_method: ClassVar[str | None] = None
     """By which post-hoc method it is explained unless another is named; None for its own attention."""
@@ -134,7 +138,7 @@ class Classifier(nn.Module):
             UsageError: An image smaller than `min_size`, or a query that does not fit.
         """
         if query is None:
-            return self.look(images, None)
+            return averaged(partial(self.look, query=None), images, self.views)
         self.check_has_query()
         if query.ndim == 4:
             query = self.query_of(query)
@@ -144,7 +148,22 @@ class Classifier(nn.Module):
                 f"a query is images (n, {self.in_channels}, h, w) or global features (n, {self.query_dim}), "
                 f"n = 1 or {images.shape[0]}; got {tuple(query.shape)}"
             )
-        return self.look(images, query.expand(images.shape[0], -1))
+        return averaged(partial(self.look, query=query.expand(images.shape[0], -1)), images, self.views)
+
+    def averaging(self, views: str) -> Self:
+        """A twin of the same weights whose maps are means: over the picture and its "mirror" image, over two "scales",
+        or "mirror,scales", over all four. What it predicts is the same; `attend` takes two to five times as long.
+
+        Raises:
+            UsageError: Another name; or a model without maps, or, for scales, one that takes pictures of one size only.
+        """
+        self.check_has_maps()
+        twin = copy.copy(self)
+        twin.views = views_of(views)
+        least, greatest = self.sizes
+        if least == greatest and any(view.scale != 1 for view in twin.views):
+            raise UsageError(f"average over {SCALES}: {self.name} takes pictures of {least} pixels only; take mirror")
+        return twin
 
     def query_of(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n q"]:
         """The global feature g of each image."""
