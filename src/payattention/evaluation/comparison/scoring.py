@@ -70,13 +70,17 @@ class Scored:
 
     Attributes:
         rows: The scores by row, those of one source side by side.
-        broken: By the title of a source whose maps could not be scored, what is wrong with them.
+        broken: By the title of a source whose maps could not be scored, what is wrong with them, in a line.
         costly: How many pictures, the first ones, were scored by what takes many forward passes.
     """
 
     rows: dict[str, Scores] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     costly: int = 0
+
+    def whole(self, found: Sequence[Source]) -> list[Source]:
+        """Those of some sources whose maps could be scored."""
+        return [source for source in found if source.title not in self.broken]
 
 
 @dataclass(frozen=True)
@@ -145,13 +149,11 @@ def scored(
 
 
 def _score(scoring: Scoring, found: Sequence[Source], pictures: ImageSet, done: Scored, *, costly: bool) -> None:
-    for source in found:
-        if source.title in done.broken:
-            continue
+    for source in done.whole(found):
         try:
             scoring.batch(source, pictures, done.rows, costly=costly)
         except PayAttentionError as error:  # maps that are not finite: the others are still worth knowing
-            done.broken[source.title] = str(error)
+            done.broken[source.title] = f"{source.title}: {error}"
             done.rows = {name: row for name, row in done.rows.items() if row.source is not source}
 
 

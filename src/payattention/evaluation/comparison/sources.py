@@ -30,6 +30,8 @@ class Source(NamedTuple):
     """Whether it takes many forward passes a picture."""
     caveat: Callable[[Tensor], str | None] | None = None
     """What to bear in mind of its maps of some images, in a line."""
+    of_classes: Callable[[Tensor, Tensor], Mapping[str, Tensor]] | None = None
+    """The maps of other classes (n,) than the predicted ones; None where they are the same whatever the class."""
 
 
 def sources(
@@ -65,6 +67,7 @@ def sources(
             partial(_after_training, model, found),
             found.costly,
             None if found.caveat is None else partial(found.caveat, model),
+            partial(_after_training, model, found) if found.of_class else None,
         )
         for found in based
     ]
@@ -88,9 +91,11 @@ def _trained(model: Classifier, images: Tensor) -> dict[str, Tensor]:
     return {**{name: maps[name] for name in model.levels}, COMBINED: model.combined(maps)}
 
 
-def _after_training(model: Classifier, found: Method, images: Tensor) -> dict[str, Tensor]:
+def _after_training(
+    model: Classifier, found: Method, images: Tensor, classes: Tensor | None = None
+) -> dict[str, Tensor]:
     """A method's maps, and the last two layers as one, as the trained levels are combined."""
-    maps = found.maps(model, images, None)
+    maps = found.maps(model, images, classes)
     if len(maps) == 1:
         return {found.title: next(iter(maps.values()))}
     rows = {f"{found.title} {layer}": values for layer, values in maps.items()}

@@ -26,6 +26,7 @@ from payattention.errors import DataError
 from payattention.evaluation.comparison.budget import Bound
 from payattention.evaluation.comparison.intervals import Interval, interval
 from payattention.evaluation.comparison.questions import Answer, answers
+from payattention.evaluation.comparison.randomisation import Randomised, randomisation, randomisation_table
 from payattention.evaluation.comparison.scoring import Scores, Scoring, scored
 from payattention.evaluation.comparison.sources import COMBINED, Kind, Source, sources
 from payattention.evaluation.comparison.verdict import JUDGED, Margin, margins, verdict
@@ -88,6 +89,7 @@ class Comparison(ClassResult):
         left_out: A line for each method that could not be measured.
         baseline: Of the methods that take pixels away; None for each one's own.
         notes: What to bear in mind of some rows, a line each.
+        randomisation: A second table: does a map follow the model?
         maps: By row, those of the first pictures (n, h, w), to be looked at; the pictures are in the order in which
             `payattention.data.parts.in_turn` takes them.
     """
@@ -104,6 +106,7 @@ class Comparison(ClassResult):
     left_out: tuple[str, ...]
     baseline: str | None
     notes: tuple[str, ...]
+    randomisation: tuple[Randomised, ...]
     maps: Mapping[str, Tensor] = of_pictures()
 
     def report(self) -> Iterator[Table | str]:
@@ -111,6 +114,8 @@ class Comparison(ClassResult):
         rows = [(row.name, row.kind, row.pictures, *map(row.cell, METRICS), row.milliseconds) for row in self.rows]
         yield Table(columns, rows, f"{self.model} on {self.data}, {self.split}: % (arrows point to the better)")
         yield from self.remarks()
+        if self.randomisation:
+            yield randomisation_table(self.randomisation)
         yield from (f"left out: {line}" for line in self.left_out)
         yield self.verdict
 
@@ -175,6 +180,7 @@ def compare(
         notes = _notes(found, data, device)
         _warm_up(quick, data, device)
         done = scored(Scoring(quick, device, tolerance), found, data, bound, console)
+        alike, lost = randomisation(quick, done.whole(found), data, device, seed, console)
     return Comparison(
         model=model.name,
         data=data.name,
@@ -185,9 +191,10 @@ def compare(
         costly=done.costly,
         costly_asked=min(bound.pictures, len(data)),
         minutes=bound.minutes,
-        left_out=(*left_out, *(f"{title}: {line}" for title, line in done.broken.items())),
+        left_out=(*left_out, *done.broken.values(), *lost),
         baseline=baseline,
         notes=notes,
+        randomisation=alike,
         provenance=watch.provenance(device, seed),
         **_told([*done.rows.values()]),
         **asdict(difference),
