@@ -17,6 +17,7 @@ from torch import nn
 
 from payattention.errors import CheckpointError, UsageError, damaged
 from payattention.models import Classifier, ModelConfig
+from payattention.models.without_values import values_to_come
 from payattention.system.files import at_home, replacing
 from payattention.weights.header import KEY, WEIGHTS, Saved, described, header_of, weights_file, wrong_with
 from payattention.weights.rebuilding import blueprint, built, differences, other_layers, stored
@@ -137,7 +138,8 @@ def load(path: str | Path) -> Classifier:
         raise CheckpointError(f"{file}: {error}") from None
     if wrong := differences(needed, header.tensors):
         raise CheckpointError(f"{file}: weights of another network than {saved.name}: {wrong}")
-    model = built(saved)
+    with values_to_come():
+        model = built(saved)
     _fill(model, file)
     return model
 
