@@ -368,7 +368,9 @@ def test_the_verb(attentive: Classifier, folder: Path, tmp_path: Path, capsys: p
     assert written["rows"][2]["name"] == "combined"
     with Image.open(out / "compare.png") as sheet:
         assert sheet.width > 500
-    assert run([*command, "--out", str(tmp_path / "again")]) == 0
+    page = tmp_path / "page.html"
+    assert run([*command, "--out", str(tmp_path / "again"), "--report", str(page)]) == 0
+    assert "Where is the object?" in page.read_text(encoding="utf-8")
     text = capsys.readouterr().out
     assert "Grad-CAM layer13" in text
     assert "pixel AP ↑" in text
@@ -383,6 +385,10 @@ def test_the_verb(attentive: Classifier, folder: Path, tmp_path: Path, capsys: p
         (["--data", "cluttered_digits", "--methods", "gradcam"], "did you mean 'grad_cam'"),
         (["--data", "cluttered_digits", "--baseline", "blakc"], "did you mean 'black'"),
         (["--data", "cluttered_digits", "--costly", "1"], "'--costly'"),
+        (
+            ["--data", "cluttered_digits", "--report", "page.txt"],
+            "--report page.txt: give it a name that ends in",
+        ),
     ],
 )
 def test_a_wrong_call_fails_before_any_data_is_read(

@@ -1,5 +1,6 @@
 """`payattention compare`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ from payattention.cli.options import (
     SplitOption,
     StrictOption,
     ToleranceOption,
+    check_file,
     new_folder,
 )
 
@@ -75,6 +77,14 @@ def compare(
     average: AverageOption = None,
     tolerance: ToleranceOption = 2,
     strict: StrictOption = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html|.md",
+            help="Write one page to read: which map for which question, with the evidence and a few pictures.",
+            show_default=False,
+        ),
+    ] = None,
     out: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,13 +94,19 @@ def compare(
     how much of it lies on the object, whether the class goes and comes with its pixels. docs/maps.md explains the
     columns. Needs a data set with object masks; integrated gradients need the extra `posthoc`.
 
-    Writes compare.json and compare.png, a sheet of maps.
+    Writes compare.json and compare.png, a sheet of maps; and with --report a page that says which map is for which
+    question.
     """
     from payattention.cli.output import print_class_notes, print_json, print_result, progress_console
     from payattention.cli.reading import Source, check_data, check_has_masks, loaded, read_for
     from payattention.system.files import write_json, write_picture
+    from payattention.system.text import shown
 
     folder = new_folder(out, f"compare-{run.title}")
+    if report is not None:
+        check_file("--report", report, ".html", ".htm", ".md")
+        if report.suffix.lower() == ".md":
+            check_file("--report", report.with_suffix(".png"))  # its sheet of maps
     run.check()
     source = Source.of(run, data, data_root)
     name = source.name
@@ -106,7 +122,7 @@ def compare(
 
     from payattention.evaluation.comparison.budget import Bound
     from payattention.evaluation.comparison.table import compare as measure
-    from payattention.figures.comparison import map_sheet
+    from payattention.figures.comparison import map_sheet, write_page
 
     result = measure(
         model,
@@ -119,9 +135,13 @@ def compare(
     )
     write_json(folder / "compare.json", result.as_json())
     write_picture(folder / "compare.png", map_sheet(model, images, result))
+    if report is not None:
+        write_page(report, model, images, result)
     print_class_notes(result)
     if as_json:
         print_json({"out": str(folder), **result.as_json()})
         return
     print_result(result)
     print(f"sheet of maps: {folder / 'compare.png'}")
+    if report is not None:
+        print(f"page: {shown(report)}")

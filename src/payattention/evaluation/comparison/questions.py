@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from payattention.evaluation.comparison.intervals import LEAST
 from payattention.evaluation.comparison.scoring import Scores
 from payattention.evaluation.comparison.verdict import Margin, margin
 from payattention.evaluation.metrics import METRICS
@@ -66,6 +67,11 @@ class Answer:
     as_good: tuple[str, ...]
     unknown: tuple[str, ...]
     better: tuple[str, ...]
+
+    @property
+    def told(self) -> bool:
+        """Whether there are pictures enough to prefer one map to another."""
+        return self.pictures >= LEAST
 
 
 def answers(rows: Sequence[Scores]) -> tuple[Answer, ...]:

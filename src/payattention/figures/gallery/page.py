@@ -1,21 +1,20 @@
 """The page: records go into one file as they come, with the style and the script that show them."""
 
 import base64
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from payattention import __version__
 from payattention.figures.gallery.record import Record, inside_html
+from payattention.figures.self_contained import environment, policy, source
 from payattention.pictures.drawing import STYLE, colour_table
 from payattention.system.files import check_new_file, replacing
 from payattention.system.text import readable
 
 _SMALL, _LARGE, _FEW = 224, 448, 200
-_STYLE, _SCRIPTS, _PAGE = "gallery.css", ("maps.js", "gallery.js"), "gallery.html.j2"
+_STYLES, _SCRIPTS = ("house.css", "gallery/gallery.css"), ("gallery/maps.js", "gallery/gallery.js")
 
 
 def side_for(count: int) -> int:
@@ -48,11 +47,10 @@ def write_gallery(
         UsageError: A file that is there already, or of another kind.
     """
     check_new_file(path, ".html", ".htm")
-    environment = Environment(loader=PackageLoader(__package__, "."), undefined=StrictUndefined, autoescape=True)
-    look = _source(environment, _STYLE)
-    script = Markup().join(_source(environment, name) for name in _SCRIPTS)
-    parts = environment.get_template(_PAGE).generate(
-        policy=_policy(look, script),
+    templates = environment()
+    look, script = source(templates, *_STYLES), source(templates, *_SCRIPTS)
+    parts = templates.get_template("gallery/gallery.html.j2").generate(
+        policy=policy(look, script),
         style=look,
         script=script,
         title=readable(title),
@@ -68,22 +66,6 @@ def write_gallery(
 
 def _as_json(records: Iterable[Record], side: int) -> Iterator[Markup]:
     return (Markup(record.as_json(side)) for record in records)
-
-
-def _source(environment: Environment, name: str) -> Markup:
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0])
-
-
-def _policy(style: str, script: str) -> str:
-    """What the page may do: show the pictures in it, and use this very style and script; nothing of the network."""
-    hashes = {kind: _hash(source) for kind, source in (("style-src", style), ("script-src", script))}
-    allowed = "; ".join(f"{kind} '{value}'" for kind, value in hashes.items())
-    return f"default-src 'none'; img-src data:; {allowed}; base-uri 'none'; form-action 'none'"
-
-
-def _hash(source: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"
 
 
 def _colours() -> str:

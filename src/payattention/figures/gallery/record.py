@@ -1,7 +1,6 @@
 """What a gallery shows of a picture, and how its page holds it."""
 
 import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,13 @@ from PIL import Image
 from payattention.attention.maps import FLAT, contrast
 from payattention.explaining.explanation import COMBINED, Explanation
 from payattention.explaining.methods import title_of
+from payattention.figures.self_contained import data_uri
 from payattention.pictures.channels import with_channels
 from payattention.pictures.drawing import fitted
 from payattention.system.text import readable
 
 LARGEST_MAP = 56
 """Cells of a map's longer side: what is finer, as a map of pixels, is averaged."""
-_EXACT = 64  # pixels; a smaller picture is kept as it is, since compression would blur what little there is
-_QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Record:
             "probabilities": [(name, round(float(p), 6)) for name, p in self.probabilities.items()],
             "width": picture.width,
             "height": picture.height,
-            "picture": _data_uri(picture),
+            "picture": data_uri(picture),
             "maps": {
                 method: {level: packed(values) for level, values in levels.items()}
                 for method, levels in self.maps.items()
@@ -147,12 +145,6 @@ def _levels(explanation: Explanation) -> dict[str, NDArray[np.float32]]:
     """The maps by level, with the combined one where there is more than one to combine."""
     several = len(explanation.maps) > 1
     return {**explanation.maps, COMBINED: explanation.joint} if several else {**explanation.maps}
-
-
-def _data_uri(picture: Image.Image) -> str:
-    file = io.BytesIO()
-    picture.save(file, "WEBP", quality=_QUALITY, lossless=max(picture.size) <= _EXACT)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _short(value: float) -> float:

@@ -1,0 +1,87 @@
+"""The page of a comparison: what it says, and that it needs nothing else."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import payattention as pa
+from payattention.data import ImageSet
+from payattention.errors import UsageError
+from payattention.evaluation.comparison.questions import QUESTIONS
+from payattention.evaluation.comparison.table import Comparison, compare
+from payattention.evaluation.comparison.verdict import Margin
+from payattention.figures.comparison import write_page
+from payattention.figures.comparison.page import bars
+from payattention.models import Classifier
+from settling import settled
+
+
+@pytest.fixture
+def model() -> Classifier:
+    model = settled(pa.create_model("vgg_att2_concat_pc", 2, 0.0625))
+    model.classes = ("dark", "<b>right</b>")
+    return model
+
+
+@pytest.fixture
+def data(image_set: ImageSet) -> ImageSet:
+    return replace(image_set.first(14), classes=("dark", "<b>right</b>"))
+
+
+@pytest.fixture
+def compared(model: Classifier, data: ImageSet, monkeypatch: pytest.MonkeyPatch) -> Comparison:
+    """Deletion and insertion on too few pictures to tell anything."""
+    monkeypatch.setattr("payattention.evaluation.comparison.scoring.STEPS", 2)
+    return compare(model, data, methods=["activation"], costly=4)
+
+
+def test_the_page_answers_with_evidence_and_loads_nothing(
+    model: Classifier, data: ImageSet, compared: Comparison, tmp_path: Path
+) -> None:
+    page = write_page(tmp_path / "page.html", model, data, compared).read_text(encoding="utf-8")
+    text = " ".join(unescape(page).split())
+    assert all(question.words in text and question.limits in text for question in QUESTIONS)
+    assert f"<strong>{compared.answers[0].best}</strong> <span>pixel AP" in text
+    assert text.count("Too few pictures to tell<span>") == 2
+    assert all(f'<th scope="row">{row.name}</th>' in text and row.cell("energy") in text for row in compared.rows)
+    assert compared.verdict in text
+    assert "seen as &lt;b&gt;right" in page or "&lt;b&gt;right&lt;/b&gt;, seen as" in page
+    assert "<b>" not in page
+    assert page.count("data:image/webp") >= 4 * 3
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    assert f"style-src 'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'" in unescape(page)
+
+
+def test_the_markdown_page_has_its_sheet_beside_it(
+    model: Classifier, data: ImageSet, compared: Comparison, tmp_path: Path
+) -> None:
+    text = write_page(tmp_path / "page.md", model, data, compared).read_text(encoding="utf-8")
+    assert "](page.png)" in text
+    with Image.open(tmp_path / "page.png") as sheet:
+        assert sheet.width > 500
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + len(compared.rows)
+    assert {line.count("|") for line in table} == {table[0].count("|")}
+    best = compared.answers[0]
+    row = next(row for row in compared.rows if row.name == best.best)
+    assert f"| **{row.cell(best.metric)}** |" in text
+    with pytest.raises(UsageError, match=r"page\.md: this file is there already"):
+        write_page(tmp_path / "page.md", model, data, compared)
+    (tmp_path / "page.md").unlink()
+    with pytest.raises(UsageError, match=r"page\.png: this file is there already"):
+        write_page(tmp_path / "page.md", model, data, compared)
+    with pytest.raises(UsageError, match=r"page\.txt: give it a name that ends in \.html or \.htm or \.md"):
+        write_page(tmp_path / "page.txt", model, data, compared)
+
+
+def test_bars_share_a_scale() -> None:
+    drawn = bars({"near": Margin(-5.0, -10.0, 2.5, 12), "far": Margin(20.0, None, None, 3)})
+    assert [(bar.low, bar.middle, bar.high) for bar in drawn] == [(-50.0, -25.0, 12.5), (100.0, 100.0, 100.0)]
+    assert bars({"same": Margin(0.0, 0.0, 0.0, 12)})[0].high == 0
