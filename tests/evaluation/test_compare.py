@@ -21,9 +21,9 @@ from payattention.evaluation.comparison.intervals import LEAST, RESAMPLES, inter
 from payattention.evaluation.comparison.questions import QUESTIONS
 from payattention.evaluation.comparison.randomisation import randomisation_table
 from payattention.evaluation.comparison.sources import COMBINED, GAUSSIAN, sources
-from payattention.evaluation.comparison.table import Comparison, compare
+from payattention.evaluation.comparison.table import Comparison, compare, further_metrics
 from payattention.evaluation.comparison.verdict import Margin, margin, margins, verdict
-from payattention.evaluation.metrics import METRICS
+from payattention.evaluation.metrics import FURTHER, METRICS
 from payattention.figures.comparison import map_sheet
 from payattention.models import Classifier, Look
 from payattention.posthoc import METHODS
@@ -35,7 +35,7 @@ QUICK = ["activation", "grad_cam"]
 
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("payattention.evaluation.comparison.scoring.STEPS", 2)
+    monkeypatch.setattr("payattention.evaluation.comparison.columns.STEPS", 2)
     monkeypatch.setattr("payattention.evaluation.comparison.randomisation.PICTURES", 1)
     monkeypatch.setattr("payattention.evaluation.comparison.randomisation.DRAWS", 1)
 
@@ -99,6 +99,26 @@ def test_the_second_table_says_what_follows_the_model(compared: Comparison) -> N
     assert all(row["all"] < 0.9 for row in known.values())
     assert all(-1 <= value <= 1 for row in known.values() for value in row.values())
     assert "another class" in str(randomisation_table(compared.randomisation))
+
+
+def test_further_columns_are_asked_for(attentive: Classifier, image_set: ImageSet) -> None:
+    """What is known of the rows that look at nothing; and a column of few pictures has no interval."""
+    found = compare(attentive, image_set.first(12), methods=["gradient"], costly=1, metrics=["all"])
+    assert found.further == tuple(FURTHER)
+    rows = {row.name: row for row in found.rows}
+    for row in found.rows:
+        assert list(row.scores) == [*METRICS, *FURTHER]
+        assert all(-100 <= row.scores[name] <= 100 for name in FURTHER if name not in ("sensitivity", "faithfulness"))
+        assert row.scores["sensitivity"] >= 0
+        assert row.intervals["roc_auc"] is not None
+        assert row.intervals["pooled_average_precision"] is row.intervals["road"] is None
+    ones = rows["all ones"].scores
+    assert (ones["roc_auc"], ones["rank_accuracy"], ones["gini"], ones["sensitivity"]) == (50, 6.25, 0, 0)
+    assert (ones["pooled_average_precision"], ones["box_accuracy"]) == (6.25, 0)
+    assert rows["random"].scores["sensitivity"] > 30
+    text = str(found)
+    assert all(metric.heading in text for metric in FURTHER.values())
+    assert further_metrics(["road", "gini", "road"]) == ("gini", "road")
 
 
 def test_a_comparison_leaves_the_network_as_it_was(attentive: Classifier, image_set: ImageSet) -> None:
@@ -384,6 +404,10 @@ def test_the_verb(attentive: Classifier, folder: Path, tmp_path: Path, capsys: p
         (["--data", "cluttered_digit"], "did you mean 'cluttered_digits'"),
         (["--data", "cluttered_digits", "--methods", "gradcam"], "did you mean 'grad_cam'"),
         (["--data", "cluttered_digits", "--baseline", "blakc"], "did you mean 'black'"),
+        (
+            ["--data", "cluttered_digits", "--metrics", "gini, raod"],
+            "unknown further metric 'raod'; did you mean 'road'",
+        ),
         (["--data", "cluttered_digits", "--costly", "1"], "'--costly'"),
         (
             ["--data", "cluttered_digits", "--report", "page.txt"],
@@ -405,12 +429,12 @@ def test_a_wrong_call_fails_before_any_data_is_read(
 def test_every_method_of_the_help_exists(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compare", "--help"]) == 0
     text = "".join(capsys.readouterr().out.split())
-    assert all(name in text for name in METHODS)
+    assert all(name in text for name in (*METHODS, *FURTHER))
 
 
 def test_the_page_explains_every_row_and_column() -> None:
     text = (Path(__file__).parents[2] / "docs" / "maps.md").read_text(encoding="utf-8")
-    for metric in METRICS.values():
+    for metric in (*METRICS.values(), *FURTHER.values()):
         assert f"| {metric.title} | {metric.better or 'neither'} |" in text
         assert f"{metric.source} |" in text
     assert all(f"| {method.title} |" in text for method in METHODS.values())

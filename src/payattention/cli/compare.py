@@ -75,6 +75,17 @@ def compare(
         ),
     ] = None,
     average: AverageOption = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|A,B,...",
+            help="Further columns, in a table of their own: roc_auc, rank_accuracy, pooled_average_precision and gini "
+            "of all pictures; and of those that --costly and --minutes allow, box_accuracy, road (10 passes, and as "
+            "many pictures filled in), infidelity and faithfulness (128 passes for all maps together), sensitivity "
+            "(every map made 11 times more).",
+            show_default=False,
+        ),
+    ] = None,
     tolerance: ToleranceOption = 2,
     strict: StrictOption = False,
     report: Annotated[
@@ -114,9 +125,10 @@ def compare(
     check_data(name, split)
 
     from payattention.evaluation.comparison.sources import sources
+    from payattention.evaluation.comparison.table import further_metrics
 
+    further, chosen = further_metrics(_named(metrics)), _named(methods)
     model = loaded(run, average)
-    chosen = [method.strip() for method in methods.split(",")]
     sources(model, chosen, baseline=baseline)  # refuses what is unknown before any data is read
     images = read_for(model, source, split, strict=strict, classes=classes, limit=limit)
 
@@ -130,6 +142,7 @@ def compare(
         methods=chosen,
         baseline=baseline,
         costly=Bound(costly, minutes),
+        metrics=further,
         tolerance=tolerance,
         console=progress_console(),
     )
@@ -145,3 +158,8 @@ def compare(
     print(f"sheet of maps: {folder / 'compare.png'}")
     if report is not None:
         print(f"page: {shown(report)}")
+
+
+def _named(names: str | None) -> list[str]:
+    """What is named, with commas between."""
+    return [] if names is None else [name.strip() for name in names.split(",")]

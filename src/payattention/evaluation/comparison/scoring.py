@@ -11,25 +11,14 @@ from torch import Tensor
 from payattention.attention.maps import upsampled
 from payattention.data import ImageSet
 from payattention.data.parts import in_turn
-from payattention.data.tensors import as_images, at_once
+from payattention.data.tensors import at_once
 from payattention.errors import PayAttentionError
 from payattention.evaluation.comparison.budget import Bound, in_time
+from payattention.evaluation.comparison.columns import Batch, of_a_source, of_few_passes, of_many_passes
 from payattention.evaluation.comparison.sources import Source
-from payattention.evaluation.metrics import (
-    METRICS,
-    energy_inside,
-    entropy,
-    jaccard,
-    otsu_masks,
-    perturbation_areas,
-    pixel_average_precision,
-    pointing_hits,
-)
 from payattention.models import Classifier
 from payattention.system.progress import Meter, length
 
-STEPS = 16
-"""Parts that a picture's pixels are divided into for deletion and insertion."""
 SHOWN = 6
 """Pictures whose maps are kept to be looked at: the first ones."""
 
@@ -42,20 +31,20 @@ class Scores:
         self.seconds = 0.0
         """Time to make all maps of the source."""
         self.pictures = 0
-        self._batches: dict[str, list[Tensor]] = {metric: [] for metric in METRICS}
+        self._batches: dict[str, list[Tensor]] = {}
         self._maps: list[Tensor] = []
 
     def add(self, scores: Mapping[str, Tensor], maps: Tensor, seconds: float) -> None:
-        """Takes a batch: by metric, (n,); and the maps (n, h, w)."""
+        """Takes a batch: by metric, (n, ...); and the maps (n, h, w)."""
         for metric, values in scores.items():
-            self._batches[metric].append(values.cpu())
+            self._batches.setdefault(metric, []).append(values.cpu())
         if self.pictures < SHOWN:
             self._maps.append(maps[: SHOWN - self.pictures].float().cpu())
         self.pictures += len(maps)
         self.seconds += seconds
 
     def of(self, metric: str) -> Tensor:
-        """The scores of all pictures so far, (n,)."""
+        """The scores of all pictures so far, (n, ...)."""
         return torch.cat(self._batches[metric])
 
     @property
@@ -91,24 +80,26 @@ class Scoring:
         model: In evaluation mode, on the device.
         device: Where maps are made.
         tolerance: Of the pointing game, in pixels.
+        further: Columns that are asked for, names of `payattention.evaluation.metrics.FURTHER`.
     """
 
     model: Classifier
     device: torch.device
     tolerance: int
+    further: tuple[str, ...] = ()
 
-    def batch(self, source: Source, pictures: ImageSet, found: dict[str, Scores], *, costly: bool) -> None:
+    def batch(self, source: Source, batch: Batch, found: dict[str, Scores], *, costly: bool) -> None:
         """Adds the scores of some pictures to those found; with those of many forward passes, or without."""
-        images = as_images(pictures.images, self.device)
-        truth = torch.from_numpy(pictures.masks)
         start = self._clock()
-        made = source.maps(images)
+        made = source.maps(batch.images)
         seconds = self._clock() - start
+        others = of_a_source(source, batch, self.further) if costly else {}
         for name, own in made.items():
-            maps = upsampled(own.float(), (truth.shape[1], truth.shape[2]))
-            scores = _on_objects(maps.cpu(), truth, self.tolerance)
+            maps = upsampled(own.float(), (batch.truth.shape[1], batch.truth.shape[2]))
+            scores = of_few_passes(maps, batch, self.tolerance, self.further)
             if costly:
-                scores |= _on_the_network(self.model, images, maps.to(self.device))
+                scores |= of_many_passes(maps, batch, self.further)
+            scores |= {column: rows[name] for column, rows in others.items()}
             found.setdefault(name, Scores(name, source)).add(scores, own, seconds)
 
     def _clock(self) -> float:
@@ -149,9 +140,10 @@ def scored(
 
 
 def _score(scoring: Scoring, found: Sequence[Source], pictures: ImageSet, done: Scored, *, costly: bool) -> None:
+    batch = Batch(scoring.model, pictures, scoring.device)
     for source in done.whole(found):
         try:
-            scoring.batch(source, pictures, done.rows, costly=costly)
+            scoring.batch(source, batch, done.rows, costly=costly)
         except PayAttentionError as error:  # maps that are not finite: the others are still worth knowing
             done.broken[source.title] = f"{source.title}: {error}"
             done.rows = {name: row for name, row in done.rows.items() if row.source is not source}
@@ -159,20 +151,3 @@ def _score(scoring: Scoring, found: Sequence[Source], pictures: ImageSet, done: 
 
 def _slices(start: int, stop: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, stop)) for first in range(start, stop, size))
-
-
-def _on_objects(maps: Tensor, truth: Tensor, tolerance: int) -> dict[str, Tensor]:
-    return {
-        "pointing": pointing_hits(maps, truth, tolerance),
-        "energy": energy_inside(maps, truth),
-        "jaccard": jaccard(otsu_masks(maps), truth),
-        "average_precision": pixel_average_precision(maps, truth),
-        "entropy": entropy(maps),
-    }
-
-
-@torch.no_grad()
-def _on_the_network(model: Classifier, images: Tensor, maps: Tensor) -> dict[str, Tensor]:
-    """Deletion and insertion, of the predicted class."""
-    areas = perturbation_areas(lambda x: model(x).float().softmax(1), images, model(images).argmax(1), maps, STEPS)
-    return areas._asdict()

@@ -30,12 +30,13 @@ from payattention.evaluation.comparison.randomisation import Randomised, randomi
 from payattention.evaluation.comparison.scoring import Scores, Scoring, scored
 from payattention.evaluation.comparison.sources import COMBINED, Kind, Source, sources
 from payattention.evaluation.comparison.verdict import JUDGED, Margin, margins, verdict
-from payattention.evaluation.metrics import METRICS
+from payattention.evaluation.metrics import FURTHER, METRICS, Metric
 from payattention.evaluation.result import ClassResult, of_pictures
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
 from payattention.models.rewrites.fold import fold, foldable
 from payattention.system.machine import chosen_device
+from payattention.system.names import check_known
 from payattention.system.provenance import Stopwatch
 from payattention.system.reporting import Table, per_cent
 
@@ -89,6 +90,7 @@ class Comparison(ClassResult):
         left_out: A line for each method that could not be measured.
         baseline: Of the methods that take pixels away; None for each one's own.
         notes: What to bear in mind of some rows, a line each.
+        further: Columns that were asked for; the scores of all rows are with the others.
         randomisation: A second table: does a map follow the model?
         maps: By row, those of the first pictures (n, h, w), to be looked at; the pictures are in the order in which
             `payattention.data.parts.in_turn` takes them.
@@ -106,6 +108,7 @@ class Comparison(ClassResult):
     left_out: tuple[str, ...]
     baseline: str | None
     notes: tuple[str, ...]
+    further: tuple[str, ...]
     randomisation: tuple[Randomised, ...]
     maps: Mapping[str, Tensor] = of_pictures()
 
@@ -113,6 +116,10 @@ class Comparison(ClassResult):
         columns = ("map", "kind", "pictures", *(metric.heading for metric in METRICS.values()), "ms a picture")
         rows = [(row.name, row.kind, row.pictures, *map(row.cell, METRICS), row.milliseconds) for row in self.rows]
         yield Table(columns, rows, f"{self.model} on {self.data}, {self.split}: % (arrows point to the better)")
+        if self.further:
+            columns = ("map", "kind", *(FURTHER[name].heading for name in self.further))
+            cells = [(row.name, row.kind, *map(row.cell, self.further)) for row in self.rows]
+            yield Table(columns, cells, "further columns: %")
         yield from self.remarks()
         if self.randomisation:
             yield randomisation_table(self.randomisation)
@@ -147,6 +154,7 @@ def compare(
     methods: Sequence[str] | None = None,
     baseline: str | None = None,
     costly: int | Bound = 100,
+    metrics: Sequence[str] = (),
     tolerance: int = 2,
     seed: int = 0,
     console: Console | None = None,
@@ -161,17 +169,19 @@ def compare(
         baseline: Of the methods that take pixels away, "black", "mean" or "blur"; by default each one's own.
         costly: At most so many pictures for what takes many forward passes, or a bound in pictures and in minutes for
             all of it together.
+        metrics: Further columns: names of `payattention.evaluation.metrics.FURTHER`, or "all".
         tolerance: Of the pointing game, in pixels.
-        seed: Of the random maps.
+        seed: Of the random maps, and of what is drawn anew.
         console: Where progress is shown.
 
     Raises:
-        UsageError: A set without masks, or a method that is unknown or impossible here.
+        UsageError: A set without masks, an unknown metric, or a method that is unknown or impossible here.
         DataError: A set whose masks are all empty.
     """
     data, difference = known_part(data, model.classes)
     empty = check_has_objects(data)
     sources(model, methods, seed, baseline)  # refuses what is impossible before anything is computed
+    further = further_metrics(metrics)
     watch, device = Stopwatch(), chosen_device()
     bound = Bound(costly) if isinstance(costly, int) else costly
     quick = _quick(model)
@@ -179,7 +189,7 @@ def compare(
     with evaluating(quick, device):
         notes = _notes(found, data, device)
         _warm_up(quick, data, device)
-        done = scored(Scoring(quick, device, tolerance), found, data, bound, console)
+        done = scored(Scoring(quick, device, tolerance, further), found, data, bound, console)
         alike, lost = randomisation(quick, done.whole(found), data, device, seed, console)
     return Comparison(
         model=model.name,
@@ -196,7 +206,8 @@ def compare(
         notes=notes,
         randomisation=alike,
         provenance=watch.provenance(device, seed),
-        **_told([*done.rows.values()]),
+        further=further,
+        **_told([*done.rows.values()], further),
         **asdict(difference),
     )
 
@@ -211,6 +222,17 @@ def _quick(model: Classifier) -> Classifier:
             return fold(model) if foldable(model) else model
         except (TypeError, RuntimeError):  # of deepcopy: a lock, a file, a tensor that was computed
             return model
+
+
+def further_metrics(names: Sequence[str]) -> tuple[str, ...]:
+    """The further metrics that are asked for, each once, "all" by its members.
+
+    Raises:
+        UsageError: An unknown name.
+    """
+    asked = [member for name in names for member in (FURTHER if name == "all" else [name])]
+    check_known("further metric", ["all", *FURTHER], *asked)
+    return tuple(name for name in FURTHER if name in asked)
 
 
 def check_has_objects(data: ImageSet) -> int:
@@ -228,13 +250,13 @@ def check_has_objects(data: ImageSet) -> int:
     return empty
 
 
-def _told(rows: Sequence[Scores]) -> dict[str, Any]:
+def _told(rows: Sequence[Scores], further: Sequence[str]) -> dict[str, Any]:
     """What a comparison tells of the scores."""
     kinds = {row.name: row.source.kind for row in rows}
     above = {metric: margins({row.name: row.of(metric) for row in rows}, kinds) for metric in JUDGED}
     means = {metric: _mean(row.of(metric)) for row in rows if row.name == COMBINED for metric in JUDGED}
     return {
-        "rows": tuple(map(_row, rows)),
+        "rows": tuple(_row(scores, further) for scores in rows),
         "margins": above,
         "verdict": verdict(above, means),
         "answers": answers(rows),
@@ -242,20 +264,28 @@ def _told(rows: Sequence[Scores]) -> dict[str, Any]:
     }
 
 
-def _row(scores: Scores) -> Row:
+def _row(scores: Scores, further: Sequence[str]) -> Row:
+    columns = {**METRICS, **{name: FURTHER[name] for name in further}}
     return Row(
         name=scores.name,
         method=scores.source.title,
         kind=scores.source.kind,
         pictures=scores.pictures,
-        scores={metric: _mean(scores.of(metric)) for metric in METRICS},
-        intervals={metric: _interval(scores.of(metric)) for metric in METRICS},
+        scores={name: _score(metric, scores.of(name)) for name, metric in columns.items()},
+        intervals={name: _interval(metric, scores.of(name)) for name, metric in columns.items()},
         milliseconds=round(1000 * scores.seconds / scores.pictures, 3),
     )
 
 
-def _interval(scores: Tensor) -> Interval | None:
-    found = interval(scores)
+def _score(metric: Metric, scores: Tensor) -> float | None:
+    if metric.of_set is None:
+        return _mean(scores)
+    found = metric.of_set(scores)
+    return None if math.isnan(found) else per_cent(found, 2)
+
+
+def _interval(metric: Metric, scores: Tensor) -> Interval | None:
+    found = interval(scores) if metric.of_set is None else None  # which is known of means
     return None if found is None else Interval(per_cent(found.low, 2), per_cent(found.high, 2))
 
 

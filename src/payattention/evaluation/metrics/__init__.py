@@ -12,7 +12,10 @@ They ask for different things:
   drawn anew, or for another class, `randomisation`; (n,) by name, from the `similarity` of two maps.
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
+
+from torch import Tensor
 
 from payattention.evaluation.metrics.faithfulness import (
     Removals,
@@ -53,6 +56,8 @@ class Metric(NamedTuple):
     title: str
     better: Literal["higher", "lower", ""]
     source: str
+    of_set: Callable[[Tensor], float] | None = None
+    """What becomes of all pictures' rows (n, ...); None for their mean."""
 
     @property
     def heading(self) -> str:
@@ -74,7 +79,24 @@ METRICS: Registry[Metric] = Registry(
 )
 """The columns of `payattention compare`; docs/maps.md explains each."""
 
+FURTHER: Registry[Metric] = Registry(
+    "further metric",
+    {
+        "roc_auc": Metric("ROC AUC", "higher", "Fawcett, 2006"),
+        "rank_accuracy": Metric("rank accuracy", "higher", "Arras et al., 2022"),
+        "pooled_average_precision": Metric("PxAP", "higher", "Choe et al., 2020", pooled_average_precision),
+        "box_accuracy": Metric("MaxBoxAcc", "higher", "Choe et al., 2020", max_box_accuracy),
+        "gini": Metric("Gini", "", "Chalasani et al., 2020"),
+        "road": Metric("ROAD", "higher", "Rong et al., 2022"),
+        "infidelity": Metric("infidelity", "lower", "Yeh et al., 2019"),
+        "faithfulness": Metric("faithfulness", "higher", "Bhatt et al., 2020"),
+        "sensitivity": Metric("max-sensitivity", "lower", "Yeh et al., 2019"),
+    },
+)
+"""The columns that `payattention compare --metrics` adds to them."""
+
 __all__ = [
+    "FURTHER",
     "METRICS",
     "Areas",
     "Metric",
