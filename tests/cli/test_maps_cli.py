@@ -170,3 +170,12 @@ def test_means_over_views(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["maps", "vgg_att2_concat_pc", "mirrored.png", "--method", "grad_cam", "--average", "mirror"]
     assert run(words) == 2
     assert "leave it out, or the method 'grad_cam'" in capsys.readouterr().err
+
+
+def test_maps_are_brought_to_edges(capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = maps(capsys, "pictures/cat/0.png", "--refine", "guided", "--only", "overlays,sheet")
+    assert "brought to the picture's edges" in manifest["pictures"][0]["notes"]
+    assert run(["maps", "vgg_att2_concat_pc", "pictures", "--refine", "guided", "--html", "page.html"]) == 2
+    assert "--html draws the maps in the browser, as they are" in capsys.readouterr().err
+    assert run(["maps", "vgg_att2_concat_pc", "pictures", "--refine", "edges"]) == 2
+    assert "unknown refinement 'edges'; there are: guided" in capsys.readouterr().err

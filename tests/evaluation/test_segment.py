@@ -229,6 +229,20 @@ def test_refined_masks_follow_the_edges() -> None:
     assert next(iter(result.maps)) == "combined"
 
 
+def test_guided_maps_follow_the_edges_and_are_measured_as_maps() -> None:
+    place = (slice(11, 37), slice(13, 35))
+    data = of((picture(48, 48, place), mask(48, 48, place)))
+    kept: list[Segmented] = []
+    result = segment(Brightness(6), data, refine="guided", tune_on=data, each=kept.append)
+    followed, coarse = result.maps["combined, guided"], result.maps["combined"]
+    assert followed.precision > coarse.precision
+    assert followed.tuned >= coarse.tuned
+    assert list(result.maps)[:2] == ["combined", "combined, guided"]
+    assert kept[0].heat.shape == (48, 48)
+    with pytest.raises(UsageError, match="unknown refinement 'guide'; did you mean 'guided'"):
+        segment(Brightness(6), data, refine="guide")
+
+
 def test_refinement_leaves_trivial_masks_alone() -> None:
     pytest.importorskip("pydensecrf")
     for whole in (np.ones((8, 9), np.bool_), np.zeros((8, 9), np.bool_)):

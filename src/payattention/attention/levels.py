@@ -76,7 +76,7 @@ class SeveralQueries(AttentionLevel):
 
     The slices stand side by side in the descriptor, which is as wide as one query's. This is efficient probing
     (Psomas et al., 2026), for `local` or `pc` under softmax and with scores divided by sqrt(d). V is applied to what
-    was pooled: the same as to each position, and one in place of h*w.
+    was pooled, which is the same as to pool V l, and done once in place of h*w times.
 
     Args:
         compatibility: One that gives the scores of so many queries.

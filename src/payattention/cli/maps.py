@@ -13,6 +13,7 @@ from payattention.cli.options import (
     JsonOption,
     MethodOption,
     OutOption,
+    RefineOption,
     SizeOption,
     StrictOption,
     TargetOption,
@@ -40,6 +41,7 @@ def maps(
     target: TargetOption = None,
     size: SizeOption = None,
     average: AverageOption = None,
+    refine: RefineOption = None,
     style: Annotated[
         str | None,
         typer.Option(
@@ -86,7 +88,8 @@ def maps(
     """
     from payattention.cli.output import print_json, print_left_out, print_page, print_table, progress_console
     from payattention.cli.reading import loaded
-    from payattention.explaining.methods import as_target, check_asked, check_average, check_method
+    from payattention.errors import UsageError
+    from payattention.explaining.methods import as_target, check_asked, check_average, check_method, check_refinement
     from payattention.explaining.output_form import OutputForm
     from payattention.pictures.drawing import check_scale
     from payattention.pictures.finding import picture_files, unreadable
@@ -94,6 +97,9 @@ def maps(
     check_scale(scale)
     check_page(html)
     check_average(average, method, target)
+    check_refinement(refine)
+    if refine is not None and html is not None:
+        raise UsageError("--html draws the maps in the browser, as they are: leave --refine out, or --html")
     form = OutputForm.asked(only, style, format, flat)
     folder = new_folder(out, f"maps-{run.title}")
     if (known := run.check()) is not None:
@@ -107,7 +113,7 @@ def maps(
 
     model, console = loaded(run, average), progress_console()
     asked = None if target is None else as_target(target, model.classes)
-    request = Request.of(model, size=size, target=asked, method=method, scale=scale)
+    request = Request.of(model, size=size, target=asked, method=method, scale=scale, refine=refine)
     if html is not None:
         from payattention.figures.gallery import check_one_class, gallery_of_files, requests_of
 

@@ -79,6 +79,14 @@ AverageOption = Annotated[
         show_default=False,
     ),
 ]
+RefineOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="guided",
+        help="Bring maps to their pictures' edges by a guided filter; the detail is the picture's, not the map's.",
+        show_default=False,
+    ),
+]
 WidthOption = Annotated[float, typer.Option(help="Factor on every channel count, 0.0625 to 8; the paper's is 1.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 OutOption = Annotated[

@@ -15,6 +15,7 @@ from payattention.cli.options import (
     JsonOption,
     LimitOption,
     OutOption,
+    RefineOption,
     SizeOption,
     SplitOption,
     StrictOption,
@@ -74,6 +75,7 @@ def segment(
             help="Of vgg_gap: the class map of the true class, as the paper's code has it; else of the predicted.",
         ),
     ] = False,
+    refine: RefineOption = None,
     crf: Annotated[
         bool, typer.Option("--crf", help="Also refine the masks by a dense CRF (needs the extra crf).")
     ] = False,
@@ -92,6 +94,7 @@ def segment(
     from payattention.cli.reading import Source, loaded
 
     folder = new_folder(out, f"segment-{run.title}")
+    how = _refinement(refine, crf)
     run.check_has_maps()
     source = Source.of(run, data, data_root)
     data, data_root, classes = source.name, source.root, source.classes(classes)
@@ -101,7 +104,7 @@ def segment(
     from payattention.figures.segment import write_segmentation
 
     model = loaded(run, average)
-    check_can_segment(model, size=size, true_class=true_class, refine=crf)
+    check_can_segment(model, size=size, true_class=true_class, refine=how)
     pictures = _part(_pictures(data, split, masks, foreground, data_root), classes, limit)
     if strict:
         pictures.check_all_readable()
@@ -115,7 +118,7 @@ def segment(
         size=size,
         tune_on=tune_on,
         true_class=true_class,
-        refine=crf,
+        refine=how,
         console=progress_console(),
     )
     print_left_out(result.left_out)
@@ -128,6 +131,16 @@ def segment(
     else:
         print_result(result)
         print(f"written: {folder}")
+
+
+def _refinement(refine: str | None, crf: bool) -> str | bool:
+    from payattention.errors import UsageError
+    from payattention.explaining.methods import check_refinement
+
+    check_refinement(refine)
+    if refine is not None and crf:
+        raise UsageError("--refine and --crf each refine the combined map in a way of their own: take one of them")
+    return refine or crf
 
 
 def _check(data: str, masks: Path | None, foreground: int | None, split: str, tune: int | None) -> None:

@@ -37,19 +37,23 @@ from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_p
 from payattention.evaluation.metrics.overlap import STEPS, best_threshold, jaccard_curve
 from payattention.evaluation.refinement import check_installed, refined
 from payattention.evaluation.result import ClassResult
+from payattention.explaining.guided_filter import guided
 from payattention.explaining.inputs import as_input, check_can_explain
+from payattention.explaining.methods import GUIDED
 from payattention.models import Classifier
 from payattention.models.class_activation_map import ClassMapped
 from payattention.models.evaluating import evaluating
 from payattention.pictures.channels import with_channels
 from payattention.posthoc import own_maps
 from payattention.system.machine import chosen_device
+from payattention.system.names import check_known
 from payattention.system.progress import Meter
 from payattention.system.provenance import Stopwatch
 from payattention.system.reporting import Table, per_cent
 from payattention.system.workers import computed_in_order
 
-COMBINED, REFINED = "combined", "combined, refined"
+COMBINED, REFINED, AT_EDGES = "combined", "combined, refined", "combined, guided"
+CRF = "crf"
 TRIVIAL = ("all ones", "centred Gaussian")
 _CLASSES = 12  # at most so many are reported one by one
 
@@ -147,7 +151,7 @@ class Segmented:
         class_name: Its class.
         picture: RGB, at its own size.
         truth: Its object, bool (H, W).
-        heat: The combined map, float32 (H, W) in 0 ... 1.
+        heat: The combined map, guided where that is asked for, float32 (H, W) in 0 ... 1.
         masks: By kind of map, bool (H, W): where it lies above Otsu's threshold.
         scores: By kind of map.
     """
@@ -168,7 +172,7 @@ def segment(
     size: int | None = None,
     tune_on: MaskedPictures | ImageSet | None = None,
     true_class: bool = False,
-    refine: bool = False,
+    refine: bool | str = False,
     each: Callable[[Segmented], None] | None = None,
     console: Console | None = None,
 ) -> Segmentation:
@@ -183,8 +187,8 @@ def segment(
         tune_on: Other pictures, on which the best threshold of each kind of map is chosen.
         true_class: For a network with class activation maps (`vgg_gap`): the map of the true class, as the authors
             took it, in place of the predicted one's.
-        refine: Also refine the combined map's mask by a conditional random field
-            (`payattention.evaluation.refinement`).
+        refine: What adds a row of the combined map refined: "guided" (`payattention.explaining.guided_filter`), or of
+            its mask, "crf" or True (`payattention.evaluation.refinement`).
         each: Called with every picture, when it is measured.
         console: Where a progress bar is shown.
 
@@ -197,11 +201,11 @@ def segment(
     shown = {own.classes[sample.label] for own in (pictures, others) if own is not None for sample in own.samples}
     check_can_segment(model, sorted(shown), size=size, true_class=true_class, refine=refine)
     watch, device = Stopwatch(), chosen_device()
-    look = _Look(model, size or model.image_size, true_class)
+    look = _Look(model, size or model.image_size, true_class, guided=refine == GUIDED)
     left_out, tally = list(pictures.problems), _Tally()
     with evaluating(model, device):
         tuned = [] if others is None else [done.scores for done in _through(look, others, [], console, "tuning")]
-        for done in _through(replace(look, refine=refine), pictures, left_out, console, "measuring"):
+        for done in _through(replace(look, crf=refine in (True, CRF)), pictures, left_out, console, "measuring"):
             tally.add(done)
             if each is not None:
                 each(done)
@@ -229,11 +233,13 @@ def check_can_segment(
     *,
     size: int | None = None,
     true_class: bool = False,
-    refine: bool = False,
+    refine: bool | str = False,
 ) -> None:
     """Raises UsageError for what a model cannot do, with pictures of some classes if they are known already."""
     check_can_explain(model, size)
-    if refine:
+    if refine and refine is not True:
+        check_known("refinement", (GUIDED, CRF), refine)
+    if refine in (True, CRF):
         check_installed()
     if not true_class:
         return
@@ -256,7 +262,8 @@ class _Look:
     model: Classifier
     size: int
     true_class: bool
-    refine: bool = False
+    guided: bool = False
+    crf: bool = False
 
     @torch.inference_mode(False)
     def maps(self, picture: Image.Image, class_name: str) -> dict[str, Float[Tensor, "1 h w"]]:
@@ -306,13 +313,17 @@ def _through(
 
 def _segmented(look: _Look, sample: Sample, class_name: str) -> Segmented:
     picture, truth = read_masked(sample, look.model.in_channels)
+    shown = with_channels(picture, 3)
     heats = _heats(look, picture, class_name, sample.name)
+    if look.guided:
+        followed = torch.from_numpy(guided(shown, heats[COMBINED].numpy()))
+        heats = {COMBINED: heats[COMBINED], AT_EDGES: followed, **heats}
     masks = {kind: otsu_masks(heat[None])[0].numpy() for kind, heat in heats.items()}
     maps = {kind: heat.numpy() for kind, heat in heats.items()}
-    if look.refine:
+    if look.crf:
         masks[REFINED] = refined(picture, masks[COMBINED])
     scores = {kind: _score(mask, truth, maps.get(kind)) for kind, mask in masks.items()}
-    return Segmented(sample.name, class_name, with_channels(picture, 3), truth, maps[COMBINED], masks, scores)
+    return Segmented(sample.name, class_name, shown, truth, maps[AT_EDGES if look.guided else COMBINED], masks, scores)
 
 
 def _heats(look: _Look, picture: Image.Image, class_name: str, name: str) -> dict[str, Float[Tensor, "H W"]]:

@@ -36,6 +36,7 @@ def explain(
     baseline: str | None = None,
     scale: str = "own",
     average: str | None = None,
+    refine: str | None = None,
 ) -> ByClass | list[ByClass]: ...
 
 
@@ -50,6 +51,7 @@ def explain(
     baseline: str | None = None,
     scale: str = "own",
     average: str | None = None,
+    refine: str | None = None,
 ) -> Explanation: ...
 
 
@@ -64,6 +66,7 @@ def explain(
     baseline: str | None = None,
     scale: str = "own",
     average: str | None = None,
+    refine: str | None = None,
 ) -> list[Explanation]: ...
 
 
@@ -77,6 +80,7 @@ def explain(
     baseline: str | None = None,
     scale: str = "own",
     average: str | None = None,
+    refine: str | None = None,
 ) -> Explanation | list[Explanation] | ByClass | list[ByClass]:
     """Classifies pictures and shows where the model looked.
 
@@ -101,6 +105,7 @@ def explain(
         scale: How overlays colour a map: "own", from its least to its greatest value; "fixed", from 0 to 1.
         average: Over what else the model's own maps are means: "mirror", "scales" or "mirror,scales"
             (`payattention.models.Classifier.averaging`).
+        refine: "guided" brings maps at the picture's size to its edges (`payattention.explaining.guided_filter`).
 
     Returns:
         An explanation, or a list of them in the pictures' order; under "all", dictionaries of them by class. A notebook
@@ -117,7 +122,7 @@ def explain(
     model = _loaded(model)
     check_average(average, method, target)
     model = model if average is None else model.averaging(average)
-    request = Request.of(model, size=size, target=target, method=method, scale=scale, baseline=baseline)
+    request = Request.of(model, size=size, target=target, method=method, scale=scale, baseline=baseline, refine=refine)
     if (folder := _folder(picture)) is not None:
         found = _read_folder(folder, model.in_channels)
         names, truths = [Path(name_of(file)).stem for file in found], [request.true_class(file) for file in found]

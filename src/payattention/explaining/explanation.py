@@ -16,6 +16,7 @@ from PIL import Image
 
 from payattention.attention.maps import FLAT, contrast, drawable, enlarged, is_flat, otsu_mask, stretched, upsampled
 from payattention.errors import UsageError
+from payattention.explaining.guided_filter import guided
 from payattention.explaining.levels import Disagreement, disagreement, grid, in_words
 from payattention.explaining.methods import ATTENTION, title_of
 from payattention.explaining.output_form import EVERYTHING, OutputForm
@@ -51,6 +52,8 @@ class Explanation:
         scale: How overlays and figures colour a map: a name of `payattention.pictures.drawing.SCALES`. Under "own" one
             that is nearly flat is not stretched to full contrast (`payattention.attention.maps.drawable`).
         true_class: What the picture is of, where that is known: a file in a folder of a class's name.
+        refine: "guided" where maps at the picture's size, `combined` and `mask` among them, are brought to its edges
+            (`payattention.explaining.guided_filter`).
     """
 
     picture: Image.Image
@@ -64,6 +67,7 @@ class Explanation:
     target: str | None = None
     scale: str = "own"
     true_class: str | None = None
+    refine: str | None = None
 
     @property
     def probability(self) -> float:
@@ -131,6 +135,7 @@ class Explanation:
         apart = self.disagreement
         return (
             *flat,
+            *(["brought to the picture's edges"] if self.refine else []),
             *([] if apart is None else [f"{apart.one} and {apart.other} disagree: overlap {apart.overlap:.0%}"]),
         )
 
@@ -175,7 +180,7 @@ class Explanation:
         if not 0 <= opacity <= 1:
             raise UsageError(f"the opacity is {opacity}: it must be in 0 ... 1")
         ground = self._ground(side)
-        return STYLES[style](ground, self._heat(level, (ground.height, ground.width)), opacity)
+        return STYLES[style](ground, self._heat(level, ground), opacity)
 
     def figure(self, style: str = STYLE) -> "Figure":
         """The picture, each map over it with a colour bar of its values, and the most probable classes, for a paper.
@@ -294,15 +299,25 @@ class Explanation:
         heat: NDArray[np.float32] = upsampled(torch.from_numpy(values)[None], size)[0].numpy()
         heat = np.subtract(heat, heat.min(), out=None if np.shares_memory(heat, values) else heat)
         heat /= max(heat.max(), np.finfo(np.float32).tiny)
+        if self.refine is None:
+            return heat
+        heat = guided(self.picture, heat)
+        heat -= heat.min()
+        heat /= max(heat.max(), np.finfo(np.float32).tiny)
         return heat
 
-    def _heat(self, level: str, size: tuple[int, int]) -> NDArray[np.float32]:
-        """The map at a height and width, in 0 ... 1, as it is drawn."""
+    def _heat(self, level: str, ground: Image.Image) -> NDArray[np.float32]:
+        """The map at the size of the picture that it is drawn over, in 0 ... 1."""
         check_known("level", self._all, level)
-        values = torch.from_numpy(self._all[level])[None]
+        values, size = torch.from_numpy(self._all[level])[None], (ground.height, ground.width)
         drawn = enlarged(values, size).clamp_(0, 1) if self.scale == "fixed" else drawable(values, size)
         heat: NDArray[np.float32] = drawn[0].numpy()
-        return heat
+        if self.refine is None:
+            return heat
+        followed = guided(ground, heat)
+        if self.scale == "own":  # as bright as before
+            followed *= heat.max() / max(followed.max(), np.finfo(np.float32).tiny)
+        return followed
 
     def _colours(self, level: str, style: str) -> "ScalarMappable":
         """What the shades of a drawn map stand for, in the map's own values."""
@@ -324,6 +339,7 @@ class Explanation:
             "method": self.method,
             "target": self.target,
             "true_class": self.true_class,
+            "refine": self.refine,
             "nearly_flat": list(self.nearly_flat),
             "disagreement": None if self.disagreement is None else self.disagreement._asdict(),
         }

@@ -13,6 +13,9 @@ ATTENTION = "attention"
 ALL = "all"
 """The target that stands for each of the most probable classes."""
 
+GUIDED = "guided"
+"""The refinement of maps by `payattention.explaining.guided_filter`."""
+
 _POSTHOC = tomllib.loads((files("payattention") / "posthoc" / "methods.toml").read_text(encoding="utf-8"))
 METHODS = (ATTENTION, *_POSTHOC)
 
@@ -59,6 +62,12 @@ def check_average(average: str | None, method: str | None, target: object) -> No
             f"average {average!r} is of the model's own attention, and of no class: leave it out, or "
             f"{'the target' if method in (None, ATTENTION) else f'the method {method!r}'}"
         )
+
+
+def check_refinement(name: str | None) -> None:
+    """Raises UsageError for a refinement that there is not."""
+    if name is not None:
+        check_known("refinement", (GUIDED,), name)
 
 
 def without_classes(what: str, target: object) -> UsageError:

@@ -19,7 +19,14 @@ from payattention.errors import UsageError, broken_map
 from payattention.explaining.explanation import Explanation
 from payattention.explaining.explanations import ByClass
 from payattention.explaining.inputs import as_input, chosen_size, seen_size
-from payattention.explaining.methods import ATTENTION, check_of_class, check_target, is_all, without_classes
+from payattention.explaining.methods import (
+    ATTENTION,
+    check_of_class,
+    check_refinement,
+    check_target,
+    is_all,
+    without_classes,
+)
 from payattention.models import Classifier
 from payattention.models.class_activation_map import ClassMapped
 from payattention.models.evaluating import evaluating
@@ -41,6 +48,7 @@ class Request:
         method: "attention", or a post-hoc method's name.
         scale: How overlays colour a map.
         baseline: Of a post-hoc method that takes pixels away; None for its own.
+        refine: "guided" to bring maps to the pictures' edges.
 
     Raises:
         UsageError: What this model cannot be asked.
@@ -52,9 +60,11 @@ class Request:
     method: str = ATTENTION
     scale: str = "own"
     baseline: str | None = None
+    refine: str | None = None
 
     def __post_init__(self) -> None:
         check_scale(self.scale)
+        check_refinement(self.refine)
         if self.method == ATTENTION:
             self.model.check_has_maps()
             if self.baseline is not None:
@@ -75,6 +85,7 @@ class Request:
         method: str | None = None,
         scale: str = "own",
         baseline: str | None = None,
+        refine: str | None = None,
     ) -> "Request":
         """With the model's own size for None, and its attention, or what a wrapped model is explained by.
 
@@ -82,7 +93,7 @@ class Request:
             UsageError: As above; or a size that the model cannot look at, or channels that no picture has.
         """
         method = method or model.posthoc_method or ATTENTION
-        return cls(model, chosen_size(model, size), target, method, scale, baseline)
+        return cls(model, chosen_size(model, size), target, method, scale, baseline, refine)
 
     @property
     def of_all(self) -> bool:
@@ -195,6 +206,7 @@ class Request:
             target=None if seen.labels is None else classes[seen.labels[k]],
             scale=self.scale,
             true_class=truth,
+            refine=self.refine,
         )
 
     def _check_maps_are_of_classes(self) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from payattention.data.masked import MaskedPictures
 from payattention.data.same_classes import known_part
-from payattention.evaluation.segment import COMBINED, REFINED, Found, Segmentation, Segmented, segment
+from payattention.evaluation.segment import AT_EDGES, COMBINED, REFINED, Found, Segmentation, Segmented, segment
 from payattention.explaining.folder import unique_name
 from payattention.models import Classifier
 from payattention.pictures.drawing import contact_sheet, cut_out, overlay
@@ -26,7 +26,7 @@ def write_segmentation(
     size: int | None = None,
     tune_on: MaskedPictures | None = None,
     true_class: bool = False,
-    refine: bool = False,
+    refine: bool | str = False,
     console: Console | None = None,
 ) -> Segmentation:
     """`payattention.evaluation.segment` into a folder.
@@ -64,7 +64,8 @@ class _Drawer:
 
     def draw(self, done: Segmented) -> None:
         name = unique_name(Path(done.name).stem, self._taken)
-        heat, best = overlay(done.picture, done.heat), REFINED if REFINED in done.masks else COMBINED
+        heat = overlay(done.picture, done.heat)
+        best = next(kind for kind in (REFINED, AT_EDGES, COMBINED) if kind in done.masks)
         write_picture(self._out / "overlays" / f"{name}.png", heat)
         write_picture(self._out / "masks" / f"{name}.png", Image.fromarray(done.masks[best]))
         for kind, score in done.scores.items():
