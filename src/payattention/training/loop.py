@@ -64,7 +64,8 @@ class Run:
     ) -> None:
         self.fabric, self.processes, self.callbacks = fabric, processes, callbacks
         self.data, self.recipe, self.seed = data, recipe, seed
-        self.objective = fabric.setup_module(Objective(network, recipe.label_smoothing, processes).train())
+        objective = Objective(network, recipe.label_smoothing, processes, recipe.border_penalty)
+        self.objective = fabric.setup_module(objective.train())
         self.optimizer = create_optimizer(network, recipe)
         self.schedule = create_schedule(self.optimizer, recipe, self.batches)
         self.epoch, self.batch, self.step = start.epoch, start.batch, start.step

@@ -70,6 +70,7 @@ class Recipe:
         lr_decay: Whatever the schedule, the rate is divided by 1 + this times the number of steps made (Torch7).
         warmup: "one_cycle": share of the run in which the rate climbs to its peak; then it falls to zero.
         label_smoothing: Probability mass given to all classes alike.
+        border_penalty: What the share of the maps' mass in their outermost cells adds to the loss; 0 for nothing.
         mirror: Horizontal flips, where the data set allows them.
         mirror_all: Whether sets are mirrored, too, whose pictures change their class by it (digits: the authors'
             scripts flip SVHN as they flip CIFAR).
@@ -110,6 +111,7 @@ class Recipe:
     lr_decay: _Share = 0.0
     warmup: Annotated[float, Field(ge=0, le=0.99)] = 0.2
     label_smoothing: _Share = 0.0
+    border_penalty: Annotated[float, Field(ge=0, le=1e3)] = 0.0
     mirror: bool = True
     mirror_all: bool = False
     flips: Literal["random", "half", "alternating"] = "random"
