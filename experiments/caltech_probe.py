@@ -50,7 +50,12 @@ OPTIONS = [
     "squash",
     "--set",
     "deepest=final",
+    "--set",
+    "prior=none",
+    "--set",
+    "scaled=false",
 ]
+"""Without the recipe's prior, which came later (docs/backbone-training.md): so the published runs were trained."""
 VARIANTS = {
     "pc": ["compatibility=pc", "normaliser=sigmoid"],
     "additive": ["compatibility=additive", "normaliser=sigmoid"],

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import payattention as pa
+from payattention.attention.maps import upsampled
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of
@@ -93,6 +94,27 @@ def test_training_on_features_learns_and_leaves_the_backbone_alone(image_set: Im
         assert torch.equal(tensor, before[name]), name
     assert torch.equal(model.preprocessing.mean, mean)  # the backbone's own, not this set's
     assert not (tmp_path / "features.bin").exists()
+
+
+def test_attention_starts_where_the_last_levels_features_are_strong(image_set: ImageSet) -> None:
+    """By the recipe alone: each fresh map is the last level's strength on its grid, but for a score near 0."""
+    model = new_model(NAME, image_set, load_recipe("probe"), freeze=True).eval()
+    images = images_of(image_set, slice(4), CPU)
+    with torch.no_grad():
+        local = model.trunk(model.prepared(images)).local
+        maps = model.attend(images).maps
+    strength = local[model.levels[-1]].square().mean(1).sqrt()  # (n, h, w)
+    for name in model.levels:
+        expected = upsampled(strength, (maps[name].shape[1], maps[name].shape[2]))
+        expected = expected / expected.sum((1, 2), keepdim=True)
+        torch.testing.assert_close(maps[name] / expected, torch.ones_like(expected), rtol=0, atol=0.3)
+
+
+def test_what_is_asked_for_goes_before_the_recipes_prior(image_set: ImageSet) -> None:
+    recipe = load_recipe("probe")
+    assert new_model(NAME, image_set, recipe, freeze=True).config.options["prior"] == "deep_strength"
+    papers = new_model(NAME, image_set, recipe, freeze=True, prior="none", scaled=False)
+    assert not any("tau" in name for name in papers.state_dict())
 
 
 def test_a_recipe_that_moves_the_pictures_does_not_suit_a_frozen_backbone(image_set: ImageSet) -> None:

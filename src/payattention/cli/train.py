@@ -73,7 +73,11 @@ def train(
         ),
     ] = None,
     freeze: Annotated[
-        bool, typer.Option("--freeze", help="Keep the timm backbone as it is; train attention on its features.")
+        bool,
+        typer.Option(
+            "--freeze",
+            help="Keep the timm backbone as it is; train attention on its features, beginning where they are strong.",
+        ),
     ] = False,
     classes: ClassesOption = None,
     limit: LimitOption = None,
