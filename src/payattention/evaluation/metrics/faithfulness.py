@@ -103,7 +103,7 @@ def infidelity(maps: Float[Tensor, "n h w"], removed: Removals) -> Float[Tensor,
     Raises:
         PayAttentionError: Maps that are not finite.
     """
-    mass, lost = _masses(maps, removed.parts), removed.lost.double()
+    mass, lost = _masses(maps, removed.parts), removed.lost.cpu().double()
     squares = (mass**2).sum(1)  # 0 for a map of zeros, which expects no loss at any scale
     scale = ((mass * lost).sum(1) / torch.where(squares > 0, squares, 1.0)).clamp_min(0)
     return ((scale[:, None] * mass - lost) ** 2).mean(1).to(maps)
@@ -115,7 +115,7 @@ def faithfulness_correlation(maps: Float[Tensor, "n h w"], removed: Removals) ->
     Raises:
         PayAttentionError: Maps that are not finite.
     """
-    mass, lost = _masses(maps, removed.parts), removed.lost.double()
+    mass, lost = _masses(maps, removed.parts), removed.lost.cpu().double()
     expected, happened = (values - values.mean(1, keepdim=True) for values in (mass, lost))
     size, told = expected.norm(dim=1), happened.norm(dim=1)
     correlation = (expected * happened).sum(1) / (size * told)
@@ -125,8 +125,8 @@ def faithfulness_correlation(maps: Float[Tensor, "n h w"], removed: Removals) ->
 
 
 def _masses(maps: Float[Tensor, "n h w"], parts: Bool[Tensor, "k h w"]) -> Float[Tensor, "n k"]:
-    """Each map's mass on each part, in units of the map's greatest value; float64."""
+    """Each map's mass on each part, in units of the map's greatest value; float64, which not every device has."""
     check_finite(maps)
-    flat = maps.flatten(1).double()
+    flat = maps.flatten(1).cpu().double()
     largest = flat.abs().amax(1, keepdim=True)
     return (flat / torch.where(largest > 0, largest, 1.0)) @ parts.flatten(1).to(flat).T

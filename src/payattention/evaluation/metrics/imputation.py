@@ -25,7 +25,7 @@ def imputed(images: Float[Tensor, "n c h w"], missing: Bool[Tensor, "n h w"]) ->
         missing: At least one pixel of each picture is known.
     """
     weights = _neighbours(images.shape[2], images.shape[3])
-    values = images.flatten(2).transpose(1, 2).double().cpu().numpy()  # (n, h*w, c)
+    values = images.flatten(2).transpose(1, 2).cpu().double().numpy()  # (n, h*w, c)
     gaps = missing.flatten(1).cpu().numpy()  # (n, h*w)
     filled = np.stack([_filled(picture, gap, weights) for picture, gap in zip(values, gaps, strict=True)])
     return torch.from_numpy(filled).transpose(1, 2).reshape(images.shape).to(images)

@@ -33,10 +33,11 @@ def rank_correlation(maps: Float[Tensor, "n h w"], others: Float[Tensor, "n h w"
     """
     check_finite(maps)
     check_finite(others)
-    one, other = (middle_ranks(each.flatten(1)) - (each[0].numel() + 1) / 2 for each in (maps, others))
+    ranks = [middle_ranks(each.flatten(1).cpu()) for each in (maps, others)]  # float64, which not every device has
+    one, other = (each - (each.shape[1] + 1) / 2 for each in ranks)
     sizes = one.norm(dim=1) * other.norm(dim=1)  # 0 where a map is constant
     correlation = (one * other).sum(1) / torch.where(sizes > 0, sizes, 1.0)
-    return torch.where(one.any(1), correlation, torch.nan).to(maps.dtype)
+    return torch.where(one.any(1), correlation, torch.nan).to(maps)
 
 
 def structural_similarity(maps: Float[Tensor, "n h w"], others: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
