@@ -75,6 +75,7 @@ LOOKS: dict[str, Callable[[Classifier, ImageSet], object]] = {
 @pytest.fixture(autouse=True)
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("payattention.evaluation.comparison.columns.STEPS", 2)
+    monkeypatch.setattr("payattention.evaluation.comparison.randomisation.PICTURES", 1)
 
 
 @pytest.fixture

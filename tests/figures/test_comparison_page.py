@@ -37,7 +37,8 @@ def data(image_set: ImageSet) -> ImageSet:
 @pytest.fixture
 def compared(model: Classifier, data: ImageSet, monkeypatch: pytest.MonkeyPatch) -> Comparison:
     """Deletion and insertion on too few pictures to tell anything."""
-    monkeypatch.setattr("payattention.evaluation.comparison.scoring.STEPS", 2)
+    monkeypatch.setattr("payattention.evaluation.comparison.columns.STEPS", 2)
+    monkeypatch.setattr("payattention.evaluation.comparison.randomisation.PICTURES", 1)
     return compare(model, data, methods=["activation"], costly=4)
 
 
