@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
 from payattention.posthoc.baselines import baseline_of
-from payattention.posthoc.hooks import captum, chosen_classes, need, of_classes, relus
+from payattention.posthoc.hooks import captum, chosen_classes, need, of_classes, pictures_at_once, relus
 
 PIXELS = "pixels"
 
@@ -97,7 +97,7 @@ def integrated_gradients(
     *,
     baseline: str = "black",
     steps: int = 50,
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> dict[str, Tensor]:
     """The attribution of each pixel, its colours added up, without its sign.
 
@@ -107,7 +107,7 @@ def integrated_gradients(
         labels: The classes (n,); by default the predicted ones.
         baseline: Where the way begins: "black" (the paper's), "mean" (the picture's mean colour) or "blur".
         steps: Points on the way.
-        batch_size: About so many points in one forward pass.
+        batch_size: About so many points in one forward pass; by default what is fast on the device.
 
     Raises:
         UsageError: captum is missing, or an unknown baseline.
@@ -124,7 +124,7 @@ def integrated_gradients(
             start,
             target=chosen_classes(model(images), labels),
             n_steps=steps,
-            internal_batch_size=max(batch_size, len(images)),
+            internal_batch_size=max(batch_size or pictures_at_once(images), len(images)),
         )
     return {PIXELS: explained.sum(1).abs().detach()}
 

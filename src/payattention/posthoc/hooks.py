@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from payattention.data.tensors import at_once
 from payattention.errors import UsageError
 from payattention.models import Classifier
 from payattention.models.class_activation_map import ClassMapped
@@ -124,6 +125,14 @@ def logits_in_passing(model: Classifier, images: Float[Tensor, "n channels h w"]
         yield seen
     finally:
         hook.remove()
+
+
+_MOST = 64  # pictures: more gain nothing anywhere, and cost memory where gradients are kept
+
+
+def pictures_at_once(images: Float[Tensor, "n channels h w"]) -> int:
+    """How many of a picture's copies a forward pass had best take: no more than a processor's cache has room for."""
+    return min(_MOST, at_once(images.device, images.shape[2], images.shape[3]))
 
 
 def of_classes(logits: Float[Tensor, "n c"], labels: Int[Tensor, " n"] | None) -> Float[Tensor, " n"]:

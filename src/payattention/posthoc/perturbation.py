@@ -28,7 +28,9 @@ from payattention.attention.maps import stretched, upsampled
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
 from payattention.posthoc.baselines import baseline_of
-from payattention.posthoc.hooks import chosen_classes, local_features, of_classes, with_features
+from payattention.posthoc.hooks import chosen_classes, local_features, of_classes, pictures_at_once, with_features
+
+_DRAWN = 64  # of RISE's masks that are drawn together, so that a seed means the same masks on any device
 
 
 @torch.no_grad()
@@ -38,7 +40,7 @@ def score_cam(
     labels: Tensor | None = None,
     *,
     baseline: str = "mean",
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> dict[str, Tensor]:
     """The Score-CAM map (n, h', w') of each local layer; a forward pass for each of its channels.
 
@@ -48,7 +50,7 @@ def score_cam(
         labels: The classes (n,); by default the predicted ones.
         baseline: What covers a picture: "mean" (its mean colour), "black" or "blur". The authors' code multiplies
             pictures less the data's mean, so that what it covers is of the mean colour.
-        batch_size: Masked pictures in one forward pass.
+        batch_size: Masked pictures in one forward pass; by default what is fast on the device.
 
     Raises:
         UsageError: A model that does not name its layers, or an unknown baseline.
@@ -60,7 +62,7 @@ def score_cam(
     with evaluating(model):
         for name, local in features.items():
             scores = [
-                _uncovered(model, image, cover, channels, label, batch_size)
+                _uncovered(model, image, cover, channels, label, batch_size or pictures_at_once(images))
                 for image, cover, channels, label in zip(images, covers, local, classes, strict=True)
             ]
             weights = torch.stack(scores).softmax(1)  # (n, d)
@@ -194,7 +196,7 @@ def rise(
     baseline: str = "mean",
     masks: int = 1000,
     seed: int = 0,
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> dict[str, Tensor]:
     """The mean probability of the class where a pixel is left open, as {"pixels": (n, H, W)}.
 
@@ -205,7 +207,7 @@ def rise(
         baseline: What covers a picture: "mean" (its mean colour; the authors' code has the data's), "black" or "blur".
         masks: How many (the paper: 4,000 for VGG16, 8,000 for ResNet50).
         seed: Of the masks, which are the same for all pictures.
-        batch_size: Masked pictures in one forward pass.
+        batch_size: Masked pictures in one forward pass; by default what is fast on the device.
 
     Raises:
         UsageError: An unknown baseline.
@@ -215,12 +217,13 @@ def rise(
     total, open_ = images.new_zeros(len(images), *images.shape[2:]), images.new_zeros(images.shape[2:])
     with evaluating(model):
         classes = chosen_classes(model(images), labels).tolist()
-        for start in range(0, masks, batch_size):
-            some = random_masks(min(batch_size, masks - start), images.shape[2], images.shape[3], random).to(images)
+        for start in range(0, masks, _DRAWN):
+            some = random_masks(min(_DRAWN, masks - start), images.shape[2], images.shape[3], random).to(images)
             open_ += some.sum(0)
             for n, (image, cover, label) in enumerate(zip(images, covers, classes, strict=True)):
-                seen = some[:, None] * image + (1 - some[:, None]) * cover  # (b, channels, H, W)
-                total[n] += (model(seen).softmax(1)[:, label, None, None] * some).sum(0)
+                for few in some.split(batch_size or pictures_at_once(images)):
+                    seen = few[:, None] * image + (1 - few[:, None]) * cover  # (b, channels, H, W)
+                    total[n] += (model(seen).softmax(1)[:, label, None, None] * few).sum(0)
     return {"pixels": total / open_}
 
 
