@@ -18,7 +18,7 @@ from payattention.errors import DataError, UsageError
 from payattention.evaluation import pointing
 from payattention.evaluation.comparison.budget import Bound, in_time
 from payattention.evaluation.comparison.intervals import LEAST, RESAMPLES, interval
-from payattention.evaluation.comparison.questions import QUESTIONS
+from payattention.evaluation.comparison.questions import QUESTIONS, in_words
 from payattention.evaluation.comparison.randomisation import randomisation_table
 from payattention.evaluation.comparison.sources import COMBINED, GAUSSIAN, sources
 from payattention.evaluation.comparison.table import Comparison, compare, further_metrics
@@ -261,6 +261,10 @@ def test_the_verdict_rests_on_intervals() -> None:
 
 
 def test_each_question_has_its_best_map(compared: Comparison) -> None:
+    where, depends = in_words(compared.answers)
+    assert where in str(compared)
+    assert f"Where is the object? By pixel AP: {compared.answers[0].best}" in where
+    assert "By deletion: too few pictures (6) to tell; by insertion: too few" in depends
     rows = {row.name: row for row in compared.rows}
     asked = [(question.words, metric) for question in QUESTIONS for metric in question.metrics]
     assert [(answer.question, answer.metric) for answer in compared.answers] == asked

@@ -14,10 +14,11 @@ import payattention as pa
 from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation.comparison.questions import QUESTIONS
+from payattention.evaluation.comparison.randomisation import Randomised
 from payattention.evaluation.comparison.table import Comparison, compare
 from payattention.evaluation.comparison.verdict import Margin
 from payattention.figures.comparison import write_page
-from payattention.figures.comparison.page import bars
+from payattention.figures.comparison.page import bars, followed
 from payattention.models import Classifier
 from settling import settled
 
@@ -52,6 +53,7 @@ def test_the_page_answers_with_evidence_and_loads_nothing(
     assert text.count("Too few pictures to tell<span>") == 2
     assert all(f'<th scope="row">{row.name}</th>' in text and row.cell("energy") in text for row in compared.rows)
     assert compared.verdict in text
+    assert all(one.asks in text and one.least in text for one in followed(compared.randomisation))
     assert "seen as &lt;b&gt;right" in page or "&lt;b&gt;right&lt;/b&gt;, seen as" in page
     assert "<b>" not in page
     assert page.count("data:image/webp") >= 4 * 3
@@ -80,6 +82,14 @@ def test_the_markdown_page_has_its_sheet_beside_it(
         write_page(tmp_path / "page.md", model, data, compared)
     with pytest.raises(UsageError, match=r"page\.txt: give it a name that ends in \.html or \.htm or \.md"):
         write_page(tmp_path / "page.txt", model, data, compared)
+
+
+def test_what_stays_of_a_map_is_told_from_the_least_to_the_most() -> None:
+    rows = [Randomised(f"map {k}", "post-hoc", 12, {"all": 0.9 - k / 10, "attention alone": None}) for k in range(7)]
+    (found,) = followed([*rows, Randomised("against", "post-hoc", 12, {"all": -0.05})])
+    assert found.least == "against 0.05, map 6 0.30, map 5 0.40, map 4 0.50, map 3 0.60"
+    assert found.most == "map 2 0.70, map 1 0.80, map 0 0.90"
+    assert followed([]) == []
 
 
 def test_bars_share_a_scale() -> None:

@@ -1,6 +1,6 @@
 """Which map for which question: what each question is answered by, and which rows answer it best."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -72,6 +72,21 @@ class Answer:
     def told(self) -> bool:
         """Whether there are pictures enough to prefer one map to another."""
         return self.pictures >= LEAST
+
+
+def in_words(found: Sequence[Answer]) -> Iterator[str]:
+    """A line for each question."""
+    for question in QUESTIONS:
+        said = (_in_words(answer) for answer in found if answer.question == question.words)
+        yield f"{question.words} By {'; by '.join(said)}."
+
+
+def _in_words(answer: Answer) -> str:
+    title = METRICS[answer.metric].title
+    if not answer.told:
+        return f"{title}: too few pictures ({answer.pictures}) to tell"
+    others = f" (not told from it: {len(answer.as_good)} more)" if answer.as_good else ""
+    return f"{title}: {answer.best}{others}"
 
 
 def answers(rows: Sequence[Scores]) -> tuple[Answer, ...]:

@@ -26,6 +26,13 @@ PICTURES, DRAWS = 12, 5
 _BATCH = 4  # pictures that share their draws, so that three of each are averaged
 _STEPS = 4  # parts of the layers
 _ATTENTION, _CLASS = "attention alone", "another class"
+FOLLOWS = {
+    _ATTENTION: "What stays of a trained map when only its attention is drawn at random?",
+    "all": "What stays of a map when all layers are?",
+    _CLASS: "What stays of it when it is asked for another class?",
+}
+"""What the columns ask that tell most."""
+LIMITS = "1 is all of it, 0 nothing. Near 0 does not make a map right: noise is there, too."
 
 
 @dataclass(frozen=True)

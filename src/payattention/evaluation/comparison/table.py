@@ -25,7 +25,7 @@ from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError
 from payattention.evaluation.comparison.budget import Bound
 from payattention.evaluation.comparison.intervals import Interval, interval
-from payattention.evaluation.comparison.questions import Answer, answers
+from payattention.evaluation.comparison.questions import Answer, answers, in_words
 from payattention.evaluation.comparison.randomisation import Randomised, randomisation, randomisation_table
 from payattention.evaluation.comparison.scoring import Scores, Scoring, scored
 from payattention.evaluation.comparison.sources import COMBINED, Kind, Source, sources
@@ -124,6 +124,7 @@ class Comparison(ClassResult):
         if self.randomisation:
             yield randomisation_table(self.randomisation)
         yield from (f"left out: {line}" for line in self.left_out)
+        yield from in_words(self.answers)
         yield self.verdict
 
     def remarks(self) -> Iterator[str]:

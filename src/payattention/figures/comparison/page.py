@@ -8,6 +8,7 @@ from typing import Any
 from payattention import __version__
 from payattention.data import ImageSet
 from payattention.evaluation.comparison.questions import QUESTIONS, Answer, Question
+from payattention.evaluation.comparison.randomisation import FOLLOWS, LIMITS, Randomised
 from payattention.evaluation.comparison.sources import COMBINED
 from payattention.evaluation.comparison.table import Comparison, Row
 from payattention.evaluation.comparison.verdict import Margin
@@ -71,6 +72,8 @@ def write_page(path: Path, model: Classifier, data: ImageSet, compared: Comparis
         "metrics": METRICS,
         "version": __version__,
         "findings": [(question, findings(compared, question)) for question in QUESTIONS],
+        "followed": followed(compared.randomisation),
+        "limits": LIMITS,
         "best": {answer.metric: answer.best for answer in compared.answers if answer.told},
     }
     if path.suffix.lower() == ".md":
@@ -138,6 +141,32 @@ def _others(answer: Answer) -> list[str]:
 def _listed(names: Sequence[str]) -> str:
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What stays of maps when something else is drawn at random: rank correlations, the least first.
+
+    Attributes:
+        asks: What was drawn.
+        least: The maps of which least stays, with how much.
+        most: Those of which most stays, unless they are named already.
+    """
+
+    asks: str
+    least: str
+    most: str
+
+
+def followed(rows: Sequence[Randomised]) -> list[Followed]:
+    """What the second table says in short."""
+    found = []
+    for drawn, asks in FOLLOWS.items():
+        known = [(abs(value), row.name) for row in rows if (value := row.correlations.get(drawn)) is not None]
+        named = [f"{name} {value:.2f}" for value, name in sorted(known)]
+        if named:
+            found.append(Followed(asks, ", ".join(named[:_LISTED]), ", ".join(named[_LISTED:][-_LISTED:])))
+    return found
 
 
 def bars(rows: Mapping[str, Margin]) -> list[Bar]:
