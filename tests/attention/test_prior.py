@@ -113,9 +113,7 @@ def test_scaled_scores_are_divided_by_the_root_of_the_channels() -> None:
 @pytest.mark.parametrize(
     ("name", "prior"),
     [
-        ("timm:test_resnet", "strength"),
         ("timm:test_resnet", "deep_strength"),
-        ("vgg_att2_concat_pc", "deep_strength"),
         ("vgg_pan", "strength"),
         ("fast_att_dp", "strength"),
     ],

@@ -118,8 +118,7 @@ def test_dropping_the_dead_changes_no_map(name: str, normaliser: str, local: Ten
     ("name", "options"),
     [
         ("timm:test_resnet", {"compatibility": "local", "prior": "strength"}),
-        ("vgg_att2_concat_pc", {"normaliser": "sigmoid"}),
-        ("vgg_att2_indep_dp", {}),
+        ("vgg_att2_indep_dp", {"normaliser": "sigmoid"}),
         ("fast_att2_concat_pc", {"projection": "up"}),
     ],
 )
