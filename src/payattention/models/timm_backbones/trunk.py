@@ -63,14 +63,18 @@ class TimmTrunk(Trunk):
         self.query_dim = taps[-1].channels
         self.only_size = None if any_size(backbone) else own_size(backbone)
 
-        behind = self.plain or self.final  # what lies behind the last stage is needed, except the classifier
-        backbone.prune_intermediate_layers(self.indices, prune_norm=not behind, prune_head=not self.final)  # type: ignore[operator]
-        if self.final:
-            backbone.reset_classifier(0, "")  # type: ignore[operator]
+        self._cut(backbone)
         self.backbone = backbone.requires_grad_(not freeze)
         self.norms = nn.ModuleDict({name: nn.BatchNorm2d(dim) for name, dim in self.local_dims.items()})
         self.to_query: nn.Module | None = nn.Linear(self.query_dim, self.query_dim)
         self.train()
+
+    def _cut(self, backbone: nn.Module) -> None:
+        """Takes away, in place, what no tap needs."""
+        behind = self.plain or self.final  # what lies behind the last stage is needed, except the classifier
+        backbone.prune_intermediate_layers(self.indices, prune_norm=not behind, prune_head=not self.final)  # type: ignore[operator]
+        if self.final:
+            backbone.reset_classifier(0, "")  # type: ignore[operator]
 
     def train(self, mode: bool = True) -> "TimmTrunk":
         super().train(mode)
