@@ -45,8 +45,8 @@ from payattention.system.workers import computed_in_order, in_order
 from payattention.training.recipe import Recipe
 from payattention.training.stopping import Stopped
 
-COMPUTING = ("quickstart", "train", "evaluate", "maps", "segment", "query", "compare", "attack", "transfer", "figure",
-             "benchmark", "reproduce")  # fmt: skip
+COMPUTING = ("quickstart", "train", "evaluate", "maps", "segment", "query", "compare", "probe", "attack", "transfer",
+             "figure", "benchmark", "reproduce")  # fmt: skip
 CPU = torch.device("cpu")
 SMALL = 0.0625
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA GPU here")

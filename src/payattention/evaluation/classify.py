@@ -101,7 +101,7 @@ def classify(
         source=data.source,
         count=len(data),
         error=per_cent(wrong.mean()),
-        error_interval=_interval(int(wrong.sum()), len(data)),
+        error_interval=wilson(int(wrong.sum()), len(data)),
         class_errors={
             name: per_cent(wrong[data.labels == label].mean())
             for label, name in enumerate(data.classes)
@@ -122,11 +122,11 @@ def _rounded(score: float | None) -> float | None:
     return None if score is None else round(score, 1)
 
 
-def _interval(wrong: int, count: int) -> tuple[float, float]:
+def wilson(some: int, count: int) -> tuple[float, float]:
     """In per cent, where a share of so many lies (Wilson, 1927)."""
     from scipy.stats import binomtest
 
-    found = binomtest(wrong, count).proportion_ci(0.95, method="wilson")
+    found = binomtest(some, count).proportion_ci(0.95, method="wilson")
     return per_cent(found.low), per_cent(found.high)
 
 

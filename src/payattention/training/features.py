@@ -7,7 +7,7 @@ copy. Other augmentation would need the backbone again: `Recipe.check_frozen` re
 
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
@@ -122,6 +122,15 @@ class FeatureSet:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def only(self, names: Iterable[str]) -> "FeatureSet":
+        """Those of these names."""
+        return FeatureSet({name: self.features[name] for name in names}, self.labels)
+
+    def in_order(self, size: int = 64) -> Iterator[dict[str, Tensor]]:
+        """The features of the pictures, not of their mirror images, float (B, d, h, w) by level, batch by batch."""
+        for start in range(0, len(self), size):
+            yield {name: values[0, start : start + size].float() for name, values in self.features.items()}
 
     def epoch(
         self, recipe: Recipe, seed: int, number: int, first: int = 0, processes: Processes = ALONE

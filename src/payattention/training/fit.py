@@ -17,7 +17,7 @@ from payattention.models.attentive import AttentiveClassifier
 from payattention.models.patch_whitening import fit_whitening
 from payattention.models.preprocessing import Preprocessing, check_sizes
 from payattention.system.machine import chosen_device, memory_format, training_precision
-from payattention.system.processes import here
+from payattention.system.processes import ALONE, here
 from payattention.training.batches import DeviceSet, batches_of
 from payattention.training.callbacks.averaging import Averaging, settle
 from payattention.training.callbacks.finiteness import Finite
@@ -121,6 +121,36 @@ def fit(
                 torch.distributed.destroy_process_group()
     model.cpu().eval()
     return metrics.curve
+
+
+def fit_on_features(
+    network: nn.Module, features: FeatureSet, recipe: Recipe, *, seed: int = 0, console: Console | None = None
+) -> None:
+    """Trains what reads features that are kept already, in place and in this process alone; else as `fit` does.
+
+    Leaves the network on the CPU, in evaluation mode.
+
+    Args:
+        network: From features by level to logits: what follows a frozen backbone, or anything else that reads them.
+        features: Of the pictures to train on.
+        recipe: How.
+        seed: Of order and dropout.
+        console: Where progress is shown.
+
+    Raises:
+        PayAttentionError: The loss is no longer finite.
+    """
+    averaging = Averaging(network, recipe.averaging) if recipe.averaging else None
+    bar = None if console is None else _bar(features, recipe, seed, console)
+    callbacks = [callback for callback in (Finite(), averaging, bar) if callback is not None]
+    torch.manual_seed(seed)  # dropout's stream, whatever was drawn before
+    fabric = launched(chosen_device(), training_precision(), ALONE)
+    with closing(Run(fabric, ALONE, network, features, recipe, seed, callbacks)) as run:
+        train(run)
+        if averaging is not None:
+            averaging.take_over()
+            settle(network, _as_they_are(run))
+    network.cpu().eval()
 
 
 def _train(run: Run, model: Classifier, network: nn.Module, averaging: Averaging | None, execution: Execution) -> None:
