@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from payattention.models.evaluating import evaluating
 from payattention.models.timm_backbones.whole_trunk import CLASS_TOKEN, MEAN
 from payattention.training.features import FeatureClassifier, FeatureSet
 from payattention.training.fit import fit_on_features, new_model
+from payattention.training.recipe import Recipe
 
 
 class Reading(NamedTuple):
@@ -50,7 +52,8 @@ def _linear(config: ProbeConfig, num_classes: int, features: Kept, console: Cons
     names = [name for name in (CLASS_TOKEN, MEAN) if name in features.train.features]
     torch.manual_seed(config.seed)
     network = LinearProbe({name: features.train.features[name].shape[2] for name in names}, num_classes)
-    seconds = _fitted(network, features.train.only(names), config, console)
+    recipe = replace(config.recipe, border_penalty=0.0)  # it has no maps to pay for
+    seconds = _fitted(network, features.train.only(names), recipe, config.seed, console)
     with torch.inference_mode(), evaluating(network):
         guesses = [network(batch).argmax(1) for batch in features.test.only(names).in_order()]
     return Reading(torch.cat(guesses), None, _trained(network), seconds)
@@ -59,7 +62,7 @@ def _linear(config: ProbeConfig, num_classes: int, features: Kept, console: Cons
 def _attentive(config: ProbeConfig, method: str, train: ImageSet, features: Kept, console: Console | None) -> Reading:
     model = new_model(config.model, train, config.recipe, seed=config.seed, **config.network_of(method))
     assert isinstance(model, AttentiveClassifier)
-    seconds = _fitted(FeatureClassifier(model), features.train.only(model.levels), config, console)
+    seconds = _fitted(FeatureClassifier(model), features.train.only(model.levels), config.recipe, config.seed, console)
     guesses = torch.cat([look.logits.argmax(1) for look in _looks(model, features.test)])
     maps = None
     if features.masked is not None:
@@ -68,10 +71,10 @@ def _attentive(config: ProbeConfig, method: str, train: ImageSet, features: Kept
     return Reading(guesses, maps, _trained(model), seconds)
 
 
-def _fitted(network: nn.Module, features: FeatureSet, config: ProbeConfig, console: Console | None) -> float:
+def _fitted(network: nn.Module, features: FeatureSet, recipe: Recipe, seed: int, console: Console | None) -> float:
     """Trains a network, and gives the seconds that it took."""
     begun = time.perf_counter()
-    fit_on_features(network, features, config.recipe, seed=config.seed, console=console)
+    fit_on_features(network, features, recipe, seed=seed, console=console)
     return time.perf_counter() - begun
 
 
