@@ -5,7 +5,9 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from pkgutil import walk_packages
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from payattention.evaluation.attack import attack
 from payattention.evaluation.attacks import Noise
 from payattention.evaluation.calibration import calibrate
 from payattention.evaluation.direct_transfer import direct_transfer
+from payattention.evaluation.probing import Probe, ProbeConfig, probe
 from payattention.evaluation.query import query_effect
 from payattention.evaluation.result import Result
 from payattention.evaluation.transfer import transfer
@@ -32,12 +35,18 @@ def mostly_right(model: Classifier, data: ImageSet) -> ImageSet:
     return replace(data, labels=said)
 
 
+def _probed(data: ImageSet) -> Probe:
+    with TemporaryDirectory() as folder:
+        return probe(ProbeConfig("test_resnet", ("knn",)), data, data, folder=Path(folder))
+
+
 MEASURES: dict[str, Callable[[Classifier, ImageSet], Result]] = {
     "Calibration": lambda model, data: calibrate(model, mostly_right(model, data)),
     "Classification": classify,
     "Comparison": lambda model, data: compare(model, data, methods=["activation"], costly=2),
     "DirectTransfer": direct_transfer,
     "Pointing": pointing,
+    "Probe": lambda model, data: _probed(data),
     "QueryEffect": query_effect,
     "Robustness": lambda model, data: attack(model, data, {"noise": Noise()}, [4.0]),
     "Segmentation": segment,
@@ -73,8 +82,8 @@ def test_a_result_says_what_it_is_of_and_is_kept_as_json(name: str, network: Cla
     assert (result.data, result.split, result.source, result.count) == ("noise", "train", "32 of 64 images", 32)
     kept = result.as_json()
     assert list(kept)[-1] == "provenance"
-    written = json.loads(json.dumps(kept, allow_nan=False))
-    assert written.keys() == _fields(type(result)).keys() - {"predictions", "maps"}
+    of_pictures = {"predictions"} | ({"maps"} if name == "Comparison" else set())
+    assert json.loads(json.dumps(kept, allow_nan=False)).keys() == _fields(type(result)).keys() - of_pictures
     headings = [heading for part in result.report() if isinstance(part, Table) for heading in part.columns]
     assert headings
     assert all(heading in str(result) for heading in headings)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.attention.maps import joint, on_one_grid
-from payattention.system.names import Registry, unknown
+from payattention.system.names import Registry, check_known
 
 _TINY = 1e-30
 
@@ -72,8 +72,5 @@ def create_combination(name: str, levels: Sequence[str]) -> Combination:
     Raises:
         UsageError: Neither.
     """
-    if name in levels:
-        return Single(list(levels).index(name))
-    if name not in COMBINATIONS:
-        raise unknown("combination", name, [*COMBINATIONS, *levels])
-    return COMBINATIONS[name]()
+    check_known("combination", [*COMBINATIONS, *levels], name)
+    return Single(list(levels).index(name)) if name in levels else COMBINATIONS[name]()
