@@ -76,6 +76,7 @@ LOOKS: dict[str, Callable[[Classifier, ImageSet], object]] = {
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("payattention.evaluation.comparison.columns.STEPS", 2)
     monkeypatch.setattr("payattention.evaluation.comparison.randomisation.PICTURES", 1)
+    monkeypatch.setattr("payattention.evaluation.comparison.randomisation.DRAWS", 1)
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def compared(model: Classifier, data: ImageSet, monkeypatch: pytest.MonkeyPatch)
     """Deletion and insertion on too few pictures to tell anything."""
     monkeypatch.setattr("payattention.evaluation.comparison.columns.STEPS", 2)
     monkeypatch.setattr("payattention.evaluation.comparison.randomisation.PICTURES", 1)
+    monkeypatch.setattr("payattention.evaluation.comparison.randomisation.DRAWS", 1)
     return compare(model, data, methods=["activation"], costly=4)
 
 

@@ -22,7 +22,7 @@ from payattention.system.progress import tracked
 from payattention.system.reporting import Table
 
 PICTURES, DRAWS = 12, 5
-"""How many are measured; how often the attention alone is drawn for each batch of them."""
+"""How many are measured; how often all is drawn for each batch of them where maps are trained, and cost one pass."""
 _BATCH = 4  # pictures that share their draws, so that three of each are averaged
 _STEPS = 4  # parts of the layers
 _ATTENTION, _CLASS = "attention alone", "another class"
@@ -106,19 +106,19 @@ def _likeness(model: Classifier, source: Source, images: Tensor, seed: int) -> d
         """Of the class that was predicted, whatever the random network says."""
         return source.maps(images) if of_classes is None else of_classes(images, labels)
 
-    found = dict[str, Mapping[str, Tensor]]()
+    parts, draws = cascade(model, images[:1], _STEPS), 1
     if source.kind == "trained":
-        found |= model_randomisation(
-            model, explain, images, {_ATTENTION: attention_layers(model)}, draws=DRAWS, seed=seed
-        )
-    found |= model_randomisation(model, explain, images, cascade(model, images[:1], _STEPS), seed=seed)
+        parts, draws = {_ATTENTION: attention_layers(model), **parts}, DRAWS
+    found: dict[str, Mapping[str, Tensor]] = {
+        **model_randomisation(model, explain, images, parts, draws=draws, seed=seed)
+    }
     if of_classes is not None and logits.shape[1] > 1:
         found[_CLASS] = class_randomisation(of_classes, images, labels, logits.shape[1], seed=seed)
     return {row: {drawn: alike[row] for drawn, alike in found.items()} for row in found["all"]}
 
 
 def _means(batches: Sequence[Mapping[str, Tensor]]) -> dict[str, float | None]:
-    means = {drawn: torch.cat([batch[drawn] for batch in batches]).double().nanmean() for drawn in batches[0]}
+    means = {drawn: torch.cat([batch[drawn] for batch in batches]).cpu().double().nanmean() for drawn in batches[0]}
     return {drawn: None if mean.isnan() else round(mean.item(), 3) for drawn, mean in means.items()}
 
 
