@@ -37,11 +37,11 @@ def data(image_set: ImageSet) -> ImageSet:
 
 @pytest.fixture
 def compared(model: Classifier, data: ImageSet, monkeypatch: pytest.MonkeyPatch) -> Comparison:
-    """Deletion and insertion on too few pictures to tell anything."""
+    """Deletion and insertion on too few pictures to tell anything, and a column that was asked for."""
     monkeypatch.setattr("payattention.evaluation.comparison.columns.STEPS", 2)
     monkeypatch.setattr("payattention.evaluation.comparison.randomisation.PICTURES", 1)
     monkeypatch.setattr("payattention.evaluation.comparison.randomisation.DRAWS", 1)
-    return compare(model, data, methods=["activation"], costly=4)
+    return compare(model, data, methods=["activation"], costly=4, metrics=["roc_auc"])
 
 
 def test_the_page_answers_with_evidence_and_loads_nothing(
@@ -53,6 +53,7 @@ def test_the_page_answers_with_evidence_and_loads_nothing(
     assert f"<strong>{compared.answers[0].best}</strong> <span>pixel AP" in text
     assert text.count("Too few pictures to tell<span>") == 2
     assert all(f'<th scope="row">{row.name}</th>' in text and row.cell("energy") in text for row in compared.rows)
+    assert all(row.cell("roc_auc") in text for row in compared.rows)
     assert compared.verdict in text
     assert all(one.asks in text and one.least in text for one in followed(compared.randomisation))
     assert "seen as &lt;b&gt;right" in page or "&lt;b&gt;right&lt;/b&gt;, seen as" in page
@@ -72,6 +73,7 @@ def test_the_markdown_page_has_its_sheet_beside_it(
         assert sheet.width > 500
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + len(compared.rows)
+    assert " entropy | ROC AUC ↑ | ms a picture |" in table[0]
     assert {line.count("|") for line in table} == {table[0].count("|")}
     best = compared.answers[0]
     row = next(row for row in compared.rows if row.name == best.best)

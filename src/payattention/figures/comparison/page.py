@@ -12,7 +12,7 @@ from payattention.evaluation.comparison.randomisation import FOLLOWS, LIMITS, Ra
 from payattention.evaluation.comparison.sources import COMBINED
 from payattention.evaluation.comparison.table import Comparison, Row
 from payattention.evaluation.comparison.verdict import Margin
-from payattention.evaluation.metrics import METRICS
+from payattention.evaluation.metrics import FURTHER, METRICS
 from payattention.figures.comparison.sheet import Seen, map_sheet
 from payattention.figures.self_contained import data_uri, environment, policy, source
 from payattention.models import Classifier
@@ -69,7 +69,7 @@ def write_page(path: Path, model: Classifier, data: ImageSet, compared: Comparis
     templates = environment()
     told = {
         "compared": compared,
-        "metrics": METRICS,
+        "metrics": {**METRICS, **{name: FURTHER[name] for name in compared.further}},
         "version": __version__,
         "findings": [(question, findings(compared, question)) for question in QUESTIONS],
         "followed": followed(compared.randomisation),
