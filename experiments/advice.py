@@ -71,13 +71,15 @@ class Way:
     deepest: str = "final"
 
 
+_NO_PRIOR = {"prior": "none", "scaled": False}
+"""What frozen_maps.py measures came after these rows; each would do with it what it can."""
 WAYS = {
-    "pc": Way({}),
-    "pc, sigmoid": Way({"normaliser": "sigmoid"}),
-    "additive, sigmoid": Way({"compatibility": "additive", "normaliser": "sigmoid"}),
-    "pc, one level": Way({"levels": 1}),
-    "pc, last stage": Way({}, deepest="stage"),
-    "pc, centre square": Way({}, crop_mode="center"),
+    "pc": Way(_NO_PRIOR),
+    "pc, sigmoid": Way({**_NO_PRIOR, "normaliser": "sigmoid"}),
+    "additive, sigmoid": Way({**_NO_PRIOR, "compatibility": "additive", "normaliser": "sigmoid"}),
+    "pc, one level": Way({**_NO_PRIOR, "levels": 1}),
+    "pc, last stage": Way(_NO_PRIOR, deepest="stage"),
+    "pc, centre square": Way(_NO_PRIOR, crop_mode="center"),
 }
 """By what the table calls them; the rest is as the recipe `probe` has it."""
 
@@ -163,7 +165,7 @@ def cell(way: Way, task: Task, backbone: Backbone, masked: pa.ImageSet, seed: in
 def command(way: Way, task: Task, seed: int) -> str:
     """What trains the same network."""
     options = {**way.options, **({"deepest": "final"} if way.deepest == "final" else {})}
-    sets = [f"--set {name}={value}" for name, value in options.items()]
+    sets = [f"--set {name}={str(value).lower()}" for name, value in options.items()]
     crop = [f"--crop-mode {way.crop_mode}"] if way.crop_mode != "center" else []
     part = task.train.name == "caltech101" and len(task.train.classes) < COUNTS[-1]
     classes = [f"--classes {','.join(task.train.classes)}"] if part else []

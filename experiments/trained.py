@@ -56,6 +56,11 @@ def pets() -> AbstractContextManager[Path]:
     return _unpacked("oxford-iiit-pet-3breeds.zip", "oxford_pets")
 
 
+def birds() -> AbstractContextManager[Path]:
+    """A data root for a while, in which 20 species of CUB-200-2011 lie, from their archive."""
+    return _unpacked("CUB_200_2011-first20.zip", "cub200")
+
+
 @contextmanager
 def _unpacked(name: str, folder: str) -> Iterator[Path]:
     packed = archive(name)

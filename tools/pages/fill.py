@@ -11,6 +11,7 @@ from typing import Any
 import pets
 from advice import advice
 from backbones import backbones
+from frozen_maps import frozen_contest, frozen_maps
 from gallery import gallery
 from looking import looking
 from maps import compare, hard
@@ -243,7 +244,11 @@ DOCS = ROOT / "docs"
 PAGES = {
     ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10},
     DOCS / "attacks.md": {"attacks": attacks},
-    DOCS / "backbone-training.md": {"advice": advice},
+    DOCS / "backbone-training.md": {
+        "frozen_maps": frozen_maps,
+        "frozen_contest": frozen_contest,
+        "advice": advice,
+    },
     DOCS / "backbones.md": {"backbones": backbones},
     DOCS / "data.md": {"data": data},
     DOCS / "gallery.md": {"gallery": gallery},

@@ -1,0 +1,270 @@
+"""Measures where attention on a frozen backbone looks, by what it is set to, for docs/backbone-training.md.
+
+Writes results/frozen_maps.json, a cell at a time: what is there already is kept, so that the command goes on where it
+was stopped. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip`, `oxford-iiit-pet-3breeds.zip` and
+`CUB_200_2011-first20.zip`, and the extra `imagenet`. About an hour on a core.
+
+1. Each way to set up the attention is trained, by the recipe `probe` as `payattention train --freeze` does it, on the
+   first 3, 5, 20 and 101 classes of Caltech-101 (15 pictures each), on three breeds of the pets, on 20 species of birds
+   and on the embedded digits. The backbone's features, which do not depend on any of it, are computed once and kept in
+   `runs/frozen`. The error is that on the test split.
+
+2. Each of these networks looks at whole pictures of test splits, whose masks nobody showed it: at the pets (the animal
+   with its undecided border), the birds (their boxes), the digits. Maps are scored as `payattention compare` does it.
+
+3. The default's combined map, of seed 0, is held against the post-hoc maps of the same layers and against a Gaussian
+   about the centre, picture by picture.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import Tensor
+
+import payattention as pa
+from frozen import BACKBONE, DIGITS, RECIPE, SIZE, Frozen, model_for, of_first
+from payattention.attention.maps import upsampled
+from payattention.cli.options import LimitOption
+from payattention.cli.output import progress_console
+from payattention.cli.program import run_script
+from payattention.data import of_classes
+from payattention.evaluation.comparison.intervals import interval
+from payattention.evaluation.comparison.sources import COMBINED, Kind, sources
+from payattention.evaluation.comparison.verdict import margins
+from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_precision, pointing_hits
+from payattention.models.attentive import AttentiveClassifier
+from payattention.models.evaluating import evaluating
+from payattention.system.files import write_json
+from payattention.system.machine import chosen_device, training_precision
+from payattention.system.names import check_known
+from payattention.system.processes import ALONE
+from payattention.system.provenance import Stopwatch
+from payattention.system.reporting import per_cent
+from payattention.training.callbacks.finiteness import Finite
+from payattention.training.features import FeatureClassifier, FeatureSet, trunk_of
+from payattention.training.launch import launched
+from payattention.training.loop import Run
+from payattention.training.loop import train as train_loop
+from payattention.training.recipe import load_recipe
+from trained import RESULTS, RUNS, ResultsOption
+
+SEEDS = (0, 1, 2)
+FEW = 20  # classes: so many are quickly trained on, and vary most with the seed
+POST_HOC = ("activation", "eigen_cam", "grad_cam", "grad_cam_plus_plus", "xgrad_cam", "hires_cam", "layer_cam")
+"""The methods that look no deeper than the layers that attention looks at, so that kept features do for them."""
+_BATCH = 64
+_TOLERANCE = 2  # pixels, as `payattention compare` has it
+_WHOLE = "squash"  # all networks are shown whole pictures, as by `payattention maps`
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the attention is set up: the network's options, and how its training pictures become squares."""
+
+    options: Mapping[str, Any]
+    crop_mode: str = "squash"
+    deepest: str = "stage"
+    most: int = 101
+    """Classes that it is trained on."""
+
+
+DEFAULT = "the default"
+WAYS = {
+    DEFAULT: Way({}),
+    "as in the paper": Way({"prior": "none", "scaled": False}),
+    "scaled, no prior": Way({"prior": "none"}),
+    "each level's own strength": Way({"prior": "strength"}),
+    "8 queries": Way({"queries": 8}),
+    "sigmoid": Way({"normaliser": "sigmoid"}),
+    "additive": Way({"compatibility": "additive"}, most=FEW),
+    "one level": Way({"levels": 1}, most=FEW),
+    "centre square": Way({}, crop_mode="center", most=FEW),
+    "the wider last layer": Way({}, deepest="final", most=FEW),
+}
+"""By what the table calls them; the rest is as `train --freeze --crop-mode squash` has it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on: a set, or its first classes; and the sets whose objects are looked for."""
+
+    name: str
+    data: str
+    looks_at: tuple[str, ...]
+    first: int | None = None
+    contest: tuple[str, ...] = ()
+    """Of these sets, those on which the default is held against other maps."""
+
+
+_ANIMALS = ("oxford_pets", "cub200_whole")
+TASKS = (
+    Task("3 of Caltech-101", "caltech101", _ANIMALS, 3),
+    Task("5 of Caltech-101", "caltech101", _ANIMALS, 5),
+    Task("20 of Caltech-101", "caltech101", _ANIMALS, 20),
+    Task("101 of Caltech-101", "caltech101", _ANIMALS, 101, contest=_ANIMALS),
+    Task("3 breeds of pets", "oxford_pets", ("oxford_pets",), contest=("oxford_pets",)),
+    Task("20 species of birds", "cub200_whole", ("cub200_whole",), contest=("cub200_whole",)),
+    Task("10 digits", "cluttered_digits", ("cluttered_digits",), contest=("cluttered_digits",)),
+)
+
+
+def trained(way: Way, task: Task, frozen: Frozen, seed: int) -> AttentiveClassifier:
+    """A network, trained as `fit` does it."""
+    data = frozen.pictures(task.data, "train", way.crop_mode)
+    data = data if task.first is None else of_classes(data, data.classes[: task.first])
+    model, recipe = model_for(data, seed, deepest=way.deepest, **way.options), load_recipe(RECIPE)
+    features = of_first(frozen.features(task.data, "train", way.crop_mode, way.deepest), len(data.classes))
+    torch.manual_seed(seed)  # dropout's stream
+    fabric = launched(chosen_device(), training_precision(), ALONE, unused_parameters=True)
+    with closing(Run(fabric, ALONE, FeatureClassifier(model), features, recipe, seed, [Finite()])) as run:
+        train_loop(run)
+    return model.eval()
+
+
+def cell(way: Way, task: Task, frozen: Frozen, seed: int) -> dict[str, Any]:
+    """One network, trained and measured."""
+    watch, model = Stopwatch(), trained(way, task, frozen, seed)
+    test = of_first(frozen.features(task.data, "test", way.crop_mode, way.deepest), len(model.classes))
+    found = [model.look_at(trunk_of(model).complete(batch)).logits.argmax(1) for batch in _batches(test)]
+    maps = {}
+    for looked in task.looks_at:
+        features, masked = frozen.features(looked, "test", _WHOLE, way.deepest), frozen.pictures(looked, "test", _WHOLE)
+        maps[looked] = {row: _told(scores) for row, scores in _scores(model, features, masked).items()}
+    return {
+        "command": command(way, task, model.classes, seed),
+        "tested_on": len(test),
+        "error": per_cent((torch.cat(found) != test.labels).double().mean()),
+        "maps": maps,
+        "provenance": asdict(watch.provenance(chosen_device(), seed)),
+    }
+
+
+def command(way: Way, task: Task, classes: Sequence[str], seed: int) -> str:
+    """What trains the same network."""
+    options = {**way.options, **({} if way.deepest == "stage" else {"deepest": way.deepest})}
+    sets = [f"--set {name}={json.dumps(value).strip(chr(34))}" for name, value in options.items()]
+    crop = [] if way.crop_mode == "center" else [f"--crop-mode {way.crop_mode}"]
+    part = [] if task.first in (None, 101) else [f"--classes {','.join(classes)}"]
+    limit = [f"--limit {DIGITS['train']}"] if task.data == "cluttered_digits" else []
+    parts = [f"payattention train --model {BACKBONE} --pretrained --freeze", *crop, *sets, f"--data {task.data}"]
+    return " ".join([*parts, *part, *limit, f"--seed {seed}"])
+
+
+def _batches(features: FeatureSet) -> Iterator[dict[str, Tensor]]:
+    for start in range(0, len(features), _BATCH):
+        yield {name: values[0, start : start + _BATCH].float() for name, values in features.features.items()}
+
+
+@contextmanager
+def _seeing(model: AttentiveClassifier, features: dict[str, Tensor]) -> Iterator[Tensor]:
+    """Pictures, all black, for which the model's backbone gives these features."""
+    trunk, count = trunk_of(model), len(next(iter(features.values())))
+    trunk.features = lambda images: features  # type: ignore[method-assign]
+    try:
+        yield torch.zeros(count, model.in_channels, SIZE, SIZE)
+    finally:
+        del trunk.features
+
+
+def _scores(
+    model: AttentiveClassifier, features: FeatureSet, masked: pa.ImageSet, post_hoc: Sequence[str] = ()
+) -> dict[str, dict[str, Tensor]]:
+    """By map and metric, each picture's score, 0 ... 1; with post-hoc methods also those of trivial maps."""
+    assert masked.masks is not None
+    found: dict[str, list[dict[str, Tensor]]] = {}
+    with evaluating(model):
+        chosen = [source for source in sources(model, post_hoc)[0] if post_hoc or source.kind == "trained"]
+        for number, batch in enumerate(_batches(features)):
+            truth = torch.from_numpy(masked.masks[number * _BATCH : (number + 1) * _BATCH])
+            with _seeing(model, batch) as images:
+                made = {name: maps for source in chosen for name, maps in source.maps(images).items()}
+            for name, maps in made.items():
+                found.setdefault(name, []).append(_scored(maps.float(), truth, masks=not post_hoc))
+    return {name: {m: torch.cat([part[m] for part in parts]) for m in parts[0]} for name, parts in found.items()}
+
+
+def _scored(maps: Tensor, truth: Tensor, masks: bool) -> dict[str, Tensor]:
+    """Of maps (n, h, w) on any grid; with Otsu's masks, or without."""
+    large = upsampled(maps, (truth.shape[1], truth.shape[2]))
+    scores = {
+        "average_precision": pixel_average_precision(large, truth),
+        "pointing": pointing_hits(large, truth, _TOLERANCE),
+    }
+    return scores | ({"jaccard": jaccard(otsu_masks(large), truth)} if masks else {})
+
+
+def _told(scores: Mapping[str, Tensor]) -> dict[str, Any]:
+    """By metric, the mean in per cent with its interval."""
+    told = {}
+    for metric, values in scores.items():
+        sure = interval(values)
+        ends = None if sure is None else [per_cent(sure.low, 2), per_cent(sure.high, 2)]
+        told[metric] = {"mean": per_cent(values.nanmean(), 2), "interval": ends}
+    return told
+
+
+def contest(task: Task, looked: str, frozen: Frozen) -> dict[str, Any]:
+    """The default's maps and others of the same network: scores, and by metric how far the combined one lies above."""
+    watch, model = Stopwatch(), trained(WAYS[DEFAULT], task, frozen, 0)
+    features, masked = frozen.features(looked, "test", _WHOLE, "stage"), frozen.pictures(looked, "test", _WHOLE)
+    scores = _scores(model, features, masked, POST_HOC)
+    kinds: dict[str, Kind] = {}
+    with _seeing(model, next(_batches(features))) as images:
+        for source in sources(model, POST_HOC)[0]:
+            kinds |= dict.fromkeys(source.maps(images), source.kind)
+    above = {
+        metric: margins({row: found[metric] for row, found in scores.items()}, kinds) for metric in scores[COMBINED]
+    }
+    return {
+        "pictures": len(features),
+        "rows": {row: {"kind": kinds[row], **_told(found)} for row, found in scores.items()},
+        "margins": {metric: {row: asdict(found) for row, found in rows.items()} for metric, rows in above.items()},
+        "provenance": asdict(watch.provenance(chosen_device(), 0)),
+    }
+
+
+def measured(before: dict[str, Any], ways: Sequence[str], frozen: Frozen) -> Iterator[dict[str, Any]]:
+    """The result so far, after each cell that was not there before; the contests come last."""
+    cells, contests = dict(before.get("cells", {})), dict(before.get("contests", {}))
+    for seed, name, task in product(SEEDS, ways, TASKS):
+        many, key = (task.first or 0) > FEW, f"{task.name}; {name}; seed {seed}"
+        if key in cells or (many and (seed or WAYS[name].most <= FEW)):
+            continue
+        cells[key] = cell(WAYS[name], task, frozen, seed)
+        frozen.console.print(f"{key}: error {cells[key]['error']} %", highlight=False)
+        yield {"recipe": RECIPE, "cells": cells, "contests": contests}
+    for task in TASKS if DEFAULT in ways else ():
+        for looked in task.contest:
+            if (key := f"{task.name}; {looked}") not in contests:
+                contests[key] = contest(task, looked, frozen)
+                frozen.console.print(f"{key}: held against {len(contests[key]['rows'])} maps", highlight=False)
+                yield {"recipe": RECIPE, "cells": cells, "contests": contests}
+
+
+def main(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="|".join(WAYS), help="Measure these rows; may be repeated.", show_default=False),
+    ] = None,
+    limit: LimitOption = None,
+    features: Annotated[
+        Path, typer.Option(help="Folder for the backbone's features.", show_default="runs/frozen")
+    ] = RUNS / "frozen",
+    results: ResultsOption = RESULTS,
+) -> None:
+    check_known("way", WAYS, *(only or ()))
+    file = results / "frozen_maps.json"
+    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    for result in measured(before, only or [*WAYS], Frozen(features, limit, progress_console())):
+        write_json(file, result)
+
+
+if __name__ == "__main__":
+    run_script(main)
