@@ -48,12 +48,17 @@ def archive(name: str) -> Path:
 
 def caltech101() -> AbstractContextManager[Path]:
     """A data root for a while, in which Caltech-101 lies, 30 pictures of each class, from its archive."""
-    return _unpacked("caltech101-30perclass.zip", "caltech101")
+    return _unpacked(caltech101="caltech101-30perclass.zip")
 
 
 def pets() -> AbstractContextManager[Path]:
     """A data root for a while, in which three breeds of the Oxford pets lie, from their archive."""
-    return _unpacked("oxford-iiit-pet-3breeds.zip", "oxford_pets")
+    return _unpacked(oxford_pets="oxford-iiit-pet-3breeds.zip")
+
+
+def caltech101_and_pets() -> AbstractContextManager[Path]:
+    """A data root for a while, in which both lie."""
+    return _unpacked(caltech101="caltech101-30perclass.zip", oxford_pets="oxford-iiit-pet-3breeds.zip")
 
 
 def birds() -> AbstractContextManager[Path]:
@@ -62,9 +67,10 @@ def birds() -> AbstractContextManager[Path]:
 
 
 @contextmanager
-def _unpacked(name: str, folder: str) -> Iterator[Path]:
-    packed = archive(name)
+def _unpacked(**archives: str) -> Iterator[Path]:
+    packed = {folder: archive(name) for folder, name in archives.items()}
     with TemporaryDirectory() as root:
-        with zipfile.ZipFile(packed) as zipped:
-            zipped.extractall(Path(root, folder))
+        for folder, file in packed.items():
+            with zipfile.ZipFile(file) as zipped:
+                zipped.extractall(Path(root, folder))
         yield Path(root)

@@ -1,4 +1,4 @@
-"""The pages on attacks, transfer and figures: their Python runs, their commands exist."""
+"""The pages on attacks, transfer, figures and probing: their Python runs, their commands exist."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from payattention.cli.app import run
 from payattention.data.readers.cluttered_digits import COUNTS
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("attacks.md", "transfer.md", "figures.md")
+PAGES = ("attacks.md", "transfer.md", "figures.md", "attentive-probing.md")
 
 
 def text(page: str) -> str:

@@ -19,6 +19,7 @@ from markdown_table import markdown_table
 from payattention.cli.program import run_script
 from payattention.errors import DataError
 from probe import probe
+from probing import probing
 from segmentation import segment
 
 ROOT = Path(__file__).parents[2]
@@ -244,6 +245,7 @@ DOCS = ROOT / "docs"
 PAGES = {
     ROOT / "README.md": {"quickstart": quickstart, "cifar10": cifar10},
     DOCS / "attacks.md": {"attacks": attacks},
+    DOCS / "attentive-probing.md": {"probing": probing},
     DOCS / "backbone-training.md": {
         "frozen_maps": frozen_maps,
         "frozen_contest": frozen_contest,
