@@ -15,10 +15,11 @@ from payattention.data import ImageSet
 from payattention.errors import UsageError
 from payattention.evaluation.comparison.questions import QUESTIONS
 from payattention.evaluation.comparison.randomisation import Randomised
+from payattention.evaluation.comparison.sources import GAUSSIAN
 from payattention.evaluation.comparison.table import Comparison, compare
 from payattention.evaluation.comparison.verdict import Margin
 from payattention.figures.comparison import write_page
-from payattention.figures.comparison.page import bars, followed
+from payattention.figures.comparison.page import bars, findings, followed
 from payattention.models import Classifier
 from settling import settled
 
@@ -41,7 +42,7 @@ def compared(model: Classifier, data: ImageSet, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("payattention.evaluation.comparison.columns.STEPS", 2)
     monkeypatch.setattr("payattention.evaluation.comparison.randomisation.PICTURES", 1)
     monkeypatch.setattr("payattention.evaluation.comparison.randomisation.DRAWS", 1)
-    return compare(model, data, methods=["activation"], costly=4, metrics=["roc_auc"])
+    return compare(model, data, methods=["activation"], costly=4, metrics=["road", "gini", "roc_auc"])
 
 
 def test_the_page_answers_with_evidence_and_loads_nothing(
@@ -51,7 +52,8 @@ def test_the_page_answers_with_evidence_and_loads_nothing(
     text = " ".join(unescape(page).split())
     assert all(question.words in text and question.limits in text for question in QUESTIONS)
     assert f"<strong>{compared.answers[0].best}</strong> <span>pixel AP" in text
-    assert text.count("Too few pictures to tell<span>") == 2
+    assert text.count("Too few pictures to tell<span>") == 3  # deletion, insertion, ROAD
+    assert "Gini" in text
     assert all(f'<th scope="row">{row.name}</th>' in text and row.cell("energy") in text for row in compared.rows)
     assert all(row.cell("roc_auc") in text for row in compared.rows)
     assert compared.verdict in text
@@ -85,6 +87,16 @@ def test_the_markdown_page_has_its_sheet_beside_it(
         write_page(tmp_path / "page.md", model, data, compared)
     with pytest.raises(UsageError, match=r"page\.txt: give it a name that ends in \.html or \.htm or \.md"):
         write_page(tmp_path / "page.txt", model, data, compared)
+
+
+def test_a_best_map_that_looks_at_nothing_is_no_answer(compared: Comparison) -> None:
+    best, *_ = compared.answers
+    blind = replace(best, best=GAUSSIAN, as_good=("activation layer13",))
+    near = replace(best, best="combined", as_good=("random", "activation layer13"))
+    (found,) = findings(replace(compared, answers=(blind,)), QUESTIONS[0])
+    assert found.others == ["It looks at nothing, and no other map here is better: none answers the question."]
+    (found,) = findings(replace(compared, answers=(near,)), QUESTIONS[0])
+    assert found.others == ["It is not told from what looks at nothing: random", "Not told from it: activation layer13"]
 
 
 def test_what_stays_of_a_map_is_told_from_the_least_to_the_most() -> None:

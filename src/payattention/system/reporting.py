@@ -1,6 +1,7 @@
 """How numbers are shown: a table, and a share in per cent."""
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, SupportsFloat
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, SupportsFloat
 if TYPE_CHECKING:
     from rich import table
 
+_NUMBER = re.compile(r"-?\d[\d,]*(\.\d+)?( ±\d+(\.\d+)?)?")
 WIDTH = 160
 """Characters of a line where there is no terminal."""
 
@@ -53,4 +55,5 @@ def _cell(value: object) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    return cell.replace(",", "").replace(".", "", 1).lstrip("-").isdigit()
+    """Whether a cell is a number, perhaps with how far it may be off, or a dash where there is none."""
+    return cell == "-" or _NUMBER.fullmatch(cell) is not None

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from payattention.evaluation.comparison.intervals import LEAST
 from payattention.evaluation.comparison.scoring import Scores
 from payattention.evaluation.comparison.verdict import Margin, margin
-from payattention.evaluation.metrics import METRICS
+from payattention.evaluation.metrics import FURTHER, METRICS
+
+COLUMNS = {**METRICS, **FURTHER}
 
 
 class Question(NamedTuple):
@@ -15,7 +17,7 @@ class Question(NamedTuple):
 
     Attributes:
         words: The question.
-        metrics: What answers it, the first one first: what each asks of a map, by its name in `METRICS`.
+        metrics: What answers it, the first one first: what each asks of a map, by its name in `COLUMNS`.
         limits: What the answer does not tell.
     """
 
@@ -39,6 +41,8 @@ QUESTIONS = (
         {
             "deletion": "Is the class gone as soon as the map's first pixels are taken away?",
             "insertion": "Is the class there as soon as the map's first pixels are shown?",
+            "road": "Is the class gone sooner with the map's first pixels than with its last ones, if their places are "
+            "filled in from around them?",
         },
         "It is asked of pictures with pixels taken away, which the network never saw. The object plays no part: a "
         "network that decides by the background is shown to.",
@@ -52,7 +56,7 @@ class Answer:
 
     Attributes:
         question: `Question.words`.
-        metric: A name of `METRICS`.
+        metric: A name of `COLUMNS`.
         best: The row with the best mean of those measured on the most pictures.
         pictures: How many these are.
         as_good: Rows that are not told from it, on the pictures that both were measured on; the nearest first.
@@ -82,20 +86,26 @@ def in_words(found: Sequence[Answer]) -> Iterator[str]:
 
 
 def _in_words(answer: Answer) -> str:
-    title = METRICS[answer.metric].title
+    title = COLUMNS[answer.metric].title
     if not answer.told:
         return f"{title}: too few pictures ({answer.pictures}) to tell"
     others = f" (not told from it: {len(answer.as_good)} more)" if answer.as_good else ""
     return f"{title}: {answer.best}{others}"
 
 
-def answers(rows: Sequence[Scores]) -> tuple[Answer, ...]:
-    """The best maps by question and metric."""
-    return tuple(_answer(rows, question.words, metric) for question in QUESTIONS for metric in question.metrics)
+def answers(rows: Sequence[Scores], further: Sequence[str] = ()) -> tuple[Answer, ...]:
+    """The best maps by question and metric, further ones of `FURTHER` only where they were measured."""
+    measured = {*METRICS, *further}
+    return tuple(
+        _answer(rows, question.words, metric)
+        for question in QUESTIONS
+        for metric in question.metrics
+        if metric in measured
+    )
 
 
 def _answer(rows: Sequence[Scores], question: str, metric: str) -> Answer:
-    sign = -1 if METRICS[metric].better == "lower" else 1
+    sign = -1 if COLUMNS[metric].better == "lower" else 1
     scores = {row.name: sign * row.of(metric) for row in rows}
     counts = {name: int((~values.isnan()).sum()) for name, values in scores.items()}
     most = max(counts.values())

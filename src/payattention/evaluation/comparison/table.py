@@ -260,7 +260,7 @@ def _told(rows: Sequence[Scores], further: Sequence[str]) -> dict[str, Any]:
         "rows": tuple(_row(scores, further) for scores in rows),
         "margins": above,
         "verdict": verdict(above, means),
-        "answers": answers(rows),
+        "answers": answers(rows, further),
         "maps": {row.name: row.maps for row in rows},
     }
 

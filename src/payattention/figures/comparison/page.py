@@ -1,13 +1,13 @@
 """The page of a comparison: which map for which question, on one model and one data set, with the evidence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from payattention import __version__
 from payattention.data import ImageSet
-from payattention.evaluation.comparison.questions import QUESTIONS, Answer, Question
+from payattention.evaluation.comparison.questions import COLUMNS, QUESTIONS, Answer, Question
 from payattention.evaluation.comparison.randomisation import FOLLOWS, LIMITS, Randomised
 from payattention.evaluation.comparison.sources import COMBINED
 from payattention.evaluation.comparison.table import Comparison, Row
@@ -32,7 +32,8 @@ class Finding:
         title: The metric's.
         answer: The best map.
         value: Its mean, with the interval.
-        others: What stands beside it, in words: maps as good as it, better on fewer pictures, or on too few of them.
+        others: What stands beside it, in words: maps as good as it, better on fewer pictures, or on too few of them;
+            and whether it is any better than a map that looks at nothing.
     """
 
     asks: str
@@ -107,10 +108,10 @@ def findings(compared: Comparison, question: Question) -> list[Finding]:
     return [
         Finding(
             asks=question.metrics[answer.metric],
-            title=METRICS[answer.metric].title,
+            title=COLUMNS[answer.metric].title,
             answer=answer,
             value=_value(rows[answer.best], answer.metric),
-            others=list(_others(answer)),
+            others=_others(answer, {row.name for row in compared.rows if row.kind == "trivial"}),
         )
         for answer in compared.answers
         if answer.question == question.words
@@ -127,13 +128,16 @@ def _value(row: Row, metric: str) -> str:
     return f"{row.scores[metric]:.1f} %" + ("" if found is None else f" ({found.low:.1f} to {found.high:.1f})")
 
 
-def _others(answer: Answer) -> list[str]:
+def _others(answer: Answer, trivial: Set[str]) -> list[str]:
     if not answer.told:
         return []
+    if answer.best in trivial:
+        return ["It looks at nothing, and no other map here is better: none answers the question."]
     words = {
-        "better where they were measured: ": answer.better,
-        "not told from it: ": answer.as_good,
-        "on too few pictures to be told from it: ": answer.unknown,
+        "It is not told from what looks at nothing: ": [name for name in answer.as_good if name in trivial],
+        "Better where they were measured: ": answer.better,
+        "Not told from it: ": [name for name in answer.as_good if name not in trivial],
+        "On too few pictures to be told from it: ": answer.unknown,
     }
     return [said + _listed(names) for said, names in words.items() if names]
 
