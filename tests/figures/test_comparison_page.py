@@ -75,7 +75,7 @@ def test_the_markdown_page_has_its_sheet_beside_it(
         assert sheet.width > 500
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + len(compared.rows)
-    assert " entropy | ROC AUC ↑ | ms a picture |" in table[0]
+    assert " entropy | ROC AUC ↑ | Gini | ROAD ↑ | ms a picture |" in table[0]
     assert {line.count("|") for line in table} == {table[0].count("|")}
     best = compared.answers[0]
     row = next(row for row in compared.rows if row.name == best.best)
