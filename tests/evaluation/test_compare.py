@@ -118,6 +118,7 @@ def test_further_columns_are_asked_for(attentive: Classifier, image_set: ImageSe
     assert rows["random"].scores["sensitivity"] > 30
     text = str(found)
     assert all(metric.heading in text for metric in FURTHER.values())
+    assert "Deletion and insertion, MaxBoxAcc, ROAD, infidelity, faithfulness, max-sensitivity: 1 of 12" in text
     assert further_metrics(["road", "gini", "road"]) == ("gini", "road")
 
 

@@ -141,7 +141,8 @@ class Comparison(ClassResult):
     def spent(self) -> str:
         """On how many pictures that was measured which takes many forward passes, and why."""
         methods = dict.fromkeys(row.method for row in self.rows if row.pictures < self.count)
-        what = ", ".join(["Deletion and insertion", *methods])
+        further = (FURTHER[name].title for name in self.further if FURTHER[name].costly)
+        what = ", ".join(["Deletion and insertion", *further, *methods])
         measured = f"{what}: {self.costly:,} of {self.count:,} pictures, evenly from the classes"
         if self.costly == self.costly_asked:
             return f"{measured} (--costly)." if self.costly < self.count else f"{measured}."

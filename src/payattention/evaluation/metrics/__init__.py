@@ -58,6 +58,8 @@ class Metric(NamedTuple):
     source: str
     of_set: Callable[[Tensor], float] | None = None
     """What becomes of all pictures' rows (n, ...); None for their mean."""
+    costly: bool = False
+    """Whether it takes many forward passes a picture, or as long."""
 
     @property
     def heading(self) -> str:
@@ -72,8 +74,8 @@ METRICS: Registry[Metric] = Registry(
         "energy": Metric("energy", "higher", "Wang et al., 2020"),
         "jaccard": Metric("Jaccard", "higher", "Jetley et al., 2018, A.4"),
         "average_precision": Metric("pixel AP", "higher", "Choe et al., 2020"),
-        "deletion": Metric("deletion", "lower", "Petsiuk et al., 2018"),
-        "insertion": Metric("insertion", "higher", "Petsiuk et al., 2018"),
+        "deletion": Metric("deletion", "lower", "Petsiuk et al., 2018", costly=True),
+        "insertion": Metric("insertion", "higher", "Petsiuk et al., 2018", costly=True),
         "entropy": Metric("entropy", "", "Shannon, 1948"),
     },
 )
@@ -85,12 +87,12 @@ FURTHER: Registry[Metric] = Registry(
         "roc_auc": Metric("ROC AUC", "higher", "Fawcett, 2006"),
         "rank_accuracy": Metric("rank accuracy", "higher", "Arras et al., 2022"),
         "pooled_average_precision": Metric("PxAP", "higher", "Choe et al., 2020", pooled_average_precision),
-        "box_accuracy": Metric("MaxBoxAcc", "higher", "Choe et al., 2020", max_box_accuracy),
+        "box_accuracy": Metric("MaxBoxAcc", "higher", "Choe et al., 2020", max_box_accuracy, costly=True),
         "gini": Metric("Gini", "", "Chalasani et al., 2020"),
-        "road": Metric("ROAD", "higher", "Rong et al., 2022"),
-        "infidelity": Metric("infidelity", "lower", "Yeh et al., 2019"),
-        "faithfulness": Metric("faithfulness", "higher", "Bhatt et al., 2020"),
-        "sensitivity": Metric("max-sensitivity", "lower", "Yeh et al., 2019"),
+        "road": Metric("ROAD", "higher", "Rong et al., 2022", costly=True),
+        "infidelity": Metric("infidelity", "lower", "Yeh et al., 2019", costly=True),
+        "faithfulness": Metric("faithfulness", "higher", "Bhatt et al., 2020", costly=True),
+        "sensitivity": Metric("max-sensitivity", "lower", "Yeh et al., 2019", costly=True),
     },
 )
 """The columns that `payattention compare --metrics` adds to them."""
