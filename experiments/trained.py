@@ -63,7 +63,7 @@ def caltech101_and_pets() -> AbstractContextManager[Path]:
 
 def birds() -> AbstractContextManager[Path]:
     """A data root for a while, in which 20 species of CUB-200-2011 lie, from their archive."""
-    return _unpacked("CUB_200_2011-first20.zip", "cub200")
+    return _unpacked(cub200="CUB_200_2011-first20.zip")
 
 
 @contextmanager
