@@ -6,14 +6,15 @@ last two levels, fresh weights; the pictures are cut out of photographs that sci
 - start: `payattention maps` on one photograph, in a fresh process; beside it what Python needs to import torch, and
   torch with timm;
 - folder: the same on 120 photographs, in pictures/s beyond the time of one;
-- memory: the same on four photographs of 12 megapixels, the process's peak;
+- memory: the same on four photographs of 12 megapixels, the process's peak; and that of the same backbone with its own
+  classifier, wrapped, which is explained by Grad-CAM;
 - explain: 64 pictures as one list, beside the bare network's pass over the same pixels as one batch, single calls,
   Grad-CAM of the bare network by `pa.wrap`, and by torch-cam's extractor on the same batch.
 
 What is compared takes turns within each round.
 """
 
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -73,20 +74,25 @@ class Commands:
             picture.save(place / f"{k:03d}.jpg", quality=90)
         return place
 
-    def maps(self, pictures: Path) -> Callable[[], object]:
-        def run() -> None:
+    def maps(self, pictures: Path, model: str | None = None) -> Callable[[], int]:
+        def run() -> int:
             self._runs += 1
             out = self.folder / f"out-{self._runs}"
-            words = ["-m", "payattention", "maps", str(self.model), str(pictures), "--out", str(out)]
-            _python(words)
+            return _python(["-m", "payattention", "maps", model or str(self.model), str(pictures), "--out", str(out)])
 
         return run
 
 
-def _python(words: list[str]) -> None:
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PayAttentionError(f"{' '.join(words)}: {done.stderr.strip().splitlines()[-1]}")
+def _python(words: list[str]) -> int:
+    """Runs Python; how much memory the process had at most, in bytes."""
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise PayAttentionError(f"{' '.join(words)}: {said.read().strip().splitlines()[-1]}")
+    return used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def start(commands: Commands, rounds: int) -> dict[str, Any]:
@@ -111,10 +117,10 @@ def folder(commands: Commands, rounds: int) -> dict[str, Any]:
 
 
 def memory(commands: Commands, rounds: int) -> dict[str, Any]:
-    run = commands.maps(commands.pictures("large", 4, MEGAPIXELS_12))
-    run()
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"pictures": 4, "size": list(MEGAPIXELS_12), "peak_mib": round(peak / 2**20)}
+    pictures = commands.pictures("large", 4, MEGAPIXELS_12)
+    runs = {"with attention": commands.maps(pictures), "wrapped": commands.maps(pictures, f"timm:{BACKBONE}")}
+    peaks = {name: round(run() / 2**20) for name, run in runs.items()}
+    return {"pictures": 4, "size": list(MEGAPIXELS_12), "peak_mib": peaks}
 
 
 def explain(commands: Commands, rounds: int) -> dict[str, Any]:

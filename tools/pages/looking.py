@@ -28,7 +28,8 @@ def looking() -> str:
         f"{markdown_table(['', 'min', 'median', 'max'], rows)}\n\n"
         f"`{result['backbone']}` at {result['size']} px with two levels of attention, {result['rounds']} rounds; "
         f"`explain` on {explain['pictures']} pictures. Maps of {memory['pictures']} photographs of {width}x{height} "
-        f"take {memory['peak_mib']:,} MiB at most. {made['device']}, {made['date']} (`results/looking.json`)."
+        f"take {memory['peak_mib']['with attention']:,} MiB at most, {memory['peak_mib']['wrapped']:,} MiB of the same "
+        f"backbone, wrapped. {made['device']}, {made['date']} (`results/looking.json`)."
     )
 
 
