@@ -91,9 +91,10 @@ def test_a_result_says_what_it_is_of_and_is_kept_as_json(name: str, network: Cla
 
 def test_a_table_aligns_numbers_and_shows_what_is_missing() -> None:
     text = str(Table(("map", "hits"), [("layer7", 1234), ("layer10", 5), ("centre", None)], "peaks"))
-    assert [line.rstrip() for line in text.splitlines()[-3:]] == ["  layer7    1,234", "  layer10   5", "  centre    -"]
-    text = str(Table(("map", "hits"), [("layer7", 1234), ("layer10", 5)]))
-    assert [line.rstrip() for line in text.splitlines()[-2:]] == ["  layer7    1,234", "  layer10       5"]
+    rows = ["  layer7    1,234", "  layer10       5", "  centre        -"]
+    assert [line.rstrip() for line in text.splitlines()[-3:]] == rows
+    text = str(Table(("map", "hits"), [("layer7", "12.5 ±1.0"), ("layer10", "none")]))
+    assert [line.rstrip() for line in text.splitlines()[-2:]] == ["  layer7    12.5 ±1.0", "  layer10   none"]
 
 
 def test_a_share_is_rounded_in_per_cent() -> None:
