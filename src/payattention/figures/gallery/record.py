@@ -95,7 +95,7 @@ def shrunk(picture: Image.Image, side: int) -> Image.Image:
     return fitted(picture, side) if max(picture.size) > side else picture
 
 
-def packed(values: Float[NDArray[Any], "h w"]) -> dict[str, Any]:
+def packed(values: Float[np.ndarray, "h w"]) -> dict[str, Any]:
     """A map as the page holds it: its grid, what its least and greatest byte stand for, and the bytes in base64.
 
     Bytes, not a picture: browsers that guard against being recognised do not let a page read a picture's pixels
@@ -118,7 +118,7 @@ def packed(values: Float[NDArray[Any], "h w"]) -> dict[str, Any]:
     }
 
 
-def quantised(values: Float[NDArray[Any], "h w"]) -> UInt8[NDArray[Any], "h w"]:
+def quantised(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     """A map in 256 steps from its least to its greatest value; a constant one is 0."""
     low, high = values.min(), values.max()
     span = high - low if high > low else 1
@@ -126,7 +126,7 @@ def quantised(values: Float[NDArray[Any], "h w"]) -> UInt8[NDArray[Any], "h w"]:
     return steps
 
 
-def _averaged(values: Float[NDArray[Any], "h w"]) -> NDArray[np.float32]:
+def _averaged(values: Float[np.ndarray, "h w"]) -> NDArray[np.float32]:
     """A map with a longer side of at most `LARGEST_MAP` cells, each the mean of what it covers."""
     values = np.ascontiguousarray(values, np.float32)
     scale = LARGEST_MAP / max(values.shape)
