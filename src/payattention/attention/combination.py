@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from payattention.attention.maps import joint, on_one_grid
+from payattention.attention.maps import alike, joint
 from payattention.system.names import Registry, check_known
-
-_TINY = 1e-30
 
 
 class Combination(nn.Module):
@@ -41,9 +40,7 @@ class Mean(Combination):
     """
 
     def forward(self, maps: Sequence[Float[Tensor, "n _ _"]]) -> Float[Tensor, "n H W"]:
-        alike = [map_ / map_.mean((1, 2), keepdim=True).clamp_min(_TINY) for map_ in on_one_grid(maps)]
-        total: Tensor = sum(alike[1:], alike[0])
-        return total / len(alike)
+        return torch.stack(alike(maps)).mean(0)
 
 
 class Single(Combination):

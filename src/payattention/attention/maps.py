@@ -78,6 +78,12 @@ def on_one_grid(maps: Sequence[Float[Tensor, "n _ _"]]) -> list[Float[Tensor, "n
     return [upsampled(level, (height, width)) for level in maps]
 
 
+def alike(maps: Sequence[Float[Tensor, "n _ _"]]) -> list[Float[Tensor, "n H W"]]:
+    """Maps on one grid, each brought to a mean of 1, so that none outweighs another; one of zeros stays so."""
+    tiny = torch.finfo(maps[0].dtype).tiny
+    return [map_ / map_.mean((1, 2), keepdim=True).clamp_min(tiny) for map_ in on_one_grid(maps)]
+
+
 def joint(maps: Sequence[Float[Tensor, "n _ _"]], root: bool = True) -> Float[Tensor, "n H W"]:
     """The last two levels as one map: their product on the finer grid, and its square root.
 

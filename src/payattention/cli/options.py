@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from payattention.errors import UsageError
+from payattention.errors import CheckpointError, UsageError
 from payattention.system.files import check_new_file
 from payattention.system.processes import here
 from payattention.system.text import readable
@@ -87,6 +87,22 @@ RefineOption = Annotated[
         show_default=False,
     ),
 ]
+HoldOutOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Keep a share of the training split apart and measure on it, not on the test split: to choose by.",
+        show_default=False,
+    ),
+]
+BackboneWeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The timm backbone's weights, by timm's names: .safetensors, or a state dict that torch.save wrote.",
+        show_default=False,
+    ),
+]
 WidthOption = Annotated[float, typer.Option(help="Factor on every channel count, 0.0625 to 8; the paper's is 1.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 OutOption = Annotated[
@@ -145,6 +161,17 @@ def numbers(text: str, option: str) -> list[float]:
         except ValueError:
             raise UsageError(f"{option} {text!r}: {part.strip()!r} is not a number; write 1,2,4") from None
     return list(values)
+
+
+def backbone_weights(file: Path) -> str:
+    """A file of `BackboneWeightsOption` as an option of the network, wherever that is built.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"--weights {file}: no such file")
+    return str(file.absolute())
 
 
 def picture_file(out: Path | None, name: str) -> Path:

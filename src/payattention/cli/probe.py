@@ -1,16 +1,17 @@
 """`payattention probe`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from payattention.cli.computing import computes
 from payattention.cli.options import (
+    BackboneWeightsOption,
     ClassesOption,
     CropModeOption,
     DataOption,
     DataRootOption,
+    HoldOutOption,
     JsonOption,
     LimitOption,
     OutOption,
@@ -18,9 +19,9 @@ from payattention.cli.options import (
     SetOption,
     StrictOption,
     assignments,
+    backbone_weights,
     new_folder,
 )
-from payattention.errors import CheckpointError
 
 
 @computes
@@ -62,29 +63,14 @@ def probe(
             help="The backbone's pre-trained weights, or random ones (a control).",
         ),
     ] = True,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Take these weights of the backbone instead, by timm's names: .safetensors, or a state dict that "
-            "torch.save wrote.",
-            show_default=False,
-        ),
-    ] = None,
+    weights: BackboneWeightsOption = None,
     recipe: Annotated[str, typer.Option(metavar="NAME|FILE.toml", help="How all but knn are trained.")] = "probe",
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the features; by default the recipe's.", show_default=False)
     ] = None,
     classes: ClassesOption = None,
     limit: LimitOption = None,
-    hold_out: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Keep a share of the training split apart and measure on it, not on the test split: to choose by.",
-            show_default=False,
-        ),
-    ] = None,
+    hold_out: HoldOutOption = None,
     strict: StrictOption = False,
     seed: SeedOption = 0,
     out: OutOption = None,
@@ -117,9 +103,7 @@ def probe(
     if hold_out is not None:
         check_share(hold_out)
     if weights is not None:
-        if not weights.is_file():
-            raise CheckpointError(f"--weights {weights}: no such file")
-        options["weights"] = str(weights.absolute())
+        options["weights"] = backbone_weights(weights)
     elif pretrained:
         options["pretrained"] = True
 

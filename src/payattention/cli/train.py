@@ -7,10 +7,12 @@ import typer
 
 from payattention.cli.computing import computes
 from payattention.cli.options import (
+    BackboneWeightsOption,
     ClassesOption,
     CropModeOption,
     DataOption,
     DataRootOption,
+    HoldOutOption,
     JsonOption,
     LimitOption,
     OutOption,
@@ -19,9 +21,10 @@ from payattention.cli.options import (
     StrictOption,
     WidthOption,
     assignments,
+    backbone_weights,
     new_folder,
 )
-from payattention.errors import CheckpointError, UsageError
+from payattention.errors import UsageError
 from payattention.training.presets import list_recipes
 
 
@@ -63,15 +66,7 @@ def train(
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Start from the timm backbone's pre-trained weights.")
     ] = False,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Start from these weights of the timm backbone, by timm's names: .safetensors, or a state dict that "
-            "torch.save wrote.",
-            show_default=False,
-        ),
-    ] = None,
+    weights: BackboneWeightsOption = None,
     freeze: Annotated[
         bool,
         typer.Option(
@@ -84,14 +79,7 @@ def train(
     balance: Annotated[
         bool, typer.Option("--balance", help="Show each class as often as any other, however few images it has.")
     ] = False,
-    hold_out: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Keep a share of the training split apart and measure on it, not on the test split: to choose by.",
-            show_default=False,
-        ),
-    ] = None,
+    hold_out: HoldOutOption = None,
     strict: StrictOption = False,
     seed: SeedOption = 0,
     out: OutOption = None,
@@ -193,9 +181,7 @@ def train(
     if weights is not None:
         if not model.startswith("timm:"):
             raise UsageError(f"--weights is for timm's backbones (--model timm:NAME), not for {model}; see --init-from")
-        if not weights.is_file():
-            raise CheckpointError(f"--weights {weights}: no such file")
-        options["weights"] = str(weights.absolute())
+        options["weights"] = backbone_weights(weights)
     frozen = bool(options.get("freeze"))
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from payattention.attention.maps import on_one_grid
+from payattention.attention.maps import alike
 from payattention.system.names import check_known
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 MIRROR, SCALES = "mirror", "scales"
 LARGER = 1.25
 """By how much a picture is enlarged for the second of two scales."""
-_TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,4 @@ def averaged(
 
 
 def _mean(maps: Sequence[Float[Tensor, "n _ _"]]) -> Float[Tensor, "n H W"]:
-    mass = maps[0].mean((1, 2), keepdim=True)
-    alike = [map_ * (mass / map_.mean((1, 2), keepdim=True).clamp_min(_TINY)) for map_ in on_one_grid(maps)]
-    return torch.stack(alike).mean(0)
+    return maps[0].mean((1, 2), keepdim=True) * torch.stack(alike(maps)).mean(0)
