@@ -1,8 +1,9 @@
-"""Pictures and what a frozen backbone gives for them, computed once and kept, for experiments that train many heads."""
+"""A frozen backbone's features, computed once and kept, and the many networks that experiments train on them."""
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 import payattention as pa
-from payattention.data import limited
+from payattention.data import limited, of_classes
 from payattention.data.load import in_form
 from payattention.models.attentive import AttentiveClassifier
 from payattention.pictures.reading import mask_to_size
 from payattention.system.machine import chosen_device
-from payattention.training.features import FeatureSet
-from payattention.training.fit import new_model
+from payattention.training.features import FeatureClassifier, FeatureSet
+from payattention.training.fit import fit_on_features, new_model
 from payattention.training.recipe import load_recipe
 from trained import birds, caltech101, pets
 
@@ -50,10 +51,11 @@ class Frozen:
         folder: Where features are kept.
         limit: At most so many pictures of each split, to try things.
         console: Where progress is shown.
+        border: Whether the border that the pets' annotators left undecided is the animal's; else it is background.
     """
 
-    def __init__(self, folder: Path, limit: int | None, console: Console) -> None:
-        self.folder, self.limit, self.console = folder, limit, console
+    def __init__(self, folder: Path, limit: int | None, console: Console, *, border: bool = True) -> None:
+        self.folder, self.limit, self.console, self.border = folder, limit, console, border
         self.pictures = cache(self._pictures)  # by name, split and crop mode
         self.features = cache(self._features)  # by name, split, crop mode and deepest level
 
@@ -62,7 +64,7 @@ class Frozen:
             return in_form(limited(pa.load_data(name, split), min(self.limit or DIGITS[split], DIGITS[split])), SIZE, 3)
         with ROOTS[name]() as root:
             data = pa.load_data(name, split, root=root, image_size=SIZE, crop_mode=crop_mode)
-            masks = _with_border(data, root, crop_mode) if name == "oxford_pets" else data.masks
+            masks = _with_border(data, root, crop_mode) if name == "oxford_pets" and self.border else data.masks
             data = replace(data, images=np.array(data.images), masks=masks)  # in memory, since the folder goes
         return limited(data, self.limit or len(data))
 
@@ -75,6 +77,60 @@ class Frozen:
             found = FeatureSet.of(model, data, chosen_device(), file.with_suffix(".bin"), console=self.console)
             save_file({level: values.contiguous() for level, values in found.features.items()}, file)
         return FeatureSet(load_file(file), torch.from_numpy(data.labels))
+
+
+@dataclass(frozen=True)
+class Way:
+    """How attention is set up: the network's options, and how its training pictures become squares.
+
+    Attributes:
+        options: Of the network, beside a pre-trained frozen backbone.
+        crop_mode: How pictures become squares.
+        deepest: The last level that is attended to.
+        most: Classes that it is trained on.
+    """
+
+    options: Mapping[str, Any]
+    crop_mode: str = "squash"
+    deepest: str = "stage"
+    most: int = 101
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What is trained on: a set, or its first classes."""
+
+    data: str
+    first: int | None = None
+
+    def of(self, data: pa.ImageSet) -> pa.ImageSet:
+        return data if self.first is None else of_classes(data, data.classes[: self.first])
+
+
+def trained(way: Way, on: Classes, frozen: Frozen, seed: int) -> AttentiveClassifier:
+    """A network, trained as `payattention train --freeze` does it."""
+    data = on.of(frozen.pictures(on.data, "train", way.crop_mode))
+    model = model_for(data, seed, deepest=way.deepest, **way.options)
+    features = features_of(model, way, on, frozen, "train")
+    fit_on_features(FeatureClassifier(model), features, load_recipe(RECIPE), seed=seed)
+    return model
+
+
+def features_of(model: AttentiveClassifier, way: Way, on: Classes, frozen: Frozen, split: str) -> FeatureSet:
+    """Those of the classes that a model knows, at its levels."""
+    features = frozen.features(on.data, split, way.crop_mode, way.deepest)
+    return of_first(features, len(model.classes)).only(model.levels)
+
+
+def command(way: Way, on: Classes, model: AttentiveClassifier, seed: int) -> str:
+    """What trains the same network."""
+    options = {**way.options, **({} if way.deepest == "stage" else {"deepest": way.deepest})}
+    sets = [f"--set {name}={json.dumps(value).strip(chr(34))}" for name, value in options.items()]
+    crop = [] if way.crop_mode == "center" else [f"--crop-mode {way.crop_mode}"]
+    part = [] if on.first in (None, 101) else [f"--classes {','.join(model.classes)}"]
+    limit = [f"--limit {DIGITS['train']}"] if on.data == "cluttered_digits" else []
+    parts = [f"payattention train --model {BACKBONE} --pretrained --freeze", *crop, *sets, f"--data {on.data}"]
+    return " ".join([*parts, *part, *limit, f"--seed {seed}"])
 
 
 def of_first(features: FeatureSet, count: int) -> FeatureSet:

@@ -18,7 +18,7 @@ was stopped. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip`, `oxfor
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -29,12 +29,11 @@ import typer
 from torch import Tensor
 
 import payattention as pa
-from frozen import BACKBONE, DIGITS, RECIPE, SIZE, Frozen, model_for, of_first
+from frozen import RECIPE, SIZE, Classes, Frozen, Way, command, features_of, trained
 from payattention.attention.maps import upsampled
 from payattention.cli.options import LimitOption
 from payattention.cli.output import progress_console
 from payattention.cli.program import run_script
-from payattention.data import of_classes
 from payattention.evaluation.comparison.intervals import interval
 from payattention.evaluation.comparison.sources import COMBINED, Kind, sources
 from payattention.evaluation.comparison.verdict import margins
@@ -42,17 +41,11 @@ from payattention.evaluation.metrics import jaccard, otsu_masks, pixel_average_p
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.evaluating import evaluating
 from payattention.system.files import write_json
-from payattention.system.machine import chosen_device, training_precision
+from payattention.system.machine import chosen_device
 from payattention.system.names import check_known
-from payattention.system.processes import ALONE
 from payattention.system.provenance import Stopwatch
 from payattention.system.reporting import per_cent
-from payattention.training.callbacks.finiteness import Finite
-from payattention.training.features import FeatureClassifier, FeatureSet, trunk_of
-from payattention.training.launch import launched
-from payattention.training.loop import Run
-from payattention.training.loop import train as train_loop
-from payattention.training.recipe import load_recipe
+from payattention.training.features import FeatureSet, looks_at, trunk_of
 from trained import RESULTS, RUNS, ResultsOption
 
 SEEDS = (0, 1, 2)
@@ -62,17 +55,6 @@ POST_HOC = ("activation", "eigen_cam", "grad_cam", "grad_cam_plus_plus", "xgrad_
 _BATCH = 64
 _TOLERANCE = 2  # pixels, as `payattention compare` has it
 _WHOLE = "squash"  # all networks are shown whole pictures, as by `payattention maps`
-
-
-@dataclass(frozen=True)
-class Way:
-    """How the attention is set up: the network's options, and how its training pictures become squares."""
-
-    options: Mapping[str, Any]
-    crop_mode: str = "squash"
-    deepest: str = "stage"
-    most: int = 101
-    """Classes that it is trained on."""
 
 
 DEFAULT = "the default"
@@ -93,73 +75,43 @@ WAYS = {
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained on: a set, or its first classes; and the sets whose objects are looked for."""
+    """What is trained on, and the sets whose objects are looked for."""
 
     name: str
-    data: str
+    on: Classes
     looks_at: tuple[str, ...]
-    first: int | None = None
     contest: tuple[str, ...] = ()
     """Of these sets, those on which the default is held against other maps."""
 
 
 _ANIMALS = ("oxford_pets", "cub200_whole")
 TASKS = (
-    Task("3 of Caltech-101", "caltech101", _ANIMALS, 3),
-    Task("5 of Caltech-101", "caltech101", _ANIMALS, 5),
-    Task("20 of Caltech-101", "caltech101", _ANIMALS, 20),
-    Task("101 of Caltech-101", "caltech101", _ANIMALS, 101, contest=_ANIMALS),
-    Task("3 breeds of pets", "oxford_pets", ("oxford_pets",), contest=("oxford_pets",)),
-    Task("20 species of birds", "cub200_whole", ("cub200_whole",), contest=("cub200_whole",)),
-    Task("10 digits", "cluttered_digits", ("cluttered_digits",), contest=("cluttered_digits",)),
+    Task("3 of Caltech-101", Classes("caltech101", 3), _ANIMALS),
+    Task("5 of Caltech-101", Classes("caltech101", 5), _ANIMALS),
+    Task("20 of Caltech-101", Classes("caltech101", 20), _ANIMALS),
+    Task("101 of Caltech-101", Classes("caltech101", 101), _ANIMALS, contest=_ANIMALS),
+    Task("3 breeds of pets", Classes("oxford_pets"), ("oxford_pets",), contest=("oxford_pets",)),
+    Task("20 species of birds", Classes("cub200_whole"), ("cub200_whole",), contest=("cub200_whole",)),
+    Task("10 digits", Classes("cluttered_digits"), ("cluttered_digits",), contest=("cluttered_digits",)),
 )
-
-
-def trained(way: Way, task: Task, frozen: Frozen, seed: int) -> AttentiveClassifier:
-    """A network, trained as `fit` does it."""
-    data = frozen.pictures(task.data, "train", way.crop_mode)
-    data = data if task.first is None else of_classes(data, data.classes[: task.first])
-    model, recipe = model_for(data, seed, deepest=way.deepest, **way.options), load_recipe(RECIPE)
-    features = of_first(frozen.features(task.data, "train", way.crop_mode, way.deepest), len(data.classes))
-    torch.manual_seed(seed)  # dropout's stream
-    fabric = launched(chosen_device(), training_precision(), ALONE, unused_parameters=True)
-    with closing(Run(fabric, ALONE, FeatureClassifier(model), features, recipe, seed, [Finite()])) as run:
-        train_loop(run)
-    return model.eval()
 
 
 def cell(way: Way, task: Task, frozen: Frozen, seed: int) -> dict[str, Any]:
     """One network, trained and measured."""
-    watch, model = Stopwatch(), trained(way, task, frozen, seed)
-    test = of_first(frozen.features(task.data, "test", way.crop_mode, way.deepest), len(model.classes))
-    found = [model.look_at(trunk_of(model).complete(batch)).logits.argmax(1) for batch in _batches(test)]
+    watch, model = Stopwatch(), trained(way, task.on, frozen, seed)
+    test = features_of(model, way, task.on, frozen, "test")
+    found = [look.logits.argmax(1) for look in looks_at(model, test)]
     maps = {}
     for looked in task.looks_at:
         features, masked = frozen.features(looked, "test", _WHOLE, way.deepest), frozen.pictures(looked, "test", _WHOLE)
         maps[looked] = {row: _told(scores) for row, scores in _scores(model, features, masked).items()}
     return {
-        "command": command(way, task, model.classes, seed),
+        "command": command(way, task.on, model, seed),
         "tested_on": len(test),
         "error": per_cent((torch.cat(found) != test.labels).double().mean()),
         "maps": maps,
         "provenance": asdict(watch.provenance(chosen_device(), seed)),
     }
-
-
-def command(way: Way, task: Task, classes: Sequence[str], seed: int) -> str:
-    """What trains the same network."""
-    options = {**way.options, **({} if way.deepest == "stage" else {"deepest": way.deepest})}
-    sets = [f"--set {name}={json.dumps(value).strip(chr(34))}" for name, value in options.items()]
-    crop = [] if way.crop_mode == "center" else [f"--crop-mode {way.crop_mode}"]
-    part = [] if task.first in (None, 101) else [f"--classes {','.join(classes)}"]
-    limit = [f"--limit {DIGITS['train']}"] if task.data == "cluttered_digits" else []
-    parts = [f"payattention train --model {BACKBONE} --pretrained --freeze", *crop, *sets, f"--data {task.data}"]
-    return " ".join([*parts, *part, *limit, f"--seed {seed}"])
-
-
-def _batches(features: FeatureSet) -> Iterator[dict[str, Tensor]]:
-    for start in range(0, len(features), _BATCH):
-        yield {name: values[0, start : start + _BATCH].float() for name, values in features.features.items()}
 
 
 @contextmanager
@@ -181,7 +133,7 @@ def _scores(
     found: dict[str, list[dict[str, Tensor]]] = {}
     with evaluating(model):
         chosen = [source for source in sources(model, post_hoc)[0] if post_hoc or source.kind == "trained"]
-        for number, batch in enumerate(_batches(features)):
+        for number, batch in enumerate(features.only(model.levels).in_order(_BATCH)):
             truth = torch.from_numpy(masked.masks[number * _BATCH : (number + 1) * _BATCH])
             with _seeing(model, batch) as images:
                 made = {name: maps for source in chosen for name, maps in source.maps(images).items()}
@@ -212,11 +164,11 @@ def _told(scores: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def contest(task: Task, looked: str, frozen: Frozen) -> dict[str, Any]:
     """The default's maps and others of the same network: scores, and by metric how far the combined one lies above."""
-    watch, model = Stopwatch(), trained(WAYS[DEFAULT], task, frozen, 0)
+    watch, model = Stopwatch(), trained(WAYS[DEFAULT], task.on, frozen, 0)
     features, masked = frozen.features(looked, "test", _WHOLE, "stage"), frozen.pictures(looked, "test", _WHOLE)
     scores = _scores(model, features, masked, POST_HOC)
     kinds: dict[str, Kind] = {}
-    with _seeing(model, next(_batches(features))) as images:
+    with _seeing(model, next(features.only(model.levels).in_order(_BATCH))) as images:
         for source in sources(model, POST_HOC)[0]:
             kinds |= dict.fromkeys(source.maps(images), source.kind)
     above = {
@@ -234,7 +186,7 @@ def measured(before: dict[str, Any], ways: Sequence[str], frozen: Frozen) -> Ite
     """The result so far, after each cell that was not there before; the contests come last."""
     cells, contests = dict(before.get("cells", {})), dict(before.get("contests", {}))
     for seed, name, task in product(SEEDS, ways, TASKS):
-        many, key = (task.first or 0) > FEW, f"{task.name}; {name}; seed {seed}"
+        many, key = (task.on.first or 0) > FEW, f"{task.name}; {name}; seed {seed}"
         if key in cells or (many and (seed or WAYS[name].most <= FEW)):
             continue
         cells[key] = cell(WAYS[name], task, frozen, seed)

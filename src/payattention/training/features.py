@@ -21,7 +21,8 @@ from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import DataError
 from payattention.models.attentive import AttentiveClassifier
-from payattention.models.classifier import Classifier
+from payattention.models.classifier import Classifier, Look
+from payattention.models.evaluating import evaluating
 from payattention.models.rewrites.fold import fold, foldable
 from payattention.models.timm_backbones.trunk import TimmTrunk
 from payattention.system.machine import autocast, memory_format, training_precision
@@ -56,6 +57,14 @@ class FeatureClassifier(nn.Module):
 
     def forward(self, features: dict[str, Tensor]) -> Float[Tensor, "n c"]:
         return self.model.look_at(self.trunk.complete(features)).logits
+
+
+@torch.inference_mode()
+def looks_at(model: AttentiveClassifier, features: "FeatureSet") -> Iterator[Look]:
+    """What a model makes of kept features, batch by batch; of levels that it does not attend to, nothing."""
+    with evaluating(model):
+        for batch in features.only(model.levels).in_order():
+            yield model.look_at(trunk_of(model).complete(batch))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """One way to read features: trained on those of the training pictures, asked about the others."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,11 +12,10 @@ from payattention.data import ImageSet
 from payattention.evaluation.probing.kept import Kept
 from payattention.evaluation.probing.methods import METHODS, ProbeConfig
 from payattention.evaluation.probing.pooled import LinearProbe, nearest
-from payattention.models import Look
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.evaluating import evaluating
 from payattention.models.timm_backbones.whole_trunk import CLASS_TOKEN, MEAN
-from payattention.training.features import FeatureClassifier, FeatureSet
+from payattention.training.features import FeatureClassifier, FeatureSet, looks_at
 from payattention.training.fit import fit_on_features, new_model
 from payattention.training.recipe import Recipe
 
@@ -63,10 +61,10 @@ def _attentive(config: ProbeConfig, method: str, train: ImageSet, features: Kept
     model = new_model(config.model, train, config.recipe, seed=config.seed, **config.network_of(method))
     assert isinstance(model, AttentiveClassifier)
     seconds = _fitted(FeatureClassifier(model), features.train.only(model.levels), config.recipe, config.seed, console)
-    guesses = torch.cat([look.logits.argmax(1) for look in _looks(model, features.test)])
+    guesses = torch.cat([look.logits.argmax(1) for look in looks_at(model, features.test)])
     maps = None
     if features.masked is not None:
-        maps = torch.cat([model.combined(look.maps).float() for look in _looks(model, features.masked)])
+        maps = torch.cat([model.combined(look.maps).float() for look in looks_at(model, features.masked)])
     model.drop_dead()
     return Reading(guesses, maps, _trained(model), seconds)
 
@@ -80,12 +78,3 @@ def _fitted(network: nn.Module, features: FeatureSet, recipe: Recipe, seed: int,
 
 def _trained(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-@torch.inference_mode()
-def _looks(model: AttentiveClassifier, features: FeatureSet) -> Iterator[Look]:
-    """What a model makes of features, batch by batch."""
-    trunk = FeatureClassifier(model).trunk
-    with evaluating(model):
-        for batch in features.only(model.levels).in_order():
-            yield model.look_at(trunk.complete(batch))
