@@ -14,6 +14,7 @@ from payattention.cli.options import (
     RunDataOption,
     SplitOption,
     StrictOption,
+    names_in,
     new_folder,
     numbers,
 )
@@ -100,9 +101,7 @@ def attack(
 
     check_eps(sizes)
     check_away_from(away_from)
-    chosen = named_attacks(
-        [name.strip() for name in attacks.split(",")], PGD(steps, step_size, random_start, objective)
-    )
+    chosen = named_attacks(names_in(attacks), PGD(steps, step_size, random_start, objective))
     model = loaded_for(run, source, split)
     images = read_for(model, source, split, strict=strict, limit=limit)
 

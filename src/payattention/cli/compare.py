@@ -18,6 +18,7 @@ from payattention.cli.options import (
     StrictOption,
     ToleranceOption,
     check_file,
+    names_in,
     new_folder,
 )
 
@@ -127,7 +128,7 @@ def compare(
     from payattention.evaluation.comparison.sources import sources
     from payattention.evaluation.comparison.table import further_metrics
 
-    further, chosen = further_metrics(_named(metrics)), _named(methods)
+    further, chosen = further_metrics(names_in(metrics)), names_in(methods)
     model = loaded(run, average)
     sources(model, chosen, baseline=baseline)  # refuses what is unknown before any data is read
     images = read_for(model, source, split, strict=strict, classes=classes, limit=limit)
@@ -158,8 +159,3 @@ def compare(
     print(f"sheet of maps: {folder / 'compare.png'}")
     if report is not None:
         print(f"page: {shown(report)}")
-
-
-def _named(names: str | None) -> list[str]:
-    """What is named, with commas between."""
-    return [] if names is None else [name.strip() for name in names.split(",")]

@@ -152,6 +152,11 @@ def assignments(pairs: Iterable[str] | None, option: str) -> dict[str, Any]:
     return values
 
 
+def names_in(text: str | None) -> list[str]:
+    """The names in an option's value, with commas between; none of an option that was not given."""
+    return [] if text is None else [name.strip() for name in text.split(",")]
+
+
 def numbers(text: str, option: str) -> list[float]:
     """`"1,2.5"` as `[1.0, 2.5]`, each once."""
     values: dict[float, None] = {}

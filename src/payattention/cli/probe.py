@@ -20,6 +20,7 @@ from payattention.cli.options import (
     StrictOption,
     assignments,
     backbone_weights,
+    names_in,
     new_folder,
 )
 
@@ -109,7 +110,7 @@ def probe(
 
     from payattention.evaluation.probing.methods import ProbeConfig, methods_of
 
-    names = methods_of([name.strip() for name in methods.split(",")])
+    names = methods_of(names_in(methods))
     config = ProbeConfig(backbone, names, options, queries, chosen, seed)
     config.check()
 

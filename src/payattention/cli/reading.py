@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from payattention.cli.options import names_in
 from payattention.errors import CheckpointError, UsageError
 from payattention.system.validation import checked
 
@@ -133,7 +134,7 @@ def read(
     from payattention.data import limited, load_data, of_classes
     from payattention.data.parts import check_enough_classes, chosen_classes
 
-    names = None if classes is None else [chosen.strip() for chosen in classes.split(",")]
+    names = None if classes is None else names_in(classes)
 
     def check(known: tuple[str, ...]) -> None:
         kept = known if names is None else chosen_classes(known, names, name)
@@ -229,7 +230,7 @@ def check_classes(model: "Saved | Classifier", source: Source, split: str, class
     known = class_names(name, split, source.root)
     if known is None:
         return
-    kept = known if classes is None else chosen_classes(known, [c.strip() for c in classes.split(",")], name)
+    kept = known if classes is None else chosen_classes(known, names_in(classes), name)
     check_same_classes(model.classes, model.num_classes, kept, name)
 
 

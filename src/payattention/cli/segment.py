@@ -19,6 +19,7 @@ from payattention.cli.options import (
     SizeOption,
     SplitOption,
     StrictOption,
+    names_in,
     new_folder,
 )
 
@@ -188,5 +189,5 @@ def _tuning(data: str, split: str, tune: int | None, classes: str | None, root: 
 
 def _part(pictures: "MaskedPictures", classes: str | None, limit: int | None) -> "MaskedPictures":
     if classes is not None:
-        pictures = pictures.of_classes([name.strip() for name in classes.split(",")])
+        pictures = pictures.of_classes(names_in(classes))
     return pictures if limit is None else pictures.limited(limit)
