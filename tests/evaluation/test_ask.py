@@ -85,7 +85,7 @@ def test_to_the_blind_all_queries_are_one() -> None:
     left = 8 + 4 * (160 + 8)
     shown = np.asarray(sheet.crop((left, 28, left + 160, 28 + 107)), np.int64)
     wanted = np.asarray(grey.resize((160, 107), Image.Resampling.BICUBIC), np.int64)
-    assert np.abs(shown - wanted).max() <= 2
+    assert np.abs(shown - wanted).max() <= 8  # scaled before the colours are laid on or after; a change is 40 and more
 
 
 def test_a_sheet_has_three_columns_a_model(seeing: Classifier) -> None:
@@ -179,7 +179,7 @@ def test_mistakes(
 
 
 def test_the_readmes_advice_makes_a_run_that_can_be_asked(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """README: most maps cannot see the query; train the run that you ask with `--set compatibility=additive`."""
+    """README: train what is to be asked with `compatibility=additive`, a frozen backbone with `scaled=false`, too."""
     for k in range(8):
         (pictures / "photos" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
         shade(k).save(f"photos/{'ab'[k % 2]}/{k}.png")
@@ -187,7 +187,8 @@ def test_the_readmes_advice_makes_a_run_that_can_be_asked(pictures: Path, capsys
     shade(1).save("targets/1.png")
     train = ["train", "--model", "timm:test_resnet", "--freeze", "--data", "folder:photos", "--image-size", "64"]
     moved = {}
-    for run_folder, options in (("plain", []), ("asking", ["--set", "compatibility=additive"])):
+    asking = ["--set", "compatibility=additive", "--set", "scaled=false"]
+    for run_folder, options in (("plain", []), ("asking", asking)):
         assert run([*train, *options, "--epochs", "20", "--out", run_folder]) == 0
         capsys.readouterr()
         assert run(["query", run_folder, "query.png", "targets", "--json"]) == 0
