@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 SCRIPTS := benchmarks experiments tools/pages
+export MYPY_CACHE_DIR := $(CURDIR)/.mypy_cache
 
 .PHONY: install quickstart test test-avx2 test-bf16
 
