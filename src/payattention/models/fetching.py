@@ -1,13 +1,10 @@
-"""Weights that must be fetched: one line where they cannot be, and no waiting for a network that is not there."""
+"""Weights that must be fetched: one line where they cannot be."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from socket import getaddrinfo
+from collections.abc import Callable
 from typing import TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from payattention.errors import CheckpointError, PayAttentionError
+from payattention.system.reaching import not_waiting
 
 T = TypeVar("T")
 
@@ -24,7 +21,7 @@ def fetched(called: str, make: Callable[[], T], otherwise: str) -> T:
         CheckpointError: It cannot be made, whatever was raised: clients raise anything, from OSError to own families.
     """
     try:
-        with _no_waiting():
+        with not_waiting():
             return make()
     except PayAttentionError:
         raise
@@ -34,21 +31,3 @@ def fetched(called: str, make: Callable[[], T], otherwise: str) -> T:
             f"the pre-trained weights of {called} are not on this machine and cannot be fetched ({why}); connect to "
             f"the network once, or {otherwise}"
         ) from None
-
-
-@contextmanager
-def _no_waiting() -> Iterator[None]:
-    """The Hub's client asks again and again for a minute; where its host has no address, it asks its cache alone."""
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    host = urlsplit(constants.ENDPOINT).hostname
-    try:
-        if not getproxies():
-            getaddrinfo(host, None)
-    except OSError:
-        constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
