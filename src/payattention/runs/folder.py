@@ -20,8 +20,9 @@ from payattention.training.recipe import Recipe
 from payattention.training.snapshot import SnapshotError, written
 from payattention.training.stopping import Stopped
 from payattention.weights.header import CONFIG, WEIGHTS
+from payattention.weights.header import RESULT as RESULT
 
-START, RESULT = "start.safetensors", "result.json"
+START = "start.safetensors"
 
 
 def check_new(out: Path) -> None:

@@ -19,7 +19,7 @@ from payattention.system.pickles import looks_like_pickle, never_opened
 from payattention.system.text import readable
 from payattention.system.validation import STRICT, fault, takes
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS, CONFIG, RESULT = "model.safetensors", "config.json", "result.json"
 KEY = "payattention"
 """Of the configuration among a safetensors file's metadata."""
 _LONGEST = 100_000_000  # bytes of a safetensors header, by its specification
