@@ -4,7 +4,7 @@ A run folder holds `model.safetensors`; its header has all that is needed to bui
 and configuration cannot be separated and are written in one step.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,19 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from payattention.errors import CheckpointError, UsageError, damaged
 from payattention.models import Classifier, ModelConfig
 from payattention.models.without_values import values_to_come
 from payattention.system.files import at_home, replacing
+from payattention.weights.backbone import checksum_to_leave_out, is_of_backbone, left_out
 from payattention.weights.header import KEY, WEIGHTS, Saved, described, header_of, weights_file, wrong_with
 from payattention.weights.rebuilding import blueprint, built, differences, other_layers, stored
 from payattention.weights.unwrapping import plain_layers, plain_state, unwrapped
 
 
-def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None) -> Path:
+def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None, backbone: bool = True) -> Path:
     """Writes a model to `path` (a `.safetensors` file, or a folder that gets `model.safetensors`).
 
     Before anything is written, the network is built again from the header, on the meta device: what `load` would
@@ -36,6 +37,8 @@ def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None
         path: Where to.
         dtype: Of the weights in the file: float16 halves it, for passing on. `load` gives the model's own type again,
             rounded. By default they are written as they are.
+        backbone: Whether the file holds a backbone's weights, too. A frozen one whose pre-trained weights an installed
+            package brings need not be in it: `load` takes them from there again.
 
     Returns:
         The file written.
@@ -43,7 +46,8 @@ def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None
     Raises:
         UsageError: A network that its name and options do not build again: on a backbone that was given as an object
             and that no name gives, or changed by hand (the message names what was changed); a wrong list of classes;
-            or weights that `dtype` cannot hold.
+            weights that `dtype` cannot hold; or a backbone that cannot be left out.
+        CheckpointError: The package that brings the backbone is not installed.
     """
     network = unwrapped(model)
     if not isinstance(network, Classifier):
@@ -53,7 +57,11 @@ def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None
     file = at_home(Path(path))
     if file.suffix != ".safetensors":
         file = file / WEIGHTS
-    tensors = {name: _stored(name, tensor, dtype) for name, tensor in plain_state(network).items()}
+    state = plain_state(network)
+    if not backbone:
+        saved = saved.model_copy(update={"backbone": checksum_to_leave_out(network, saved, state)})
+        state = {name: tensor for name, tensor in state.items() if not is_of_backbone(name)}
+    tensors = {name: _stored(name, tensor, dtype) for name, tensor in state.items()}
     with replacing(file) as partial:
         save_file(tensors, partial, metadata={KEY: saved.model_dump_json()})
     return file
@@ -127,29 +135,31 @@ def load(path: str | Path) -> Classifier:
     any memory is taken; nothing is fetched.
 
     Raises:
-        CheckpointError: No weights there, not a payattention file, or weights of another network.
+        CheckpointError: No weights there, not a payattention file, weights of another network, or a file without its
+            backbone's where the package that brings them is not installed.
     """
     file = weights_file(at_home(Path(path)))
     header = header_of(file)
     saved = described(header.text, str(file))
     try:
         needed = stored(blueprint(saved).state_dict())
+        elsewhere = left_out(saved, needed)
     except CheckpointError as error:
         raise CheckpointError(f"{file}: {error}") from None
-    if wrong := differences(needed, header.tensors):
+    if wrong := differences(needed, {**header.tensors, **stored(elsewhere)}):
         raise CheckpointError(f"{file}: weights of another network than {saved.name}: {wrong}")
     with values_to_come():
         model = built(saved)
-    _fill(model, file)
+    _fill(model, file, elsewhere)
     return model
 
 
 @torch.no_grad()
-def _fill(model: Classifier, file: Path) -> None:
-    """Copies a file's tensors one by one, so that they are never in memory twice."""
+def _fill(model: Classifier, file: Path, elsewhere: Mapping[str, Tensor]) -> None:
+    """Copies a file's tensors one by one, so that they are never in memory twice, and those found elsewhere."""
     try:
         with safe_open(file, "pt") as opened:
             for name, tensor in model.state_dict().items():
-                tensor.copy_(opened.get_tensor(name))
+                tensor.copy_(elsewhere[name] if name in elsewhere else opened.get_tensor(name))
     except (SafetensorError, OSError) as error:
         raise damaged(file, error) from None

