@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from socket import SOCK_STREAM, getaddrinfo, socket
 from time import monotonic
 from urllib.parse import urlsplit
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 _PATIENCE = 6.0  # seconds in which someone must have answered
 
@@ -16,11 +16,17 @@ def not_waiting() -> Iterator[None]:
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not (getproxies() or answers(constants.ENDPOINT))
+    constants.HF_HUB_OFFLINE = before or not (_proxied(constants.ENDPOINT) or answers(constants.ENDPOINT))
     try:
         yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+def _proxied(address: str) -> bool:
+    """Whether another host is asked in place of an address's own, which only the client can tell whether it answers."""
+    place = urlsplit(address)
+    return bool({place.scheme, "all"} & getproxies().keys()) and not proxy_bypass(place.netloc)
 
 
 def answers(address: str) -> bool:
