@@ -15,8 +15,8 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="Run folder or .safetensors file; or a classifier as it is: timm:NAME, torchvision:NAME, "
-        "transformers:FOLDER, or script.py:FUNCTION, which returns an nn.Module.",
+        help="Run folder, .safetensors file or hf-hub:USER/NAME; or a classifier as it is: timm:NAME, "
+        "torchvision:NAME, transformers:FOLDER, or script.py:FUNCTION, which returns an nn.Module.",
         show_default=False,
     ),
 ]

@@ -87,7 +87,7 @@ def train(
     init_from: Annotated[
         Path | None,
         typer.Option(
-            metavar="RUN|FILE",
+            metavar="MODEL",
             help="Begin with a saved model's weights, where name and shape fit (paper: CUB from CIFAR-100); what does "
             "not is listed.",
             show_default=False,
@@ -156,8 +156,7 @@ def train(
     from payattention.data.parts import check_share
     from payattention.training.presets import default_recipe
     from payattention.training.recipe import load_recipe
-    from payattention.weights.header import weights_file
-    from payattention.weights.named import borrowed
+    from payattention.weights.named import borrowed, named
 
     if resume is not None:
         check_alone(context)
@@ -188,8 +187,8 @@ def train(
     check_crop_mode(crop_mode)
     if hold_out is not None:
         check_share(hold_out)
-    if init_from is not None:
-        weights_file(init_from)
+    if init_from is not None and named(str(init_from)).check() is None:
+        raise UsageError(f"--init-from {init_from}: name a saved model: a run, a file, or hf-hub:USER/NAME")
     if frozen:
         chosen.check_frozen()  # the run's own check comes when PyTorch is there
 

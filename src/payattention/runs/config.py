@@ -54,7 +54,7 @@ class RunConfig:
     @cached_property
     def source(self) -> Classifier | None:
         """The model whose weights it begins with, loaded once."""
-        from payattention.weights.checkpoint import load
+        from payattention.weights.named import load
 
         return None if self.init_from is None else load(self.init_from)
 

@@ -12,7 +12,12 @@ _PROTOCOL = b"\x80"
 
 def looks_like_pickle(file: Path) -> bool:
     """Whether a file is called like a pickle, or is one."""
-    return file.suffix.lower() in _SUFFIXES or is_pickle(file)
+    return called_like_pickle(file) or is_pickle(file)
+
+
+def called_like_pickle(file: Path) -> bool:
+    """Whether a file has a pickle's name, wherever it lies."""
+    return file.suffix.lower() in _SUFFIXES
 
 
 def is_pickle(file: Path) -> bool:

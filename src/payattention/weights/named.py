@@ -1,10 +1,11 @@
-"""A model as a user names it: a run folder or a file, a network of another package, or a function in a script.
+"""A model as a user names it: a run folder or a file, a network of another package, a script's function, or a Hub's.
 
     runs/photos                 a run folder, or a .safetensors file that pa.save wrote
     timm:resnet50               a network with its own classifier: fresh, with pre-trained weights, or those of a file
     torchvision:resnet18        the same of torchvision
     transformers:FOLDER         an image classifier as transformers' save_pretrained writes it, or its name on the Hub
     script.py:make_model        a function without arguments that returns an nn.Module, or one that is wrapped already
+    hf-hub:user/name@revision   a model of this package on the Hugging Face Hub, fetched when it is first asked about
 
 Whatever can be told of a name is told before PyTorch is imported; the model is made by `load`.
 """
@@ -12,8 +13,10 @@ Whatever can be told of a name is told before PyTorch is imported; the model is 
 import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +29,7 @@ from payattention.system.scripts import called, check_function
 if TYPE_CHECKING:
     from payattention.models import Classifier
     from payattention.weights.header import Saved
+    from payattention.weights.hub import HubName
 
 _PREFIX = re.compile(r"([a-z][\w-]+):(.*)", re.DOTALL)
 _SCRIPT = re.compile(r"(.+\.py)(?::(.*))?", re.DOTALL)
@@ -108,6 +112,57 @@ class SavedModel(NamedModel):
         from payattention.weights.checkpoint import load
 
         return load(self.path)
+
+
+@dataclass(frozen=True)
+class HubModel(NamedModel):
+    """A model on the Hugging Face Hub; what is asked of it is asked of its weights, once they are fetched."""
+
+    name: "HubName"
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        return str(self.name)
+
+    @property
+    def title(self) -> str:
+        return re.sub(r"\W+", "-", self.text.partition(":")[2])
+
+    @cached_property
+    def _fetched(self) -> SavedModel:
+        from payattention.weights.hub import fetched_weights
+
+        return SavedModel(fetched_weights(self.name))
+
+    def check(self) -> "Saved":
+        with self._named():
+            return self._fetched.check()
+
+    @property
+    def run(self) -> Path:
+        raise UsageError(
+            f"{self.text} is no run here, which would tell its data set (name one with --data) and keep a temperature"
+        )
+
+    def check_has_maps(self) -> None:
+        self.check().check_has_maps()
+
+    def check_has_query(self, level: str | None = None) -> None:
+        saved = self.check()
+        saved.check_has_query()
+        saved.check_has_level(level)
+
+    def load(self) -> "Classifier":
+        with self._named():
+            return self._fetched.load()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Says of what is wrong with a file in the cache where it is from."""
+        try:
+            yield
+        except CheckpointError as error:
+            raise error if str(error).startswith(self.text) else CheckpointError(f"{self.text}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -220,6 +275,7 @@ def _of_script(text: str, made: object) -> "Classifier":
 
 
 KINDS = ("timm", "torchvision", "transformers")
+HUB = "hf-hub"
 
 
 def named(
@@ -252,10 +308,14 @@ def named(
         return Borrowed(text, kind, prefix[2], pretrained=pretrained, weights=weights, classes=names)
     if script and not path.is_dir():
         return Borrowed(text, "script", script[2] or "", at_home(Path(script[1])), classes=names)
-    if kind:
-        raise unknown("kind of model", f"{kind}:", [f"{known}:" for known in KINDS])
+    if kind not in ("", HUB):
+        raise unknown("kind of model", f"{kind}:", [f"{known}:" for known in (*KINDS, HUB)])
     if names is not None:
         raise UsageError(f"--class-names is for a network that was not made here; {text} knows its own")
+    if kind == HUB:
+        from payattention.weights.hub import HubName
+
+        return HubModel(HubName.of(text))
     if not path.exists() and (meant := _meant(text)):
         raise UsageError(f"{text}: no such run folder or file; did you mean {' or '.join(meant)}?")
     return SavedModel(path)
@@ -278,10 +338,11 @@ def load(
     """Reads a saved model, or makes one that another package names; in evaluation mode, on the CPU.
 
     Of a saved one, the file's header is checked, and the network that it describes compared with the tensors that are
-    there, before any memory is taken; nothing is fetched.
+    there, before any memory is taken; nothing is fetched but the weights that the name says are elsewhere.
 
     Args:
-        name: A run folder or a `.safetensors` file; or `timm:NAME`, `torchvision:NAME`, `transformers:FOLDER` or
+        name: A run folder or a `.safetensors` file, or one on the Hugging Face Hub, `hf-hub:USER/NAME` or
+            `hf-hub:USER/NAME@REVISION`; or `timm:NAME`, `torchvision:NAME`, `transformers:FOLDER` or
             `script.py:FUNCTION`, whose network is wrapped (`payattention.wrap`). A script is run, as Python runs it.
         pretrained: Whether a network of timm or torchvision gets its package's pre-trained weights.
         weights: A file of weights for it: safetensors, or a state dict that torch.save wrote.
