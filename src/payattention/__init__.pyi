@@ -13,6 +13,8 @@ from .models.rewrites.winograd import winograd as winograd
 from .models.timm_backbones.attach import attach as attach
 from .models.wrapped import Wrapped as Wrapped
 from .models.wrapped import wrap as wrap
+from .runs.sharing import push_to_hub as push_to_hub
+from .runs.sharing import save_pretrained as save_pretrained
 from .system.machine import computing as computing
 from .weights.checkpoint import save as save
 from .weights.named import load as load

@@ -17,6 +17,7 @@ from payattention.cli import (
     models,
     predict,
     probe,
+    push,
     query,
     quickstart,
     reproduce,
@@ -60,6 +61,7 @@ for _verb in (
     attack,
     transfer,
     figure,
+    push,
     benchmark,
     reproduce,
 ):

@@ -17,6 +17,7 @@ from payattention.errors import UsageError, without_maps, without_query
 from payattention.models.grids import ChannelsFirst, Layout
 from payattention.models.preprocessing import MeanStd, Preprocessing, as_type
 from payattention.models.several_looks import SCALES, View, averaged, views_of
+from payattention.models.sharing import Shared
 from payattention.models.value_range import warn_if_not_pixels
 
 
@@ -62,7 +63,7 @@ class ModelConfig:
             object.__setattr__(self, "options", {**self.options, "weights": Path(str(weights)).name})
 
 
-class Classifier(nn.Module):
+class Classifier(Shared, nn.Module):
     """Base class: `forward(images) -> logits`, `attend(images) -> Look`.
 
     Images are float (n, channels, H, W) with values in [0, 1]: `in_channels` of them, 3 for RGB, 1 for grey.
