@@ -39,9 +39,12 @@ def test_of_a_run_without_its_places(tmp_path: Path) -> None:
         assert history.command == "payattention train --data folder:photos --out x --weights=w.safetensors"
 
 
-def test_of_a_file_that_was_rounded(tmp_path: Path) -> None:
-    told = {"trained": RESULT, "in_float16": {"count": 80, "error": 13.75}}
-    written(tmp_path / "net.json", told)
+@pytest.mark.parametrize("under", ["in_float16", "measured"])
+def test_of_a_file_that_was_rounded(under: str, tmp_path: Path) -> None:
+    measured = {"count": 80, "error": 13.75}
+    written(
+        tmp_path / "net.json", {"trained": RESULT, under: measured if under == "in_float16" else {"test": measured}}
+    )
     history = history_of(tmp_path / "net.safetensors")
     assert history is not None
     assert (history.error, history.seed) == (13.75, 3)

@@ -111,9 +111,7 @@ class TestThereAndBack:
             pa.load(f"hf-hub:{NAME}")
         monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail(f"it waits for {seconds} s"))
         assert pa.load(f"hf-hub:{NAME}").classes == model.classes
-        with pytest.raises(
-            CheckpointError, match=r"^hf-hub:someone/other: not on this.*\(no one answers there\)"
-        ):
+        with pytest.raises(CheckpointError, match=r"^hf-hub:someone/other: not on this.*\(no one answers there\)"):
             pa.load("hf-hub:someone/other")
 
     def test_an_older_commit(self, hub: Hub, model: Classifier, tmp_path: Path) -> None:

@@ -58,9 +58,14 @@ def history_of(path: Path) -> History | None:
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
         trained = told.get("trained", told)
-        return _of_result(trained, told.get("in_float16", trained["test"]))
+        return _of_result(trained, _as_it_lies_there(told) or trained["test"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file}: damaged, or of another version ({type(error).__name__}: {error})") from None
+
+
+def _as_it_lies_there(told: Mapping[str, Any]) -> Any:
+    """The error of a file that was rounded after its training, if it was measured."""
+    return told.get("measured", {}).get("test") or told.get("in_float16")
 
 
 def _beside(path: Path) -> Path | None:
