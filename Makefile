@@ -1,5 +1,6 @@
 # make quickstart: train on the embedded data, evaluate, write a contact sheet of maps.  make test: every check.
 # make test-avx2: the tests on a processor that can do no more than AVX2.  make test-bf16: the tests in bf16.
+# make browser: what examples/browser needs, from the npm registry.
 # Another Python: make test PYTHON=python3.13; it gets a virtual environment of its own.
 PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 SCRIPTS := benchmarks experiments tools/pages
 export MYPY_CACHE_DIR := $(CURDIR)/.mypy_cache
 
-.PHONY: install quickstart test test-avx2 test-bf16
+.PHONY: install quickstart test test-avx2 test-bf16 browser
 
 install: $(VENV)/installed
 
@@ -32,3 +33,12 @@ test-avx2: install
 
 test-bf16: install
 	$(BIN)/pytest -n 2 --bf16
+
+ORT_WEB := onnxruntime-web@1.30.0
+ORT_FILES := ort.wasm.min.js ort-wasm-simd-threaded.mjs ort-wasm-simd-threaded.wasm
+
+browser:
+	mkdir -p examples/browser/vendor
+	cd examples/browser/vendor && npm pack --silent $(ORT_WEB) && \
+	tar -xzf onnxruntime-web-*.tgz --strip-components=2 $(addprefix package/dist/,$(ORT_FILES)) && \
+	rm onnxruntime-web-*.tgz

@@ -31,11 +31,11 @@ from payattention.data import ImageSet, limited, load_data
 from payattention.data.tensors import images_of, slices_of
 from payattention.errors import UsageError
 from payattention.evaluation.query import total_variation
+from payattention.exporting.int8 import CALIBRATION, quantised
 from payattention.models import Classifier, Look, create_model, fold, prune, winograd
-from payattention.speed import Spread, alternated, benchmark, quantised, ratios
+from payattention.speed import Spread, alternated, benchmark, ratios
 from payattention.speed.arithmetic import matrix_peak
 from payattention.speed.benchmark import inference as inference_of
-from payattention.speed.int8 import CALIBRATION
 from payattention.speed.timing import Action, seconds_of
 from payattention.system.allocator import keep_freed
 from payattention.system.machine import abilities, choosing

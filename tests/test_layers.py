@@ -17,7 +17,7 @@ LAYERS = (
     ("data", "attention"),
     ("models",),
     ("weights", "posthoc"),
-    ("explaining",),
+    ("explaining", "exporting"),
     ("training",),
     ("evaluation",),
     ("runs", "figures", "speed"),

@@ -3,6 +3,7 @@ from .data.load import load_data as load_data
 from .errors import PayAttentionError as PayAttentionError
 from .explaining.explain import explain as explain
 from .explaining.explanation import Explanation as Explanation
+from .exporting.export import export as export
 from .models.classifier import Classifier as Classifier
 from .models.classifier import Look as Look
 from .models.registry import create_model as create_model

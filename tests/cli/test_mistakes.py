@@ -57,6 +57,14 @@ WITHOUT_PYTORCH = [
     ("attack att --data cluttered_digits", "the model has 3 classes, cluttered_digits has 10"),
     ("query att good.png good.png --level layer3", "unknown level of vgg_att_pc 'layer3'; did you mean 'layer13'"),
     ("transfer att --data cifar1", "did you mean 'cifar10'"),
+    ("export att --out good.png", "--out good.png: give it a name that ends in .onnx or .pt2"),
+    ("export att --to torch --out net.onnx", "--out net.onnx: give it a name that ends in .pt2"),
+    ("export att --to onx", "unknown kind of file 'onx'; did you mean 'onnx'"),
+    ("export att --to torch --int8", "int8 is of ONNX files, not of torch"),
+    ("export att --to torch --data cifar10", "--data names the pictures that --int8 takes ranges from"),
+    ("export att --int8 --size 32", "leave --size out"),
+    ("export att --out there.onnx", "--out there.onnx: this file is there already; choose another name"),
+    ("export nowhere", "nowhere: no such run folder or file"),
     ("figure maps vgg --picture good.png", "vgg has no attention maps"),
     ("figure query vgg --picture good.png --query good.png", "vgg has no query"),
     ("figure map att --picture good.png", "did you mean 'maps'"),
@@ -103,6 +111,7 @@ def _things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("text.safetensors").write_text("text")
     Path("net.py").write_text("def make_model():\n    pass\n\n\ndef needs(depth):\n    pass\n")
     Path("old.pt").touch()
+    Path("there.onnx").touch()
     Image.new("RGB", (40, 40)).save("good.png")
 
 

@@ -12,14 +12,12 @@ import torch
 
 import payattention as pa
 from payattention.cli.app import run
-from payattention.errors import PayAttentionError, UsageError
-from payattention.evaluation.query import total_variation
+from payattention.errors import UsageError
 from payattention.models import create_model, resnet
 from payattention.models.rewrites.winograd import suitable, suitable_in_training
-from payattention.speed import Spread, alternated, benchmark, quantised, ratios
+from payattention.speed import Spread, alternated, benchmark, ratios
 from payattention.speed.arithmetic import flops_per_image
 from payattention.speed.memory import check_fits, needed_bytes
-from settling import settled
 
 SMALL = 0.0625
 MODULE = import_module("payattention.speed.benchmark")  # whose name a function has, too
@@ -195,39 +193,6 @@ def test_slow_bf16_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     model = create_model("vgg_att_pc", 3, SMALL)
     result = benchmark(model, batch_size=2, precision="bf16", phases=("inference",), seconds=0)
     assert result.notes[0] == "bf16 is slower on this processor"
-
-
-@pytest.mark.parametrize("name", ["vgg_att3_concat_pc", "vgg_pan", "resnet164_att2_concat_pc", "vgg"])
-def test_int8_is_the_same_network(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("onnxruntime")
-    monkeypatch.setattr(resnet, "_BLOCKS", 2)  # of 18: that many untrained ones multiply int8's rounding
-    model = settled(create_model(name, 3, 0.125))
-    images = torch.rand(24, 3, 32, 32)
-    twin = quantised(model, images[:16])
-    look = twin.attend(images)  # of another number than it was made with
-    with torch.no_grad():
-        truth = model.attend(images)
-    assert (look.logits - truth.logits).abs().mean() < 0.15 * truth.logits.std()
-    torch.testing.assert_close(twin(images), look.logits)
-    assert tuple(look.maps) == model.levels
-    for level in model.levels:
-        assert total_variation(look.maps[level], truth.maps[level]).mean() < 0.05
-
-
-def test_int8_weights_are_bytes(tmp_path: Any) -> None:
-    onnx = pytest.importorskip("onnx")
-    model = settled(create_model("vgg_att_pc", 3, 0.125))
-    twin = quantised(model, torch.rand(4, 3, 32, 32))
-    network = onnx.load(twin.save(tmp_path / "twin.onnx"))
-    kinds = [tensor.data_type for tensor in network.graph.initializer if len(tensor.dims) == 4]
-    assert kinds.count(onnx.TensorProto.INT8) == 12  # conv2 ... conv13; the dead global branch is gone
-    assert kinds.count(onnx.TensorProto.FLOAT) == 2  # conv1 and u
-
-
-def test_int8_without_its_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(PayAttentionError, match=r"pip install 'payattention\[export\]'"):
-        quantised(create_model("vgg_att_pc", 3, SMALL), torch.rand(2, 3, 32, 32))
 
 
 def test_what_fits_is_not_refused() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pets
 from advice import advice
 from backbones import backbones
+from deploying import exported, onnx_files
 from frozen_maps import frozen_contest, frozen_maps
 from gallery import gallery
 from looking import looking
@@ -253,6 +254,7 @@ PAGES = {
     },
     DOCS / "backbones.md": {"backbones": backbones},
     DOCS / "data.md": {"data": data},
+    DOCS / "deploying.md": {"exported": exported},
     DOCS / "gallery.md": {"gallery": gallery},
     DOCS / "maps.md": {"compare": compare, "hard": hard},
     DOCS / "pets.md": {"pets_segmented": pets.segmented, "pets_compared": pets.compared},
@@ -262,6 +264,7 @@ PAGES = {
     DOCS / "machine.md": {"neighbours": neighbours, "quickstart_seeds": quickstart_seeds},
     DOCS / "speed.md": {
         "looking": looking,
+        "onnx_files": onnx_files,
         "speed_vnni": speed_vnni,
         "speed": speed,
         "speed_avx2": speed_avx2,

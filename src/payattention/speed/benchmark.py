@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from payattention.errors import PayAttentionError, UsageError
+from payattention.exporting.int8 import CALIBRATION, multiplies_in_int8, quantised
 from payattention.models import Classifier, fold, winograd
 from payattention.models.rewrites.fold import foldable
 from payattention.models.rewrites.winograd import suitable, suitable_in_training
 from payattention.speed.arithmetic import flops_per_image, matrix_peak
-from payattention.speed.int8 import CALIBRATION, multiplies_in_int8, quantised
 from payattention.speed.memory import check_fits, peak_mebibytes, too_large
 from payattention.speed.timing import Action, Spread, repeated
 from payattention.system.machine import autocast, chosen_device, memory_format, slower_in_bf16, training_precision

@@ -69,3 +69,8 @@ def _instead(error: UnicodeError) -> tuple[str | bytes, int]:
 
 def _nowhere() -> TextIOWrapper:
     return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def first_line(error: BaseException) -> str:
+    """What another package's error says, as far as a message of one line has room for it."""
+    return str(error).strip().partition("\n")[0]

@@ -1,0 +1,43 @@
+"""A network as a graph, by torch.export: for any number of pictures, and where it can be for pictures of any size."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from payattention.errors import PayAttentionError
+from payattention.exporting.outputs import Outputs
+from payattention.exporting.sides import Sides
+from payattention.system.text import first_line
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+
+def captured(outputs: Outputs, sides: Sides) -> "ExportedProgram":
+    """The graph of a network.
+
+    Args:
+        outputs: The network.
+        sides: What it is to take. Whether heights and widths could be left free is seen afterwards
+            (`takes_any_size`).
+
+    Raises:
+        PayAttentionError: PyTorch cannot make a graph of it.
+    """
+    auto = torch.export.Dim.AUTO
+    images = torch.rand(2, outputs.model.in_channels, sides.height, sides.width)  # of 1 a graph would know the number
+    free = {0: torch.export.Dim("n")} | ({} if sides.step is None else {2: auto, 3: auto})
+    try:
+        with torch.no_grad():
+            return torch.export.export(outputs, (images,), dynamic_shapes=(free,))
+    except Exception as error:  # of many kinds, most of them private
+        raise PayAttentionError(
+            f"{outputs.model.name} cannot be exported: PyTorch cannot make a graph of it ({first_line(error)})"
+        ) from None
+
+
+def takes_any_size(program: "ExportedProgram") -> bool:
+    """Whether a graph's heights and widths are free."""
+    name = program.graph_signature.user_inputs[0]
+    (images,) = (node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
+    return not any(isinstance(side, int) for side in images.meta["val"].shape[2:])
