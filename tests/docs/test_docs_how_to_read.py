@@ -1,11 +1,10 @@
 """The page on reading maps: its commands and its Python run, and its numbers are those of the code."""
 
-import re
-import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from blocks import ROOT, commands, to_run
 from PIL import Image
 
 import payattention as pa
@@ -13,8 +12,9 @@ from payattention.attention.maps import FLAT
 from payattention.cli.app import run
 from payattention.explaining.levels import APART
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to-read-a-map.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^payattention (.*)", PAGE, re.MULTILINE)
+PAGE = "docs/how-to-read-a-map.md"
+TEXT = (ROOT / PAGE).read_text(encoding="utf-8")
+COMMANDS = commands(PAGE)
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +31,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_its_commands_run(command: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_its_commands_run(command: list[str], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    assert run(shlex.split(command)) == 0
+    assert run(command) == 0
 
 
 def test_its_python_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (example,) = to_run(PAGE, "python")
     scope: dict[str, object] = {}
     exec(example, scope)
     assert scope["seen"].true_class == "7"
@@ -47,12 +47,12 @@ def test_its_python_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_names_the_bounds_that_the_notes_have() -> None:
     assert FLAT == 0.1
-    assert "less\nthan a tenth of the greatest" in PAGE
+    assert "less\nthan a tenth of the greatest" in TEXT
     assert APART == 0.2
-    assert "share less than a fifth of their mass" in PAGE
+    assert "share less than a fifth of their mass" in TEXT
 
 
 def test_it_names_every_option_of_looking() -> None:
     assert len(COMMANDS) == 4
     for option in ("--method", "--target", "--style", "--scale", "--only", "--format", "--flat"):
-        assert f"| `{option}` |" in PAGE
+        assert f"| `{option}` |" in TEXT

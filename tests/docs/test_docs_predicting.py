@@ -1,19 +1,19 @@
 """The page on predicting: its commands run, one after the other, and so does its Python."""
 
 import io
-import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from blocks import commands, to_run
 from PIL import Image
 
 from payattention.cli.app import run
 from payattention.evaluation import calibration
 
-TEXT = (Path(__file__).parents[2] / "docs" / "predicting.md").read_text(encoding="utf-8")
+PAGE = "docs/predicting.md"
 TINY = "--model vgg_gap --width 0.0625 --epochs 1 --recipe-set batch_size=2"
 
 
@@ -25,21 +25,19 @@ def test_its_commands_and_its_python_run(tmp_path: Path, monkeypatch: pytest.Mon
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.random.default_rng(k).integers(0, 256, (32, 40, 3), dtype=np.uint8)).save(file)
     Image.new("RGB", (40, 40), "green").save("holiday.jpg")
-    commands = re.findall(r"^(?:find.* \| )?payattention (.*)$", TEXT, re.MULTILINE)
-    (training,) = (command for command in commands if command.startswith("train"))
-    rest = re.search(r"--data .*", training)
-    assert rest is not None
-    assert run(["train", *TINY.split(), *rest[0].replace("0.1", "0.25").split()]) == 0
-    assert len(commands) == 8
-    for command in commands:
-        if command is training:
+    (training,) = (command for command in commands(PAGE) if command[0] == "train")
+    rest = [word.replace("0.1", "0.25") for word in training[training.index("--data") :]]
+    assert run(["train", *TINY.split(), *rest]) == 0
+    assert len(commands(PAGE)) == 8
+    for command in commands(PAGE):
+        if command == training:
             continue
         listed = "\0".join(map(str, Path("more_pictures").rglob("*.jpg")))
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(listed.encode())))
-        assert run(command.partition(" > ")[0].split()) == 0, command
+        assert run(command) == 0, command
     assert {file.name for file in Path("measured").iterdir()} > {"confusion.png", "predictions.csv", "result.json"}
     assert Path("listed.csv").read_text().count("\n") == 2
-    (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    (example,) = to_run(PAGE, "python")
     scope: dict[str, object] = {"images": torch.rand(2, 3, 32, 32)}
     exec(example, scope)
     assert scope["model"].temperature == 2.0  # type: ignore[attr-defined]

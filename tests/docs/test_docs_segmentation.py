@@ -1,30 +1,18 @@
-"""The page on segmentation: its Python runs, its commands exist."""
-
-import re
-from pathlib import Path
+"""The page on segmentation: its Python runs."""
 
 import pytest
+from blocks import to_run
 
-from payattention.cli.app import run
 from payattention.data.readers.cluttered_digits import COUNTS
 from payattention.models import Classifier
 
-PAGE = Path(__file__).parents[2] / "docs" / "segmentation.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-
-
-def test_its_commands_have_their_options(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["segment", "--help"]) == 0
-    described = capsys.readouterr().out
-    for command in re.findall(r"^payattention segment ([^#\n]*)", TEXT, re.MULTILINE):
-        for option in re.findall(r"--[\w-]+", command):
-            assert f"{option} " in described, option
+PAGE = "docs/segmentation.md"
 
 
 def test_its_python_runs(model: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(COUNTS, "test", 30)
     monkeypatch.setitem(COUNTS, "train", 30)
-    (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    (example,) = to_run(PAGE, "python")
     scope: dict[str, object] = {"model": model}
     exec(example, scope)
     assert scope["result"].count == 20

@@ -1,21 +1,19 @@
 """The page on classifiers of one's own: its Python and commands run, and a pickle becomes a file that can be read."""
 
-import re
-import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from blocks import commands, to_run
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torchvision import models
 
 from payattention.cli.app import run
 
-PAGE = (Path(__file__).parents[2] / "docs" / "your-classifier.md").read_text(encoding="utf-8")
-WRAPPING, SCRIPT, CONVERTING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-COMMANDS = re.findall(r"^payattention (.*)", PAGE, re.MULTILINE)
+PAGE = "docs/your-classifier.md"
+WRAPPING, SCRIPT, CONVERTING = to_run(PAGE, "python")
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,9 +51,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", commands(PAGE), ids=" ".join)
 def test_its_commands_run(
-    command: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: list[str], place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(place)
-    assert run(shlex.split(command)) == 0, capsys.readouterr().err
+    assert run(command) == 0, capsys.readouterr().err

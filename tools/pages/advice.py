@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from markdown_table import markdown_table
+from measured_by import measured_by
 
 RESULT = Path(__file__).parents[2] / "results" / "advice.json"
 _NONE = "-"
@@ -76,4 +77,4 @@ def _commands(cells: dict[tuple[str, str], list[dict[str, Any]]], ways: list[str
     for way in ways:
         own = [found[0] for (_, name), found in cells.items() if name == way]
         lines.append(min(own, key=lambda cell: len(cell["command"]))["command"])
-    return "```\n" + "\n".join(lines) + "\n```"
+    return measured_by(lines)

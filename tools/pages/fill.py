@@ -14,13 +14,14 @@ from backbones import backbones
 from deploying import exported, onnx_files
 from frozen_maps import frozen_contest, frozen_maps
 from gallery import gallery
-from looking import looking
+from looking import beside, looking
 from maps import compare, hard
 from markdown_table import markdown_table
 from payattention.cli.program import run_script
 from payattention.errors import DataError
 from probe import probe
 from probing import probing
+from reference import modules, names, verbs
 from segmentation import segment
 
 ROOT = Path(__file__).parents[2]
@@ -253,12 +254,15 @@ PAGES = {
         "advice": advice,
     },
     DOCS / "backbones.md": {"backbones": backbones},
+    DOCS / "command-line.md": {"verbs": verbs},
     DOCS / "data.md": {"data": data},
     DOCS / "deploying.md": {"exported": exported},
     DOCS / "gallery.md": {"gallery": gallery},
     DOCS / "maps.md": {"compare": compare, "hard": hard},
+    DOCS / "other-libraries.md": {"beside": beside},
     DOCS / "pets.md": {"pets_segmented": pets.segmented, "pets_compared": pets.compared},
     DOCS / "probe.md": {"probe": probe},
+    DOCS / "python.md": {"names": names, "modules": modules},
     DOCS / "resuming.md": {"kills": kills},
     DOCS / "segmentation.md": {"segment": segment},
     DOCS / "machine.md": {"neighbours": neighbours, "quickstart_seeds": quickstart_seeds},

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from markdown_table import markdown_table
+from measured_by import measured_by
 
 RESULT = Path(__file__).parents[2] / "results" / "frozen_maps.json"
 _NONE = "-"
@@ -96,7 +97,7 @@ def _commands(cells: Cells) -> str:
     for way in _names(cells, 1):
         own = [found[0]["command"] for (_, name), found in cells.items() if name == way]
         lines.append(min(own, key=len))
-    return "```\n" + "\n".join(lines) + "\n```"
+    return measured_by(lines)
 
 
 def _contest_table(title: str, metric: str, contests: Mapping[str, dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""What looking costs, for docs/speed.md, from results/looking.json."""
+"""What looking costs, for docs/speed.md and docs/other-libraries.md, from results/looking.json."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from markdown_table import markdown_table
 
+_GRAD_CAM = ("explain by Grad-CAM, a list", "torch-cam's Grad-CAM, one batch")
 RESULT = Path(__file__).parents[2] / "results" / "looking.json"
 
 
@@ -30,6 +31,19 @@ def looking() -> str:
         f"`explain` on {explain['pictures']} pictures. Maps of {memory['pictures']} photographs of {width}x{height} "
         f"take {memory['peak_mib']['with attention']:,} MiB at most, {memory['peak_mib']['wrapped']:,} MiB of the same "
         f"backbone, wrapped. {made['device']}, {made['date']} (`results/looking.json`)."
+    )
+
+
+def beside() -> str:
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    rates = result["explain"]["pictures_per_second"]
+    ours, theirs = (" to ".join(f"{rates[name][k]:.1f}" for k in ("min", "max")) for name in _GRAD_CAM)
+    made = result["provenance"]
+    return (
+        f"Grad-CAM of {result['explain']['pictures']} pictures with `{result['backbone']}` at {result['size']} px: "
+        f"{ours} pictures/s here, where a list is looked at in batches and pictures are decoded already, {theirs} with "
+        f"torch-cam in one batch; {result['rounds']} rounds in turn on {made['device']}, {made['date']} "
+        "(`python benchmarks/looking.py`, `results/looking.json`; [more](speed.md#what-does-it-cost-to-look))."
     )
 
 

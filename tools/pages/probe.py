@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from markdown_table import markdown_table
+from measured_by import measured_by
 
 RESULT = Path(__file__).parents[2] / "results" / "caltech_probe.json"
 
@@ -20,9 +21,9 @@ def probe() -> str:
     )
     columns = ["attention", "accuracy %", "seconds", "pets: Jaccard %"]
     table = markdown_table(columns, [_row(name, model) for name, model in models.items()])
-    commands = "\n".join(model["command"] for model in models.values())
+    commands = measured_by(model["command"] for model in models.values())
     made = "; ".join(sorted({_made(model["provenance"]) for model in models.values()}))
-    return f"{head}\n\n{table}\n\n```\n{commands}\n```\n\n{made}."
+    return f"{head}\n\n{table}\n\n{commands}\n\n{made}."
 
 
 def _row(name: str, model: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from markdown_table import markdown_table
+from measured_by import measured_by
 
 RESULT = Path(__file__).parents[2] / "results" / "probing.json"
 SETS = ("caltech101", "oxford_pets")
@@ -28,7 +29,7 @@ def _set(found: dict[str, Any]) -> str:
         f"{found['provenance']['date']} (`results/probing.json`)."
     )
     table = markdown_table(COLUMNS, [_row(row) for row in found["rows"]])
-    return f"{head}\n\n{table}\n\n```\n{found['provenance']['command']}\n```"
+    return f"{head}\n\n{table}\n\n{measured_by([found['provenance']['command']])}"
 
 
 def _row(row: dict[str, Any]) -> list[str]:

@@ -1,0 +1,30 @@
+"""The first tutorial: its commands and its Python run, one after the other, on less data and a smaller network."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from blocks import commands, to_run
+
+from payattention.cli import quickstart
+from payattention.cli.app import run
+from payattention.data.readers.cluttered_digits import COUNTS
+
+PAGE = "docs/train-read-trust.md"
+
+
+def test_its_commands_and_its_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(quickstart, "WIDTH", 0.0625)
+    monkeypatch.setitem(COUNTS, "train", 20)
+    monkeypatch.setitem(COUNTS, "test", 20)
+    for command in commands(PAGE):
+        shorter = {"quickstart": ["--epochs", "1"], "compare": ["--costly", "2", "--limit", "4"]}.get(command[0], [])
+        assert run([*command, *shorter]) == 0, command
+    for written in ("looked/sheet.png", "worth.html"):
+        assert Path(written).stat().st_size > 0
+    (example,) = to_run(PAGE, "python")
+    scope: dict[str, object] = {}
+    exec(example, scope)
+    assert isinstance(scope["seen"].maps["layer10"], np.ndarray)  # type: ignore[attr-defined]
+    assert scope["seen"].maps["layer10"].shape == (16, 16)  # type: ignore[attr-defined]
