@@ -1,6 +1,7 @@
 # make quickstart: train on the embedded data, evaluate, write a contact sheet of maps.  make test: every check.
 # make test-avx2: the tests on a processor that can do no more than AVX2.  make test-bf16: the tests in bf16.
 # make browser: what examples/browser needs, from the npm registry.
+# make docs: the documentation as a site that needs no network, in site/.
 # Another Python: make test PYTHON=python3.13; it gets a virtual environment of its own.
 PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 SCRIPTS := benchmarks experiments tools/pages
 export MYPY_CACHE_DIR := $(CURDIR)/.mypy_cache
 
-.PHONY: install quickstart test test-avx2 test-bf16 browser
+.PHONY: install quickstart test test-avx2 test-bf16 browser docs
 
 install: $(VENV)/installed
 
@@ -27,6 +28,13 @@ test: install
 	$(BIN)/mypy
 	for folder in $(SCRIPTS); do (cd $$folder && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml *.py) || exit 1; done
 	$(BIN)/pytest -n 2
+
+docs: $(VENV)/installed-docs
+	$(BIN)/python tools/pages/site_of_docs.py
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $@
 
 test-avx2: install
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 $(BIN)/pytest -n 2
