@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from payattention import save
@@ -246,3 +247,29 @@ def test_imports_stay_light(code: str, absent: list[str]) -> None:
     check = f"{code}; import sys; print([m for m in {absent!r} if m in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("can't allocate memory: 1 GB"), MemoryError()]
+)
+def test_memory_that_runs_out_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _failing_with(error, monkeypatch)
+    assert run(["models"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("payattention: memory ran out")
+    assert "--recipe-set batch_size=32" in line
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    _failing_with(RuntimeError("shapes do not fit"), monkeypatch)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        run(["models"])
+
+
+def _failing_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("payattention.models.list_models", fail)

@@ -62,6 +62,10 @@ def run_program(program: typer.Typer, name: str, arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output went away: `payattention models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it exits
         return 1
+    except (MemoryError, RuntimeError) as error:
+        if (memory := _out_of_memory(error)) is None:
+            raise
+        return _fail(name, memory, 1)
     except OSError as error:  # a full disk, a place that cannot be written to
         return _fail(name, f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
     if status == _INTERRUPTED:  # what newer typers make of Ctrl-C
@@ -75,6 +79,17 @@ def _fail(name: str, message: str, status: int) -> int:
         place = "" if own.first else f" (process {own.rank} of {own.count})"
         print(f"{name}{place}: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def _out_of_memory(error: MemoryError | RuntimeError) -> str | None:
+    """What to do where memory ran out, in a line; None for another error. A CPU's has no class of its own."""
+    said = str(error).strip().partition("\n")[0]
+    if not (isinstance(error, MemoryError) or "out of memory" in said or "can't allocate memory" in said):
+        return None
+    return (
+        f"memory ran out{f' ({said})' * bool(said)}: take smaller batches (train: --recipe-set batch_size=32), smaller "
+        "pictures (--image-size or --size), or fewer --threads"
+    )
 
 
 def _at_home(found: re.Match[str]) -> str:
