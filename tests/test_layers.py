@@ -38,3 +38,13 @@ def test_nothing_imports_upwards(path: Path) -> None:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("payattention."):
             imported = node.module.split(".")[1]
             assert LAYER[imported] <= LAYER[room_of(path)], f"line {node.lineno} imports {node.module}"
+
+
+def test_only_the_calls_that_share_a_model_reach_up_and_by_public_names() -> None:
+    reaching = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import) and any(name.name.split(".")[0] == "payattention" for name in node.names)
+    }
+    assert reaching == {"models/sharing.py"}

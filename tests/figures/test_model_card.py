@@ -141,6 +141,18 @@ def test_the_card_of_a_run(trained: Path, tmp_path: Path) -> None:
     assert pa.load(folder).classes == ("dark", "bright")
 
 
+def test_a_card_does_not_stay_beside_another_model(model: Classifier, tmp_path: Path) -> None:
+    folder = model.save_pretrained(tmp_path / "net", license="mit")
+    weights = (folder / "model.safetensors").read_bytes()
+    model.temperature = 2.0
+    with pytest.raises(UsageError, match="say a license again"):
+        model.save_pretrained(folder)
+    assert (folder / "model.safetensors").read_bytes() == weights
+    model.save_pretrained(folder, license="apache-2.0")
+    assert ModelCard.load(folder / "README.md").data.license == "apache-2.0"
+    assert pa.load(folder).temperature == 2
+
+
 @pytest.mark.parametrize("place", ["a run", "a file"])
 def test_nothing_is_written_over(place: str, model: Classifier, tmp_path: Path) -> None:
     (tmp_path / "a run").mkdir()

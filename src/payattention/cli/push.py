@@ -55,7 +55,7 @@ def push(
     from payattention.cli.output import print_json
     from payattention.errors import UsageError
     from payattention.figures.model_card.licence import Licence
-    from payattention.weights.hub import HubName
+    from payattention.weights.hub import HubName, check_logged_in
     from payattention.weights.named import SavedModel, named
 
     hub = None if name is None else HubName.of(name)
@@ -67,6 +67,8 @@ def push(
     if not isinstance(saved, SavedModel):
         raise UsageError(f"{model}: a model is pushed from a run folder or a .safetensors file of this package")
     saved.check()
+    if hub is not None and folder is None:
+        check_logged_in(hub)
 
     from payattention.runs.sharing import push_to_hub, save_pretrained
 

@@ -14,7 +14,7 @@ from payattention.system.files import at_home, write_picture, write_text
 from payattention.weights.checkpoint import save
 from payattention.weights.header import CONFIG, RESULT
 from payattention.weights.history import History, history_of
-from payattention.weights.hub import HubName, push
+from payattention.weights.hub import HubName, check_logged_in, push
 
 CARD, SHEET = "README.md", "maps.jpg"
 
@@ -46,7 +46,8 @@ def save_pretrained(
         The folder.
 
     Raises:
-        UsageError: A model that cannot be saved, no such licence, or a folder that holds a run or is a file.
+        UsageError: A model that cannot be saved, no such licence, a folder that holds a run, or a card that would be
+            of another model, or is a file.
         CheckpointError: What the run tells cannot be understood.
     """
     folder, hub = at_home(Path(folder)), None if name is None else HubName.of(name)
@@ -55,6 +56,8 @@ def save_pretrained(
     history = None if run is None else history_of(at_home(Path(run)))
     title = folder.resolve().name if hub is None else hub.repository.rpartition("/")[2]
     if licence is None:
+        if (folder / CARD).exists():
+            raise UsageError(f"{folder}: a card is there, which would tell of another model; say a license again")
         save(model, folder)
         return folder
     sheet, caption = _maps(model, history)
@@ -99,7 +102,8 @@ def push_to_hub(
         PayAttentionError: There is no token, it does not allow this, or the Hub does not answer.
     """
     hub = HubName.of(name)
-    Licence.of(license)  # before anything is made
+    Licence.of(license)
+    check_logged_in(hub)
     with TemporaryDirectory() as place:
         folder = save_pretrained(model, Path(place, "model"), license=license, run=run, name=name)
         return push(folder, hub, private=private, message=message)

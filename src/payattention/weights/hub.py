@@ -91,11 +91,8 @@ def push(folder: Path, name: HubName, *, private: bool = False, message: str = "
         UsageError: A private one was asked for, and the repository is there and public.
         PayAttentionError: There is no token, it does not allow this, or the Hub does not answer.
     """
+    check_logged_in(name)
     with _in_one_line(name):
-        from huggingface_hub import get_token
-
-        if get_token() is None:
-            raise PayAttentionError(f"{name}: pushing needs a token of the Hub that may write: {_LOG_IN}")
         api = _api()
         if private and _is_public(api, name.repository):
             raise UsageError(f"{name} is there already, for all to see: make it private in its settings first")
@@ -104,6 +101,14 @@ def push(folder: Path, name: HubName, *, private: bool = False, message: str = "
             repo_id=name.repository, folder_path=folder, revision=name.revision, commit_message=message
         )
         return str(done.commit_url)
+
+
+def check_logged_in(name: HubName) -> None:
+    """Raises PayAttentionError where there is no token to push with; the Hub is not asked."""
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        raise PayAttentionError(f"{name}: pushing needs a token of the Hub that may write: {_LOG_IN}")
 
 
 def _api() -> "HfApi":
