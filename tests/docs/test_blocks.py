@@ -23,6 +23,7 @@ RUN_BY = {
     "docs/own-pictures.md": "test_docs_own_pictures.py",
     "docs/predicting.md": "test_docs_predicting.py",
     "docs/segmentation.md": "test_docs_segmentation.py",
+    "docs/sharing.md": "test_docs_sharing.py",
     "docs/train-read-trust.md": "test_docs_train_read_trust.py",
     "docs/transfer.md": "test_docs_experiments.py",
     "docs/your-classifier.md": "test_docs_your_classifier.py",

@@ -1,10 +1,9 @@
 """The page on sharing a model tells the truth: its commands and its Python run, against a Hub on this machine."""
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
+from blocks import commands, to_run
 from PIL import Image
 
 import payattention as pa
@@ -12,7 +11,7 @@ from hub_server import hub_on_loopback
 from payattention.cli.app import run
 from payattention.models import Classifier
 
-PAGE = (Path(__file__).parents[2] / "docs" / "sharing.md").read_text(encoding="utf-8")
+PAGE = "docs/sharing.md"
 
 
 def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Classifier) -> None:
@@ -21,13 +20,12 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: C
     Path("more_pictures").mkdir()
     for picture in ("holiday.jpg", "more_pictures/a.jpg"):
         Image.new("RGB", (40, 40), "green").save(picture)
-    commands = re.findall(r"^payattention (.*)$", PAGE, re.MULTILINE)
-    assert len(commands) == 4
+    assert len(commands(PAGE)) == 4
     with hub_on_loopback(tmp_path / "cache", monkeypatch) as hub:
         hub.tags["v1.0"] = 0
-        for command in commands:
-            assert run(shlex.split(command)) == 0, command
-        for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        for command in commands(PAGE):
+            assert run(command) == 0, command
+        for code in to_run(PAGE, "python"):
             exec(code.replace('"to-push"', '"from-python"'), scope := {"pa": pa, "model": model})
             assert scope["model"].classes == model.classes
         assert len(hub.repositories["me/photos"]) == 2

@@ -14,8 +14,7 @@ import payattention as pa
 from payattention.cli import computing
 from payattention.cli.app import run
 from payattention.errors import PayAttentionError
-from payattention.models import fetching
-from payattention.system import cores, extras, machine
+from payattention.system import cores, extras, machine, reaching
 from payattention.training.fit import new_model
 from payattention.training.recipe import load_recipe
 
@@ -51,6 +50,7 @@ COMMANDS = (
     "train --data cluttered_digit",
     "train --model vgg_att2_concat_pc --freeze",
     "train --resume runs/photos",
+    "push runs/photos me/photos",
     "query runs/plain cat.jpg cat.jpg",
     "segment runs/photos --data folder:other",
     "benchmark vgg_att3_concat_pc --batch-size 100000000",
@@ -134,14 +134,16 @@ def test_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def address(*_: object) -> None:
+    def address(*_: object, **__: object) -> None:
         raise OSError("no address")
 
-    monkeypatch.setattr(fetching, "getaddrinfo", address)
-    monkeypatch.setattr(fetching, "getproxies", dict)
+    monkeypatch.setattr(reaching, "getaddrinfo", address)
+    monkeypatch.setattr(reaching, "getproxies", dict)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with told():
         pa.attach("resnet18", 5, pretrained=True)
+    with told():
+        pa.load("hf-hub:me/photos")
 
 
 def test_colour_photographs_for_a_grey_network() -> None:
