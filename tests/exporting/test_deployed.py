@@ -82,7 +82,7 @@ def test_its_metadata_tells_all_that_is_needed_to_use_it(deployed: Deployed) -> 
     assert told["classes"] == ["cat", "dog", "hämster"]
     assert told["temperature"] == 2.0
     assert told["maps"] == {"map_layer10": "layer10", "map_layer13": "layer13"}
-    assert (told["input"]["size"], told["input"]["step"], told["input"]["least"]) == ([32, 32], 1, 16)
+    assert (told["input"]["size"], told["input"]["step"], told["input"]["least"]) == ([32, 32], 1, 32)
     assert told["preprocessing"] == {"name": "MeanStd", "in_the_graph": True, "mean": [0.5] * 3, "std": [0.25] * 3}
 
 

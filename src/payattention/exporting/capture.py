@@ -24,8 +24,8 @@ def captured(outputs: Outputs, sides: Sides) -> "ExportedProgram":
     Raises:
         PayAttentionError: PyTorch cannot make a graph of it.
     """
+    images = torch.rand(2, outputs.model.in_channels, *_example(sides))  # of 1 a graph would know the number
     auto = torch.export.Dim.AUTO
-    images = torch.rand(2, outputs.model.in_channels, sides.height, sides.width)  # of 1 a graph would know the number
     free = {0: torch.export.Dim("n")} | ({} if sides.step is None else {2: auto, 3: auto})
     try:
         with torch.no_grad():
@@ -41,3 +41,24 @@ def takes_any_size(program: "ExportedProgram") -> bool:
     name = program.graph_signature.user_inputs[0]
     (images,) = (node for node in program.graph.nodes if node.op == "placeholder" and node.name == name)
     return not any(isinstance(side, int) for side in images.meta["val"].shape[2:])
+
+
+def least_taken(program: "ExportedProgram", sides: Sides, channels: int) -> int:
+    """The smallest height and width that a graph for any size takes.
+
+    They are the network's, or else twice these: where a grid has one position only, PyTorch's graphs are of that alone.
+    """
+    run = program.module()
+    for side in map(sides.fitting, (sides.least, 2 * sides.least)):
+        try:
+            run(torch.rand(1, channels, side, side))
+        except (AssertionError, RuntimeError):  # of what it was told of sizes
+            continue
+        return side
+    return sides.height
+
+
+def _example(sides: Sides) -> tuple[int, int]:
+    """Height and width of what a graph is made by: such that no grid has one position only, if they are to be free."""
+    least = 0 if sides.step is None else sides.fitting(2 * sides.least)
+    return max(sides.height, least), max(sides.width, least)

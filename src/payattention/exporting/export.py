@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from payattention.attention.maps import overlap
 from payattention.attention.normaliser import Normaliser
 from payattention.errors import PayAttentionError, UsageError
-from payattention.exporting.capture import captured, takes_any_size
+from payattention.exporting.capture import captured, least_taken, takes_any_size
 from payattention.exporting.description import description
 from payattention.exporting.int8 import check_calibration, quantise
 from payattention.exporting.kinds import check_export, kind_of
@@ -212,13 +212,20 @@ class _Work:
         shared = [fmean(map(overlap, right[name], found[name])) for name in names]
         return CostOfInt8(len(images), float(same), min(shared, default=None))
 
+    def _found(self, program: "ExportedProgram", sides: Sides) -> Sides:
+        """What a graph takes that was to take any size."""
+        least = least_taken(program, sides, self.model.in_channels) if takes_any_size(program) else sides.height + 1
+        if least > sides.height:
+            raise PayAttentionError(f"the graph of {self.model.name} takes pictures of some sizes only")
+        return replace(sides, least=least)
+
     def _slim(self, pruned: bool, folded: bool) -> Outputs:
         return outputs_of(slim(self.model, pruned=pruned, folded=folded))
 
     def _proved(self, outputs: Outputs, sides: Sides, file: Path) -> tuple[Sides, float]:
         program = captured(outputs, sides)
-        if not takes_any_size(program):
-            sides = replace(sides, step=None)
+        if sides.step is not None:
+            sides = self._found(program, sides)
         self.form.write(program, description(self.model, sides), file)
         batches = trials(self.model, sides, self.pictures)
         return sides, greatest_difference(self.truth, self.form.runner(file), batches)

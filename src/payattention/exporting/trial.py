@@ -26,7 +26,7 @@ class DifferenceError(PayAttentionError):
 
 
 def trials(model: Classifier, sides: Sides, pictures: Sequence[Image.Image]) -> Iterator[Float[Tensor, "n c h w"]]:
-    """Batches that a file is tried with: of one and of several random pictures, of other sizes if it takes them, real.
+    """Batches that a file is tried with: one random picture and several, other sizes if it takes them, real pictures.
 
     Args:
         model: Whose channels and crop mode they have.
@@ -37,8 +37,9 @@ def trials(model: Classifier, sides: Sides, pictures: Sequence[Image.Image]) -> 
     for count in (1, 3):
         yield torch.rand(count, channels, sides.height, sides.width, generator=random)
     if sides.step is not None:
-        larger = sides.fitting(sides.height + sides.step), sides.fitting(sides.width + 3 * sides.step)
-        yield torch.rand(2, channels, *larger, generator=random)
+        larger = sides.height + sides.step, sides.width + 3 * sides.step
+        for height, width in (larger, (2 * larger[0], larger[1]), (sides.least, sides.least)):
+            yield torch.rand(2, channels, height, width, generator=random)
     for picture in pictures:
         yield as_seen(model, picture, sides)
 
