@@ -19,6 +19,7 @@ import typer
 
 import payattention as pa
 from measuring import Measurement, OutOption, RoundsOption, say
+from payattention.cli.program import run_script
 from payattention.errors import UsageError
 from payattention.exporting.int8 import multiplies_in_int8, quantised
 from payattention.exporting.onnx import OnnxModel
@@ -88,6 +89,4 @@ def main(
 
 
 if __name__ == "__main__":
-    from payattention.cli.program import run_script
-
     run_script(main)

@@ -19,8 +19,8 @@ import payattention as pa
 from payattention.cli.options import names_in
 from payattention.cli.program import run_script
 from payattention.errors import PayAttentionError
+from payattention.explaining.specimens import specimens
 from payattention.exporting.export import export
-from payattention.exporting.photographs import photographs
 from payattention.models import Classifier
 from payattention.system.files import write_json
 from payattention.system.provenance import Stopwatch
@@ -63,7 +63,7 @@ def exported(name: str) -> dict[str, Any]:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            done = export(made(name), Path(folder, "model.onnx"), pictures=photographs())
+            done = export(made(name), Path(folder, "model.onnx"), pictures=[*specimens().pictures.values()])
         except PayAttentionError as error:
             return {"error": str(error)}
     return {
@@ -87,7 +87,7 @@ def main(
     for name in names_in(only) or [*pa.list_models(), *(f"timm:{backbone}" for backbone in BACKBONES)]:
         found[name] = exported(name)
         typer.echo(f"{name}: {_in_words(found[name])}", err=True)
-        facts = {"width": WIDTH, "photographs": len(photographs()), "networks": found}
+        facts = {"width": WIDTH, "photographs": [*specimens().pictures], "networks": found}
         write_json(out, {**facts, "provenance": watch.provenance(torch.device("cpu"), SEED)})
 
 

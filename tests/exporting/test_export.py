@@ -52,12 +52,10 @@ def wrapped() -> Classifier:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("vgg_pan", {}),
         ("vgg_att_dp", {"layout": "cub", "preprocessing": "yuv_lcn"}),
         ("resnet164_att2_concat_pc", {"normaliser": "sigmoid"}),
         ("fast_att2_indep_dp", {"queries": 2, "prior": "deep_strength", "branch_grad": "mean"}),
         ("fast_att_pc", {"normaliser": "hard", "compatibility": "additive", "in_channels": 1}),
-        ("saoyan_vgg_att3", {}),
         ("fast_gap", {}),
     ],
 )

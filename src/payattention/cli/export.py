@@ -66,7 +66,7 @@ def export(
         list[Path] | None,
         typer.Option(
             metavar="IMAGE",
-            help="A real picture to try the file with; may be repeated. By default four photographs that scikit-image "
+            help="A real picture to try the file with; may be repeated. By default three photographs that scikit-image "
             "ships.",
             show_default=False,
         ),
@@ -93,13 +93,13 @@ def export(
     run.check()
 
     from payattention.cli.output import print_json
+    from payattention.explaining.specimens import specimens
     from payattention.exporting.export import export
-    from payattention.exporting.photographs import photographs
 
     model = run.load()
     images = _to_calibrate(run, model, data, data_root) if int8 else None
-    pictures = picture or (photographs() if model.in_channels in (1, 3) else [])
-    done = export(model, file, pruned=prune, folded=fold, int8=images, size=size, pictures=pictures)
+    own = specimens().pictures.values() if model.in_channels in (1, 3) else ()
+    done = export(model, file, pruned=prune, folded=fold, int8=images, size=size, pictures=picture or [*own])
     if as_json:
         print_json({**asdict(done), "path": str(done.path)})
     else:
