@@ -1,6 +1,6 @@
 """A picture in, its class and an overlay out, by a file of `payattention export`; no PyTorch.
 
-python examples/serve_onnx.py model.onnx cat.jpg
+ORT_DISABLE_TELEMETRY=1 python examples/serve_onnx.py model.onnx cat.jpg
 """
 
 import json

@@ -4,6 +4,7 @@ import base64
 import functools
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -77,6 +78,10 @@ def test_it_says_what_the_model_says_of_any_number_of_pictures_of_any_size(deplo
         torch.testing.assert_close(found["combined"], deployed.model.joint(look.maps), rtol=1e-3, atol=1e-6)
 
 
+def test_the_runtime_tells_nobody_what_it_runs() -> None:
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"  # which it reads when it is imported
+
+
 def test_its_metadata_tells_all_that_is_needed_to_use_it(deployed: Deployed) -> None:
     told = OnnxModel(deployed.file.read_bytes()).description
     assert told["classes"] == ["cat", "dog", "hämster"]
@@ -108,8 +113,10 @@ def test_the_example_needs_no_pytorch(deployed: Deployed, tmp_path: Path) -> Non
         "assert not {'torch', 'payattention', 'matplotlib', 'scipy'} & sys.modules.keys()\n"
     )
     command = [sys.executable, "-c", code, str(script), str(deployed.file), str(deployed.picture)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    quiet = os.environ | {"HOME": str(tmp_path / "home"), "ORT_DISABLE_TELEMETRY": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=quiet)
     assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "home").exists()  # ONNX Runtime has written nothing about us
     label, probability = expected(deployed)
     assert done.stdout == f"{label}: {probability:.1%}\n"
     with Image.open(tmp_path / "chelsea.overlay.png") as overlay:

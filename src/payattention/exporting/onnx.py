@@ -1,6 +1,7 @@
 """ONNX files, and what runs them: ONNX Runtime on the CPU (the extra `export`)."""
 
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ from payattention.system.text import first_line
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+# before it is imported, or it keeps a device's number, and tells its makers what it runs
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def write_onnx(program: "ExportedProgram", described: dict[str, Any], file: Path) -> None:
