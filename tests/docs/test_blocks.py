@@ -18,6 +18,7 @@ TESTS = Path(__file__).parent
 RUN_BY = {
     "README.md": "test_readme.py",
     "docs/attacks.md": "test_docs_experiments.py",
+    "docs/deploying.md": "test_docs_deploying.py",
     "docs/gallery.md": "test_docs_gallery.py",
     "docs/how-to-read-a-map.md": "test_docs_how_to_read.py",
     "docs/own-pictures.md": "test_docs_own_pictures.py",

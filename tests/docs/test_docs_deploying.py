@@ -1,30 +1,20 @@
-"""The page on exported files: its commands can be called so, its Python runs, and it tells of all metadata."""
+"""The page on exported files: its Python runs, and it tells of all metadata."""
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 import torch
-import typer
+from blocks import ROOT, to_run
 from PIL import Image
 from torch import nn
 
 import payattention as pa
-from payattention.cli.app import app
 from payattention.exporting.description import description
 from payattention.exporting.sides import Sides
 from payattention.models import Classifier
 
-TEXT = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text(encoding="utf-8")
-
-
-def test_its_commands_can_be_called_so() -> None:
-    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    commands = re.findall(r"^payattention (\w+)(.*)$", TEXT, re.MULTILINE)
-    assert len(commands) == 4
-    for verb, rest in commands:
-        verbs[verb].make_context(verb, shlex.split(rest))
+PAGE = "docs/deploying.md"
+TEXT = (ROOT / PAGE).read_text(encoding="utf-8")
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +25,7 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     pa.export(model, "photos.pt2")
     Image.new("RGB", (50, 40), "green").save("holiday.jpg")
     scope: dict[str, object] = {"images": torch.rand(2, 3, 32, 32)}
-    for example in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
+    for example in to_run(PAGE, "python"):
         exec(example.replace(".onnx", ".pt2"), scope)  # which takes less time to write
     assert scope["found"]["logits"].shape == (2, 3)  # type: ignore[index]
     assert scope["done"].tried == 1  # type: ignore[attr-defined]
