@@ -63,7 +63,9 @@ def test_wrap_torchvision(photos: Path) -> None:
     network = models.squeezenet1_1(num_classes=1000)
     seen = example("wrap_torchvision")["look"](network, photos / "cat" / "0.jpg", Path("cat.png"))
     assert seen.label in seen.classes
-    assert Image.open("cat.png").size == Image.open("cat-second.png").size == (50, 40)
+    for written in ("cat.png", "cat-second.png"):
+        with Image.open(written) as overlay:
+            assert overlay.size == (50, 40)
 
 
 def test_batch_maps(photos: Path, model: pa.Classifier) -> None:
