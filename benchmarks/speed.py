@@ -44,7 +44,7 @@ from payattention.training.callbacks.views import Views
 from payattention.training.execution import Execution
 from payattention.training.fit import fit, new_model
 from payattention.training.recipe import load_recipe
-from payattention.weights.checkpoint import load
+from payattention.weights.named import load
 from peer import LOG_EVERY, PeerProcess
 
 MODEL, CLASSES, BATCH = "vgg_att3_concat_pc", 100, 64

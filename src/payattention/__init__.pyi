@@ -7,7 +7,6 @@ from .exporting.export import export as export
 from .models.classifier import Classifier as Classifier
 from .models.classifier import Look as Look
 from .models.registry import create_model as create_model
-from .models.registry import list_models as list_models
 from .models.rewrites.fold import fold as fold
 from .models.rewrites.prune import prune as prune
 from .models.rewrites.winograd import winograd as winograd
@@ -17,6 +16,7 @@ from .models.wrapped import wrap as wrap
 from .runs.sharing import push_to_hub as push_to_hub
 from .runs.sharing import save_pretrained as save_pretrained
 from .system.machine import computing as computing
+from .weights.bundled import list_models as list_models
 from .weights.checkpoint import save as save
 from .weights.named import load as load
 from .weights.peers import load_peer as load_peer

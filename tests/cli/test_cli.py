@@ -165,7 +165,7 @@ def prepared(tmp_path: Path) -> None:
         ('train --recipe-set model={"taps":"over"}', 2, "unknown place of the taps 'over'"),
         ("train --init-from nowhere", 1, "nowhere: no such run folder or file"),
         ("train --init-from model.pt", 1, "pickles are never opened"),
-        ("train --init-from timm:resnet18", 2, "name a saved model: a run, a file, or hf-hub:USER/NAME"),
+        ("train --init-from timm:resnet18", 2, "name a saved model: a run, a file, one of the package"),
         ("train --model vgg --sheet-every 1", 2, "vgg has no attention maps"),
         ("train --recipe-set lr", 2, "write --recipe-set NAME=VALUE"),
         ("train --set taps=over", 2, "unknown place of the taps 'over'"),

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 
 from payattention.cli.program import run_program, script
 from payattention.system.invocation import command_line
+from payattention.weights.bundled import FOLDER
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("benchmarks", "experiments", "tools/pages")
 FILES = [file for folder in FOLDERS for file in sorted((ROOT / folder).glob("*.py"))]
 SCRIPTS = [file for file in FILES if "run_script(main)" in file.read_text(encoding="utf-8")]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("weights/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 every_script = pytest.mark.parametrize("file", SCRIPTS, ids=lambda file: str(file.relative_to(ROOT)))
 
 
@@ -46,10 +47,10 @@ def imported(file: Path) -> ModuleType:
 @pytest.fixture(autouse=True)
 def _results_stay() -> Iterator[None]:
     """No test here changes a result."""
-    files = [*ROOT.glob("results/*.json"), *ROOT.glob("weights/*.json")]
-    before = {file: file.read_bytes() for file in files}
+    files = [*ROOT.glob("results/*.json"), *FOLDER.iterdir()]
+    before = {file: file.read_bytes() for file in files if file.is_file()}
     yield
-    assert {file: file.read_bytes() for file in files} == before
+    assert {file: file.read_bytes() for file in before} == before
 
 
 @every_script
@@ -94,7 +95,9 @@ def test_the_commands_in_pages_are_understood() -> None:
 
 def test_the_commands_of_results_are_understood() -> None:
     """A result keeps the command of its day; the script of that name, where it lies today, must still take it."""
-    results = [json.loads(file.read_text(encoding="utf-8")) for file in ROOT.glob("*s/*.json")]
+    results = [
+        json.loads(file.read_text(encoding="utf-8")) for file in [*ROOT.glob("results/*.json"), *FOLDER.glob("*.json")]
+    ]
     calls = {command for result in results for command in commands(result) if command.startswith("python ")}
     assert len(calls) > 10
     by_name = {file.name: file for file in SCRIPTS if file.parent.name != "pages"}

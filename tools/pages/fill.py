@@ -1,4 +1,4 @@
-"""Fills the numbers of README.md, weights/README.md and the pages in docs/ from results/ and weights/.
+"""Fills the numbers of README.md and the pages in docs/ from results/ and from the cards of the bundled models.
 
 Each stands in its page between `<!-- NAME -->` and `<!-- /NAME -->`, and is not to be written by hand: a test holds
 pages and results together.
@@ -19,6 +19,7 @@ from maps import compare, hard
 from markdown_table import markdown_table
 from payattention.cli.program import run_script
 from payattention.errors import DataError
+from payattention.weights.bundled import bundled, card
 from probe import probe
 from probing import probing
 from reference import modules, names, verbs
@@ -82,12 +83,27 @@ def attacks() -> str:
 
 def weights() -> str:
     rows = []
-    for file in sorted((ROOT / "weights").glob("*.json")):
-        result = json.loads(file.read_text(encoding="utf-8"))
-        how = result["trained"]
-        data = how["data"]["name"] + (f" ({how['data']['source']})" if how["data"]["source"] else "")
-        rows.append([f"`{file.stem}`", data, f"{how['test']['error']:.2f}", f"{result['in_float16']['error']:.2f}"])
-    return markdown_table(["weights", "trained on", "test error, %", "in float16"], rows, words=2)
+    for known in map(card, bundled()):
+        pets = known.measured.get("pets")
+        found = ["-", "-"] if pets is None else [f"{pets[metric]:.1f}" for metric in ("jaccard", "pointing")]
+        error = f"{known.trained['test']['error']:.2f}"
+        rows.append([f"`{known.name}`", f"{known.size / 1e6:.2f}", error, f"{known.error:.2f}", *found])
+    columns = ["model", "MB", "error, %", "in the file, %", "pets: Jaccard, %", "pointing, %"]
+    return markdown_table(columns, rows)
+
+
+def weights_made() -> str:
+    lines = []
+    for known in map(card, bundled()):
+        how, counts = known.trained["provenance"], known.trained["data"]
+        source = f" ({counts['source']})" if counts["source"] else ""
+        lines.append(
+            f"- `{known.name}`: {known.summary}. Trained on {counts['train']:,} pictures, measured on "
+            f"{counts['test']:,} others{source}; {how['seconds']:,.0f} s on {how['device']}, {how['date']}. The "
+            f"pictures' licence: {known.licence['pictures']}."
+        )
+    commands = [known.trained["provenance"]["command"] for known in map(card, bundled())]
+    return "\n".join([*lines, "", "```", *commands, "```"])
 
 
 def transfer() -> str:
@@ -276,7 +292,7 @@ PAGES = {
     },
     DOCS / "the-query.md": {"query": query},
     DOCS / "transfer.md": {"transfer": transfer},
-    ROOT / "weights" / "README.md": {"weights": weights},
+    DOCS / "weights.md": {"weights": weights, "weights_made": weights_made},
 }
 
 

@@ -103,9 +103,10 @@ def benchmark(
 def _network(model: str, classes: int | None, width: float, options: dict[str, object]) -> "Classifier":
     from payattention.errors import UsageError
     from payattention.models import check_model, create_model
+    from payattention.weights.bundled import bundled
     from payattention.weights.named import borrowed, load
 
-    if not (Path(model).exists() or model.endswith(".safetensors") or borrowed(model)):
+    if not (Path(model).exists() or model.endswith(".safetensors") or borrowed(model) or model in bundled()):
         check_model(model, width, **options)
         return create_model(model, classes or 100, width, **options)
     if classes or options or width != 1:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from payattention.cli.computing import computes
-from payattention.cli.model_argument import of_a_model
+from payattention.cli.model_argument import of_a_model_and_pictures
 from payattention.cli.options import (
     AverageOption,
     HtmlOption,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @computes
-@of_a_model
+@of_a_model_and_pictures
 def maps(
     run: "NamedModel",
     pictures: Annotated[
@@ -94,6 +94,8 @@ def maps(
     from payattention.pictures.drawing import check_scale
     from payattention.pictures.finding import picture_files, unreadable
 
+    if not pictures:
+        raise UsageError("name pictures, too: files, or folders")
     check_scale(scale)
     check_page(html)
     check_average(average, method, target)

@@ -1,8 +1,12 @@
-"""The model that a verb is about, as its argument and options name it: one way for all verbs."""
+"""The model that a verb is about, as its argument and options name it: one way for all verbs.
+
+Verbs that look at pictures do without it, too: `payattention maps photo.jpg` takes a model that comes with the package.
+"""
 
 import inspect
-from collections.abc import Callable
-from functools import wraps
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,14 +15,13 @@ import typer
 if TYPE_CHECKING:
     from payattention.weights.named import NamedModel
 
+_KINDS = (
+    "run folder or .safetensors file, one that comes with payattention (payattention models --pretrained), or "
+    "hf-hub:USER/NAME; or a classifier as it is: timm:NAME, torchvision:NAME, transformers:FOLDER, or "
+    "script.py:FUNCTION, which returns an nn.Module"
+)
 ModelArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="Run folder, .safetensors file or hf-hub:USER/NAME; or a classifier as it is: timm:NAME, "
-        "torchvision:NAME, transformers:FOLDER, or script.py:FUNCTION, which returns an nn.Module.",
-        show_default=False,
-    ),
+    str, typer.Argument(metavar="MODEL", help=f"{_KINDS[0].upper()}{_KINDS[1:]}.", show_default=False)
 ]
 PretrainedOption = Annotated[
     bool, typer.Option("--pretrained", help="Of timm:NAME and torchvision:NAME: with pre-trained weights.")
@@ -50,9 +53,43 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 
 def of_a_model(verb: Callable[..., Any]) -> Callable[..., Any]:
     """A verb whose first parameter is a `NamedModel` model: on the command line an argument, and the options above."""
-    signature = inspect.signature(verb)
-    first, *others = signature.parameters.values()
-    argument = first.replace(annotation=ModelArgument)
+    model, *others = inspect.signature(verb).parameters.values()
+
+    def found(given: dict[str, Any], named: Callable[[str | None], "NamedModel"]) -> dict[str, Any]:
+        return {**given, model.name: named(given[model.name])}
+
+    return _with_options(verb, [model.replace(annotation=ModelArgument), *others], found)
+
+
+def of_a_model_and_pictures(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The same of a verb whose second parameter is `pictures`: on the command line one argument for both.
+
+    Where its first word is a picture, a folder of pictures that is no run, or -, no model is named: then it is the
+    default of those that come with the package, and a line says which.
+    """
+    model, pictures, *others = inspect.signature(verb).parameters.values()
+    words = typer.Argument(
+        metavar="[MODEL] IMAGE...",
+        help=f"{pictures.annotation.__metadata__[0].help} Before them the model: {_KINDS}. Without one, the default of "
+        "those that come with payattention.",
+        show_default=False,
+    )
+
+    def found(given: dict[str, Any], named: Callable[[str | None], "NamedModel"]) -> dict[str, Any]:
+        first, *rest = given[pictures.name]
+        model_of, files = (named(None), [first, *rest]) if _is_of_pictures(first) else (named(first), rest)
+        return {**given, model.name: model_of, pictures.name: [Path(file) for file in files]}
+
+    argument = pictures.replace(annotation=Annotated[list[str], words], default=inspect.Parameter.empty)
+    return _with_options(verb, [argument, *others], found)
+
+
+def _with_options(
+    verb: Callable[..., Any],
+    parameters: Sequence[inspect.Parameter],
+    found: Callable[[dict[str, Any], Callable[[str | None], "NamedModel"]], dict[str, Any]],
+) -> Callable[..., Any]:
+    """A verb with these parameters and, before the last one, the options above; `found` says what it is called with."""
     added = [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=kind)
         for name, (kind, default) in _OPTIONS.items()
@@ -62,19 +99,44 @@ def of_a_model(verb: Callable[..., Any]) -> Callable[..., Any]:
     def chosen(**given: Any) -> Any:
         passed = {name: value for name, value in given.items() if name not in _OPTIONS}
         options = {name: given.get(name, default) for name, (_, default) in _OPTIONS.items()}
-        return verb(**{**passed, first.name: _named(passed[first.name], **options)})
+        return verb(**found(passed, partial(_named, **options)))
 
-    parameters = [argument, *others[:-1], *added, others[-1]]
-    chosen.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    chosen.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    every = [*parameters[:-1], *added, parameters[-1]]
+    chosen.__signature__ = inspect.signature(verb).replace(parameters=every)  # type: ignore[attr-defined]
+    chosen.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
     return chosen
 
 
-def _named(text: str, pretrained: bool, weights: Path | None, class_names: Path | None) -> "NamedModel":
+def _is_of_pictures(word: str) -> bool:
+    """Whether a first word names pictures, where a model may stand."""
+    from payattention.pictures.finding import looked_through
+    from payattention.pictures.kinds import is_picture
+    from payattention.weights.header import CONFIG, WEIGHTS
+
+    path = Path(word)
+    if path.is_dir():
+        of_a_run = any((path / name).exists() for name in (CONFIG, WEIGHTS))
+        return not of_a_run and bool(looked_through(path).pictures)
+    return word == "-" or is_picture(path)
+
+
+def _named(text: str | None, pretrained: bool, weights: Path | None, class_names: Path | None) -> "NamedModel":
     from payattention.weights.named import named
 
     classes = None if class_names is None else _lines(class_names)
-    return named(text, pretrained=pretrained, weights=weights, classes=classes)
+    model = named(text, pretrained=pretrained, weights=weights, classes=classes)
+    if text is None:
+        _tell_default(model.text)
+    return model
+
+
+def _tell_default(name: str) -> None:
+    """On standard error, which model it is that nobody named, and how to have a better one."""
+    from payattention.weights.bundled import better_than, card
+
+    better = better_than(name)
+    more = "" if better is None else f"; a better one, {card(better).lacks}"
+    print(f"note: no model is named, so it is {name}: {card(name).summary}{more}", file=sys.stderr)
 
 
 def _lines(file: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from payattention.cli.computing import computes
-from payattention.cli.model_argument import of_a_model
+from payattention.cli.model_argument import of_a_model_and_pictures
 from payattention.cli.options import DataRootOption, JsonOption, check_file
 from payattention.errors import UsageError, none_of
 from payattention.system.files import replacing
@@ -26,7 +26,7 @@ _LIST = Path("-")
 
 
 @computes
-@of_a_model
+@of_a_model_and_pictures
 def predict(
     run: "NamedModel",
     pictures: Annotated[

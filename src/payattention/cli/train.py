@@ -156,7 +156,7 @@ def train(
     from payattention.data.parts import check_share
     from payattention.training.presets import default_recipe
     from payattention.training.recipe import load_recipe
-    from payattention.weights.named import borrowed, named
+    from payattention.weights.named import borrowed, saved_model
 
     if resume is not None:
         check_alone(context)
@@ -187,8 +187,8 @@ def train(
     check_crop_mode(crop_mode)
     if hold_out is not None:
         check_share(hold_out)
-    if init_from is not None and named(str(init_from)).check() is None:
-        raise UsageError(f"--init-from {init_from}: name a saved model: a run, a file, or hf-hub:USER/NAME")
+    if init_from is not None:
+        saved_model(init_from).check()
     if frozen:
         chosen.check_frozen()  # the run's own check comes when PyTorch is there
 

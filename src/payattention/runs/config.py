@@ -54,9 +54,9 @@ class RunConfig:
     @cached_property
     def source(self) -> Classifier | None:
         """The model whose weights it begins with, loaded once."""
-        from payattention.weights.named import load
+        from payattention.weights.named import saved_model
 
-        return None if self.init_from is None else load(self.init_from)
+        return None if self.init_from is None else saved_model(self.init_from).load()
 
     def check(self) -> None:
         """Raises what can be found before any data is read.

@@ -1,13 +1,15 @@
 """A model as a user names it: a run folder or a file, a network of another package, a script's function, or a Hub's.
 
     runs/photos                 a run folder, or a .safetensors file that pa.save wrote
+    vgg_att2_concat_pc.cifar10  a model that comes with the package
     timm:resnet50               a network with its own classifier: fresh, with pre-trained weights, or those of a file
     torchvision:resnet18        the same of torchvision
     transformers:FOLDER         an image classifier as transformers' save_pretrained writes it, or its name on the Hub
     script.py:make_model        a function without arguments that returns an nn.Module, or one that is wrapped already
     hf-hub:user/name@revision   a model of this package on the Hugging Face Hub, fetched when it is first asked about
 
-Whatever can be told of a name is told before PyTorch is imported; the model is made by `load`.
+A file or a folder that is there goes before everything else of its name. Whatever can be told of a name is told before
+PyTorch is imported; the model is made by `load`.
 """
 
 import re
@@ -16,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +28,7 @@ from payattention.system.files import at_home
 from payattention.system.names import unknown
 from payattention.system.registered import mentioned, registered
 from payattention.system.scripts import called, check_function
+from payattention.weights.bundled import FOLDER, bundled, default, weights_of
 
 if TYPE_CHECKING:
     from payattention.models import Classifier
@@ -166,6 +170,41 @@ class HubModel(NamedModel):
 
 
 @dataclass(frozen=True)
+class Bundled(SavedModel):
+    """A model that comes with the package.
+
+    Attributes:
+        name: Of the model.
+    """
+
+    name: str
+
+    @classmethod
+    def of(cls, name: str) -> "Bundled":
+        return cls(FOLDER / f"{name}.safetensors", name)
+
+    @property
+    def text(self) -> str:  # type: ignore[override]
+        return self.name
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    def check(self) -> "Saved":
+        weights_of(self.name)
+        return super().check()
+
+    @property
+    def run(self) -> Path:
+        raise without_run(f"{self.name}, which comes with payattention,")
+
+    def load(self) -> "Classifier":
+        weights_of(self.name)
+        return super().load()
+
+
+@dataclass(frozen=True)
 class Borrowed(NamedModel):
     """A network that was not made here, used as it is.
 
@@ -203,9 +242,7 @@ class Borrowed(NamedModel):
 
     @property
     def run(self) -> Path:
-        raise UsageError(
-            f"{self.text} is no run, which would tell its data set (name one with --data) and keep a temperature"
-        )
+        raise without_run(self.text)
 
     def check_has_query(self, level: str | None = None) -> None:
         self.check()
@@ -257,6 +294,11 @@ class Borrowed(NamedModel):
         return classes
 
 
+def without_run(what: str) -> UsageError:
+    """The error for a model whose run is not here."""
+    return UsageError(f"{what} is no run, which would tell its data set (name one with --data) and keep a temperature")
+
+
 def _of_script(text: str, made: object) -> "Classifier":
     """What a user's function returned, wrapped unless it is already."""
     from torch import nn
@@ -279,7 +321,7 @@ HUB = "hf-hub"
 
 
 def named(
-    text: str,
+    text: str | None,
     *,
     pretrained: bool = False,
     weights: Path | None = None,
@@ -288,7 +330,7 @@ def named(
     """What a name stands for; nothing is looked at but whether a file of that name is there.
 
     Args:
-        text: As above.
+        text: As above; None for the default, which comes with the package.
         pretrained: Whether pre-trained weights are wanted, of timm or torchvision.
         weights: A file of weights for a network of theirs.
         classes: Names of its classes, in order.
@@ -296,9 +338,11 @@ def named(
     Raises:
         UsageError: An unknown kind, or an option that the kind has not.
     """
+    there = text is not None and at_home(Path(text)).exists()
+    text = default() if text is None else text
     path, prefix, script = at_home(Path(text)), _PREFIX.fullmatch(text), _SCRIPT.fullmatch(text)
     given = {"pretrained": pretrained, "weights": weights is not None}
-    kind = prefix[1] if prefix and not path.exists() else ""
+    kind = prefix[1] if prefix and not there else ""
     if kind not in _WEIGHTS_APART and (extra := [option for option, on in given.items() if on]):
         own = "brings its own weights" if kind or script else "has its own weights"
         raise UsageError(f"--{extra[0]} is for timm:NAME and torchvision:NAME; {text} {own}")
@@ -316,9 +360,23 @@ def named(
         from payattention.weights.hub import HubName
 
         return HubModel(HubName.of(text))
-    if not path.exists() and (meant := _meant(text)):
+    if not there and text in bundled():
+        return Bundled.of(text)
+    if not there and (meant := _meant(text)):
         raise UsageError(f"{text}: no such run folder or file; did you mean {' or '.join(meant)}?")
     return SavedModel(path)
+
+
+def saved_model(source: str | Path) -> SavedModel | HubModel:
+    """A run folder, a file, a model that comes with the package, or one on the Hub: what a training may begin with.
+
+    Raises:
+        UsageError: None of these.
+    """
+    found = named(str(source))
+    if not isinstance(found, SavedModel | HubModel):
+        raise UsageError(f"{source}: name a saved model: a run, a file, one of the package's, or hf-hub:USER/NAME")
+    return found
 
 
 def borrowed(text: str) -> bool:
@@ -329,7 +387,7 @@ def borrowed(text: str) -> bool:
 
 
 def load(
-    name: str | Path,
+    name: str | Path | None = None,
     *,
     pretrained: bool = False,
     weights: str | Path | None = None,
@@ -341,9 +399,11 @@ def load(
     there, before any memory is taken; nothing is fetched but the weights that the name says are elsewhere.
 
     Args:
-        name: A run folder or a `.safetensors` file, or one on the Hugging Face Hub, `hf-hub:USER/NAME` or
+        name: A run folder or a `.safetensors` file; a model that comes with the package
+            (`payattention.list_models(pretrained=True)`); one on the Hugging Face Hub, `hf-hub:USER/NAME` or
             `hf-hub:USER/NAME@REVISION`; or `timm:NAME`, `torchvision:NAME`, `transformers:FOLDER` or
-            `script.py:FUNCTION`, whose network is wrapped (`payattention.wrap`). A script is run, as Python runs it.
+            `script.py:FUNCTION`, whose network is wrapped (`payattention.wrap`). A script is run, as Python runs it. By
+            default the model that comes with the package: the better one, where the extra `imagenet` is installed.
         pretrained: Whether a network of timm or torchvision gets its package's pre-trained weights.
         weights: A file of weights for it: safetensors, or a state dict that torch.save wrote.
         classes: The names of its classes, in order; by default those that it comes with.
@@ -358,7 +418,8 @@ def load(
         UserWarning: The network has fresh weights.
     """
     file = None if weights is None else at_home(Path(weights))
-    return named(str(name), pretrained=pretrained, weights=file, classes=classes).load()
+    text = None if name is None else str(name)
+    return named(text, pretrained=pretrained, weights=file, classes=classes).load()
 
 
 def load_trained(name: str | Path) -> "Classifier":
@@ -374,5 +435,6 @@ def _check_known(package: str, architecture: str, name: str) -> None:
 
 
 def _meant(text: str) -> list[str]:
-    """A network's name without its package."""
-    return [f"{package}:{text}" for package in _WEIGHTS_APART if text.partition(".")[0] in registered(package)]
+    """A network's name without its package, or nearly that of a bundled model."""
+    networks = [f"{package}:{text}" for package in _WEIGHTS_APART if text.partition(".")[0] in registered(package)]
+    return networks + get_close_matches(text, bundled(), n=1, cutoff=0.7)

@@ -12,7 +12,7 @@ from payattention.models import Classifier, create_model
 from payattention.models.heads import Head
 from payattention.models.registry import without_pretrained
 from payattention.models.without_values import without_values
-from payattention.weights.named import load
+from payattention.weights.named import saved_model
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def warm_start(model: Classifier, source: str | Path) -> WarmStart:
 
     Args:
         model: The model that is to be trained; layers have the same names in all networks of a family.
-        source: A run folder or a `.safetensors` file, or another name of a saved model that `payattention.load` takes.
+        source: A run folder, a `.safetensors` file, or another name of a saved model that `payattention.load` takes.
 
     Raises:
         CheckpointError: Nothing there that can be loaded, or no weight of it fits.
     """
-    return taken_over(model, load(source), str(source))
+    return taken_over(model, saved_model(source).load(), str(source))
 
 
 @torch.no_grad()
