@@ -8,6 +8,7 @@ the statistics of batch norms.
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,7 +89,7 @@ def main(
         found[name] = exported(name)
         typer.echo(f"{name}: {_in_words(found[name])}", err=True)
         facts = {"width": WIDTH, "photographs": [*specimens().pictures], "networks": found}
-        write_json(out, {**facts, "provenance": watch.provenance(torch.device("cpu"), SEED)})
+        write_json(out, {**facts, "provenance": asdict(watch.provenance(torch.device("cpu"), SEED))})
 
 
 def _in_words(result: Mapping[str, Any]) -> str:
