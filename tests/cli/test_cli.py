@@ -70,9 +70,13 @@ def test_the_main_job_on_a_folder_of_pictures(pictures: str, capsys: pytest.Capt
 def test_the_quickstart_from_end_to_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(COUNTS, "train", 128)
     monkeypatch.setitem(COUNTS, "test", 40)
+    monkeypatch.setattr("payattention.weights.bundled.DEFAULTS", ("vgg_att2_concat_pc.cifar10",))
     assert run(["quickstart", "--epochs", "1", "--json"]) == 0
     printed = capsys.readouterr()
     summary = json.loads(printed.out)
+    assert summary["photographs"]["model"] == "vgg_att2_concat_pc.cifar10"
+    assert Path(summary["photographs"]["sheet"]).is_file()
+    assert f"looks in {summary['photographs']['count']} photographs" in printed.err
     assert summary["run"] == "runs/quickstart"
     assert 0 <= summary["error"] <= 100
     assert set(summary["pointing"]["hits"]) == {"layer10", "layer13", "combined", "image centre", "random point"}
