@@ -1,22 +1,26 @@
-# make quickstart: train on the embedded data, evaluate, write a contact sheet of maps.  make test: every check.
+# make quickstart: maps of photographs; train on the embedded data, evaluate, maps again.  make test: every check.
 # make test-avx2: the tests on a processor that can do no more than AVX2.  make test-bf16: the tests in bf16.
 # make browser: what examples/browser needs, from the npm registry.
 # make docs: the documentation as a site that needs no network, in site/.
+# make release: wheel and source archive in dist/, checked, and the wheel tried in a fresh environment.
+# make constraints: the versions that are installed here, into constraints.txt; make install CONSTRAINTS=constraints.txt
+# installs those again.
 # Another Python: make test PYTHON=python3.13; it gets a virtual environment of its own.
 PYTHON ?= python3
 VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
-SCRIPTS := benchmarks experiments tools/pages
+SCRIPTS := benchmarks experiments tools/pages tools/release
+CONSTRAINED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 export MYPY_CACHE_DIR := $(CURDIR)/.mypy_cache
 
-.PHONY: install quickstart test test-avx2 test-bf16 browser docs
+.PHONY: install quickstart test test-avx2 test-bf16 browser docs release constraints
 
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet $(CONSTRAINED) --editable '.[dev]'
 	touch $@
 
 quickstart: install
@@ -50,3 +54,17 @@ browser:
 	cd examples/browser/vendor && npm pack --silent $(ORT_WEB) && \
 	tar -xzf onnxruntime-web-*.tgz --strip-components=2 $(addprefix package/dist/,$(ORT_FILES)) && \
 	rm onnxruntime-web-*.tgz
+
+release: install
+	rm -rf dist .venv-release
+	$(PYTHON) -m venv .venv-release
+	.venv-release/bin/pip install --quiet build twine
+	.venv-release/bin/python -m build --outdir dist
+	.venv-release/bin/twine check --strict dist/*
+	$(BIN)/python tools/release/check_archives.py dist
+	tools/release/try_wheel.sh $(PYTHON) dist/*.whl $(CONSTRAINTS)
+
+constraints: install
+	{ echo "# Made by make constraints, by $$($(BIN)/python --version)."; \
+	  $(BIN)/pip freeze --exclude-editable | sed 's/+.*//'; } > constraints.txt.new
+	mv constraints.txt.new constraints.txt
