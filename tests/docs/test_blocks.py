@@ -86,9 +86,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tmp_path = tmp_path_factory.mktemp("pages")
     pa.save(_model(), tmp_path / "runs" / "quickstart")
     pa.save(_model(width=0.25), tmp_path / "runs" / "mine")  # wide enough to be made faster
-    (tmp_path / "weights").symlink_to(ROOT / "weights")
     pixels = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
-    for name in ("cat.jpg", "PICTURES/a.png"):
+    for name in ("cat.jpg", "holiday.jpg", "PICTURES/a.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(pixels).save(tmp_path / name)
     return tmp_path

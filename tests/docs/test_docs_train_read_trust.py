@@ -9,6 +9,7 @@ from blocks import commands, to_run
 from payattention.cli import quickstart
 from payattention.cli.app import run
 from payattention.data.readers.cluttered_digits import COUNTS
+from payattention.evaluation.comparison import randomisation
 
 PAGE = "docs/train-read-trust.md"
 SHORTER = {
@@ -23,6 +24,7 @@ SHORTER = {
 def test_its_commands_and_its_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(quickstart, "WIDTH", 0.0625)
+    monkeypatch.setattr(randomisation, "_STEPS", 1)
     monkeypatch.setitem(COUNTS, "train", 20)
     monkeypatch.setitem(COUNTS, "test", 20)
     for command in commands(PAGE):

@@ -17,6 +17,7 @@ from gallery import gallery
 from looking import beside, looking
 from maps import compare, hard
 from markdown_table import markdown_table
+from measured_by import measured_by
 from payattention.cli.program import run_script
 from payattention.errors import DataError
 from payattention.weights.bundled import bundled, card
@@ -103,7 +104,7 @@ def weights_made() -> str:
             f"pictures' licence: {known.licence['pictures']}."
         )
     commands = [known.trained["provenance"]["command"] for known in map(card, bundled())]
-    return "\n".join([*lines, "", "```", *commands, "```"])
+    return "\n".join([*lines, "", measured_by(commands)])
 
 
 def transfer() -> str:

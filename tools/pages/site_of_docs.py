@@ -65,7 +65,7 @@ def staged_pages() -> dict[Path, str]:
     """Every page of the repository, with its name in the site."""
     beside = {page: f"{page.stem.lower()}.md" for page in (ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")}
     listed = {page: page.name for page in sorted((ROOT / "docs").glob("*.md"))}
-    return {**listed, **beside, ROOT / "weights" / "README.md": "weights.md", ROOT / "README.md": "readme.md"}
+    return {**listed, **beside, ROOT / "README.md": "readme.md"}
 
 
 def relinked(page: Path, place: Path) -> str:
