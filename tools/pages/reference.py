@@ -47,7 +47,7 @@ def modules() -> str:
 
 
 def public_names() -> list[str]:
-    return sorted((name for name in payattention.__all__ if not name.startswith("__")), key=str.lower)
+    return sorted((name for name in dir(payattention) if not name.startswith("_")), key=str.lower)
 
 
 def verbs() -> str:

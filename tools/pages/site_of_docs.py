@@ -1,6 +1,7 @@
 """Builds a site of the pages in docs/ that needs no network, with every option and every docstring, and an llms.txt.
 
-Needs the extra docs, which `make docs` installs. A link that leads nowhere, or anything that a page would load from
+Needs the extra docs, which `make docs` installs. Pages open from the folder; to search in them wants a server, such as
+`python -m http.server --directory site`. A link that leads nowhere, or anything that a page would load from
 elsewhere, is an error, and what was built before stays.
 """
 
