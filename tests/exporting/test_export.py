@@ -43,6 +43,14 @@ class Deciding(Net):
         return logits if logits.sum().item() > 0 else -logits
 
 
+class Shrinking(Net):
+    """One that rounds the sizes of pictures, which PyTorch's files cannot say."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        size = [round(side * 0.75) for side in images.shape[2:]]
+        return super().forward(nn.functional.interpolate(images, size, mode="bilinear"))
+
+
 @pytest.fixture
 def wrapped() -> Classifier:
     return pa.wrap(Net(), classes=["a", "b", "c"], image_size=32).eval()
@@ -128,6 +136,25 @@ def test_a_network_without_a_graph_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(PayAttentionError, match=r"^Deciding cannot be exported: PyTorch cannot make a graph") as caught:
         pa.export(pa.wrap(Deciding(), image_size=32), tmp_path / "net.pt2")
     assert "\n" not in str(caught.value)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_cannot_be_for_any_size_is_for_one(tmp_path: Path) -> None:
+    done = pa.export(pa.wrap(Shrinking(), image_size=32), tmp_path / "net.pt2", pictures=[torch.rand(3, 40, 50)])
+    assert (done.sides.step, done.sides.in_words) == (None, "32x32 pixels")
+
+
+def test_a_file_that_does_not_open_is_one_line(
+    wrapped: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Path) -> Callable[[Tensor], dict[str, Tensor]]:
+        raise RuntimeError("no kernel for Foo\nmore")
+
+    monkeypatch.setitem(exporting.FORMATS, "torch", exporting.FORMATS["torch"]._replace(runner=fails))
+    with pytest.raises(
+        PayAttentionError, match=r"^Net cannot be exported: its file does not open \(no kernel for Foo\)$"
+    ):
+        pa.export(wrapped, tmp_path / "net.pt2", size=32)
     assert [*tmp_path.iterdir()] == []
 
 

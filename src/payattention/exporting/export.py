@@ -36,6 +36,7 @@ from payattention.exporting.trial import Run, greatest_difference, trials
 from payattention.models import Classifier
 from payattention.pictures.sources import Source, picture_of
 from payattention.system.files import at_home, replacing
+from payattention.system.text import first_line
 from payattention.weights.unwrapping import unwrapped
 
 if TYPE_CHECKING:
@@ -228,4 +229,12 @@ class _Work:
             sides = self._found(program, sides)
         self.form.write(program, description(self.model, sides), file)
         batches = trials(self.model, sides, self.pictures)
-        return sides, greatest_difference(self.truth, self.form.runner(file), batches)
+        return sides, greatest_difference(self.truth, self._opened(file), batches)
+
+    def _opened(self, file: Path) -> Run:
+        try:
+            return self.form.runner(file)
+        except Exception as error:  # of whatever opens it
+            raise PayAttentionError(
+                f"{self.model.name} cannot be exported: its file does not open ({first_line(error)})"
+            ) from None
