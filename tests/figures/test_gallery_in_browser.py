@@ -55,7 +55,7 @@ def opened(browser: Any, file: Path) -> Iterator[Any]:
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: None if request.url.startswith("data:") else said.append(request.url))
-    page.set_default_timeout(5000)
+    page.set_default_timeout(30_000)  # ms; a busy machine starts slowly
     page.goto(file.as_uri())
     yield page
     assert {*said} == {file.as_uri()}

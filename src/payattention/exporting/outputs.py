@@ -56,7 +56,43 @@ def without_scaling(outputs: Outputs) -> Outputs:
     trunk = getattr(outputs.model, "trunk", None)
     if isinstance(trunk, TimmTrunk):
         trunk.stride = 1
+        with_plain_padding(trunk)
     return outputs
+
+
+def with_plain_padding(network: nn.Module) -> None:
+    """Writes TensorFlow's padding as the number of pixels that it is where sides are multiples of the stride, in place.
+
+    It is computed from the sides, layer upon layer; a graph for any size would carry formulas of formulas, over which
+    its capture takes longer than anybody waits.
+    """
+    from timm.layers.conv2d_same import Conv2dSame
+
+    for name, module in list(network.named_modules()):
+        if isinstance(module, Conv2dSame):
+            network.set_submodule(name, nn.Sequential(nn.ZeroPad2d(_padding_of(module)), _without_padding(module)))
+
+
+def _padding_of(convolution: nn.Conv2d) -> tuple[int, int, int, int]:
+    """Left, right, top, bottom."""
+    sizes = zip(convolution.kernel_size, convolution.dilation, convolution.stride, strict=True)
+    rows, columns = (max((kernel - 1) * dilation + 1 - stride, 0) for kernel, dilation, stride in sizes)
+    return columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
+
+
+def _without_padding(same: nn.Conv2d) -> nn.Conv2d:
+    """The convolution alone, with the same weights."""
+    alone = nn.Conv2d(
+        same.in_channels,
+        same.out_channels,
+        same.kernel_size,  # type: ignore[arg-type]
+        same.stride,  # type: ignore[arg-type]
+        dilation=same.dilation,  # type: ignore[arg-type]
+        groups=same.groups,
+        bias=same.bias is not None,
+    )
+    alone.weight, alone.bias = same.weight, same.bias
+    return alone
 
 
 def slim(model: Classifier, *, pruned: bool, folded: bool) -> Classifier:
