@@ -12,7 +12,7 @@ import typer
 
 from payattention.data.places import data_root
 from payattention.errors import CheckpointError, DataError
-from payattention.runs.folder import RESULT
+from payattention.weights.header import RESULT
 
 ROOT = Path(__file__).parent.parent
 RunFolder = Annotated[

@@ -35,13 +35,13 @@ from payattention.evaluation.comparison.intervals import interval
 from payattention.evaluation.metrics import jaccard, pointing_hits
 from payattention.models import Classifier
 from payattention.models.timm_backbones.pretrained import bringing
-from payattention.runs.folder import RESULT
 from payattention.system.files import write_json
 from payattention.system.machine import chosen_device
 from payattention.system.names import Registry
 from payattention.system.provenance import Stopwatch
 from payattention.system.reporting import per_cent
 from payattention.weights.bundled import FOLDER, Card
+from payattention.weights.header import RESULT
 from trained import ROOT, RUNS, training_of
 
 
@@ -180,8 +180,8 @@ def main(
     )
     write_json(out / f"{name}.json", card.model_dump())
     print(f"{file}: {card.size / 1e6:.2f} MB, error {card.error} %")
-    for found in [measured["pets"]] if plan.finds_pets else []:
-        print(f"pets: Jaccard {found['jaccard']} %, pointing {found['pointing']} %")
+    if plan.finds_pets:
+        print(f"pets: Jaccard {measured['pets']['jaccard']} %, pointing {measured['pets']['pointing']} %")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 import payattention as pa
@@ -14,7 +15,7 @@ from payattention.errors import PayAttentionError, UsageError
 from payattention.exporting import export as exporting
 from payattention.exporting.capture import captured, takes_any_size
 from payattention.exporting.description import description
-from payattention.exporting.outputs import names_of, outputs_of, slim
+from payattention.exporting.outputs import names_of, outputs_of, slim, with_plain_padding
 from payattention.exporting.sides import Sides
 from payattention.exporting.torch_export import DESCRIPTION
 from payattention.exporting.trial import difference
@@ -101,7 +102,9 @@ def test_a_torch_file_runs_alone_and_tells_what_it_is(wrapped: Classifier, tmp_p
 def test_a_model_is_left_as_it_is(wrapped: Classifier, tmp_path: Path) -> None:
     wrapped.train()
     before = {name: tensor.clone() for name, tensor in wrapped.state_dict().items()}
+    drawn = torch.get_rng_state()
     pa.export(wrapped, tmp_path / "net.pt2", size=32, pruned=True, folded=True)
+    assert torch.equal(torch.get_rng_state(), drawn)
     assert wrapped.training
     assert all(p.requires_grad and p.grad is None for p in wrapped.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in wrapped.state_dict().items())
@@ -200,3 +203,22 @@ def test_sides() -> None:
     assert Sides(32, 32).in_words == "32x32 pixels"
     assert Sides(64, 64, 32, 32).in_words == "any sides from 32 pixels, multiples of 32"
     assert [Sides(64, 64, 32, 40).fitting(side) for side in (10, 70, 81)] == [64, 64, 96]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_plain_padding_is_the_computed_one_for_multiples_of_the_stride(bias: bool) -> None:
+    """TensorFlow's padding, written as a number, is what timm computes of the sides."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        Conv2dSame(3, 4, 3, stride=2, bias=bias),
+        nn.Sequential(Conv2dSame(4, 4, (5, 3), stride=2, groups=4, bias=bias), nn.ReLU()),
+        Conv2dSame(4, 6, 3, stride=1, dilation=2, bias=bias),
+        Conv2dSame(6, 6, 2, stride=2, bias=bias),
+    ).eval()
+    pictures = [torch.rand(2, 3, height, width) for height, width in ((32, 32), (64, 96), (8, 8))]
+    with torch.no_grad():
+        computed = [network(picture) for picture in pictures]
+        with_plain_padding(network)
+        assert not any(isinstance(module, Conv2dSame) for module in network.modules())
+        for picture, found in zip(pictures, computed, strict=True):
+            torch.testing.assert_close(network(picture), found)

@@ -15,7 +15,7 @@ from torchvision import models
 import payattention as pa
 from payattention.errors import CheckpointError, PayAttentionError, UsageError
 from payattention.models.wrapped import Wrapped
-from payattention.weights.named import Borrowed, SavedModel, named
+from payattention.weights.named import Borrowed, SavedModel, named, of_a_model
 
 SCRIPT = """
 import sys
@@ -290,3 +290,18 @@ class TestNames:
         network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1))
         with pytest.raises(UsageError, match="Sequential returns one logit"):
             pa.wrap(network)
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("vgg_att2_concat_pc", False),
+        ("timm:resnet18", False),
+        ("vgg_att2_concat_pc.cifar10", True),
+        ("hf-hub:me/photos", True),
+        ("torchvision:resnet18", True),
+        ("gone.safetensors", True),
+    ],
+)
+def test_a_network_to_make_is_told_from_a_model(text: str, there: bool) -> None:
+    assert of_a_model(text) == there

@@ -2,7 +2,6 @@
 
 import sys
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -103,10 +102,9 @@ def benchmark(
 def _network(model: str, classes: int | None, width: float, options: dict[str, object]) -> "Classifier":
     from payattention.errors import UsageError
     from payattention.models import check_model, create_model
-    from payattention.weights.bundled import bundled
-    from payattention.weights.named import borrowed, load
+    from payattention.weights.named import load, of_a_model
 
-    if not (Path(model).exists() or model.endswith(".safetensors") or borrowed(model) or model in bundled()):
+    if not of_a_model(model):
         check_model(model, width, **options)
         return create_model(model, classes or 100, width, **options)
     if classes or options or width != 1:

@@ -70,8 +70,8 @@ def quickstart(
         return
     print_table(("test images", "error %", "seconds"), [(len(test), summary["error"], summary["seconds"])])
     print_result(points)
-    for seen in filter(None, (looked,)):
-        print(f"contact sheet of photographs: {seen['sheet']}")
+    if looked is not None:
+        print(f"contact sheet of photographs: {looked['sheet']}")
     print(f"contact sheet of digits: {summary['sheet']}")
     print(f"now try: {program()} maps {folder} YOUR_PICTURE.jpg")
 

@@ -14,9 +14,9 @@ from payattention.explaining.methods import title_of
 from payattention.explaining.sheet import Heading, pages, panel_side
 from payattention.models import Classifier
 from payattention.pictures.drawing import STYLE
+from payattention.pictures.photographs import SHOWN, photographs
+from payattention.pictures.reading import read_picture
 
-PHOTOGRAPHS = ("chelsea", "coffee", "rocket")
-"""Of a cat, a cup, a start; no one's portrait: a model answers one of its classes, whatever it is shown."""
 _DIGITS = 4
 
 
@@ -47,9 +47,7 @@ def specimen_sheet(model: Classifier, shown: Specimens) -> Image.Image:
 
 
 def _photographs() -> Specimens:
-    from skimage import data
-
-    pictures = {name: Image.fromarray(getattr(data, name)()).convert("RGB") for name in PHOTOGRAPHS}
+    pictures = {file.stem: read_picture(file) for file in photographs(SHOWN)}
     origin = (
         "Photographs that scikit-image ships, in the public domain: Chelsea by Stefan van der Walt (CC0), coffee by "
         "Rachel Michetti (CC0), the rocket by SpaceX. They need not be of the model's classes."

@@ -82,12 +82,13 @@ def _padding_of(convolution: nn.Conv2d) -> tuple[int, int, int, int]:
 
 def _without_padding(same: nn.Conv2d) -> nn.Conv2d:
     """The convolution alone, with the same weights."""
-    alone = nn.Conv2d(
+    alone = nn.utils.skip_init(  # which draws no random numbers
+        nn.Conv2d,
         same.in_channels,
         same.out_channels,
-        same.kernel_size,  # type: ignore[arg-type]
-        same.stride,  # type: ignore[arg-type]
-        dilation=same.dilation,  # type: ignore[arg-type]
+        same.kernel_size,
+        same.stride,
+        dilation=same.dilation,
         groups=same.groups,
         bias=same.bias is not None,
     )

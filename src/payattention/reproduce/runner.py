@@ -25,9 +25,8 @@ from payattention.reproduce.claim import claim, close_slice, slice_lengths, time
 from payattention.reproduce.jobs import Job, Training, command, resumption
 from payattention.reproduce.queue import Planned, duration
 from payattention.reproduce.workplace import Workplace
-from payattention.runs.folder import RESULT
 from payattention.system.files import write_json, write_text
-from payattention.weights.header import WEIGHTS
+from payattention.weights.header import RESULT, WEIGHTS
 
 GRACE = 120.0  # seconds that a command has to save itself
 _STOPPED = (-signal.SIGTERM, -signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGINT)

@@ -23,7 +23,7 @@ from payattention.evaluation import classify
 from payattention.models import Classifier
 from payattention.runs.config import Record, RunConfig
 from payattention.runs.extension import finished, prolong
-from payattention.runs.folder import RESULT, START, check_new, kept_if_begun, lines_of, unfinished
+from payattention.runs.folder import START, check_new, kept_if_begun, lines_of, unfinished
 from payattention.system.files import remove_halves, write_json
 from payattention.system.machine import choice, choosing, chosen_device, recorded_precision, training_precision
 from payattention.system.processes import here
@@ -36,7 +36,7 @@ from payattention.training.recipe import Recipe
 from payattention.training.snapshot import written
 from payattention.training.stopping import Stop, Stopped
 from payattention.weights.checkpoint import load, save
-from payattention.weights.header import CONFIG, WEIGHTS
+from payattention.weights.header import CONFIG, RESULT, WEIGHTS
 from payattention.weights.warm_start import taken_over
 
 

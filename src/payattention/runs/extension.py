@@ -9,13 +9,13 @@ from pathlib import Path
 
 from payattention.errors import CheckpointError, UsageError
 from payattention.runs.config import Record
-from payattention.runs.folder import RESULT, START, recorded
+from payattention.runs.folder import START, recorded
 from payattention.system.files import write_json
 from payattention.system.processes import here
 from payattention.training.callbacks.snapshots import FOLDER
 from payattention.training.fit import METRICS
 from payattention.training.snapshot import written
-from payattention.weights.header import CONFIG, WEIGHTS
+from payattention.weights.header import CONFIG, RESULT, WEIGHTS
 
 
 def finished(out: Path) -> Record:

@@ -19,8 +19,7 @@ from payattention.training.callbacks.snapshots import FOLDER
 from payattention.training.recipe import Recipe
 from payattention.training.snapshot import SnapshotError, written
 from payattention.training.stopping import Stopped
-from payattention.weights.header import CONFIG, WEIGHTS
-from payattention.weights.header import RESULT as RESULT
+from payattention.weights.header import CONFIG, RESULT, WEIGHTS
 
 START = "start.safetensors"
 

@@ -81,8 +81,23 @@ class NamedModel(ABC):
         """Raises UsageError for a network that is known to have no query, or no such level."""
 
 
+class Trained(NamedModel):
+    """A model of this package, whose file says of itself what it is: its weights are what a training may begin with."""
+
+    @abstractmethod
+    def check(self) -> "Saved": ...
+
+    def check_has_maps(self) -> None:
+        self.check().check_has_maps()
+
+    def check_has_query(self, level: str | None = None) -> None:
+        saved = self.check()
+        saved.check_has_query()
+        saved.check_has_level(level)
+
+
 @dataclass(frozen=True)
-class SavedModel(NamedModel):
+class SavedModel(Trained):
     """A run folder, or a file of a model."""
 
     path: Path
@@ -104,14 +119,6 @@ class SavedModel(NamedModel):
     def run(self) -> Path:
         return self.path
 
-    def check_has_maps(self) -> None:
-        self.check().check_has_maps()
-
-    def check_has_query(self, level: str | None = None) -> None:
-        saved = self.check()
-        saved.check_has_query()
-        saved.check_has_level(level)
-
     def load(self) -> "Classifier":
         from payattention.weights.checkpoint import load
 
@@ -119,7 +126,7 @@ class SavedModel(NamedModel):
 
 
 @dataclass(frozen=True)
-class HubModel(NamedModel):
+class HubModel(Trained):
     """A model on the Hugging Face Hub; what is asked of it is asked of its weights, once they are fetched."""
 
     name: "HubName"
@@ -144,17 +151,7 @@ class HubModel(NamedModel):
 
     @property
     def run(self) -> Path:
-        raise UsageError(
-            f"{self.text} is no run here, which would tell its data set (name one with --data) and keep a temperature"
-        )
-
-    def check_has_maps(self) -> None:
-        self.check().check_has_maps()
-
-    def check_has_query(self, level: str | None = None) -> None:
-        saved = self.check()
-        saved.check_has_query()
-        saved.check_has_level(level)
+        raise without_run(self.text)
 
     def load(self) -> "Classifier":
         with self._named():
@@ -367,14 +364,14 @@ def named(
     return SavedModel(path)
 
 
-def saved_model(source: str | Path) -> SavedModel | HubModel:
+def saved_model(source: str | Path) -> Trained:
     """A run folder, a file, a model that comes with the package, or one on the Hub: what a training may begin with.
 
     Raises:
         UsageError: None of these.
     """
     found = named(str(source))
-    if not isinstance(found, SavedModel | HubModel):
+    if not isinstance(found, Trained):
         raise UsageError(f"{source}: name a saved model: a run, a file, one of the package's, or hf-hub:USER/NAME")
     return found
 
@@ -384,6 +381,12 @@ def borrowed(text: str) -> bool:
     path = at_home(Path(text))
     of_a_package = text.startswith(("torchvision:", "transformers:")) and not path.exists()
     return of_a_package or bool(_SCRIPT.fullmatch(text))
+
+
+def of_a_model(text: str) -> bool:
+    """Whether a name stands for a model that is there, where another is of a network to make (`benchmark`)."""
+    there = at_home(Path(text)).exists() or text.endswith(".safetensors") or text in bundled()
+    return there or text.startswith(f"{HUB}:") or borrowed(text)
 
 
 def load(
