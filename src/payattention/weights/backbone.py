@@ -1,7 +1,7 @@
 """A frozen backbone's pre-trained weights, left out of a file where a package brings them, and found again by `load`.
 
-What attention learns on such a backbone is a small part of the network: of tf_efficientnet_lite0, a twentieth. The
-header keeps a checksum of what was left out, so that other weights are not taken for those that it was trained on.
+What attention learns on such a backbone is a small part of the network. The header keeps a checksum of what was left
+out, so that other weights are not taken for those that it was trained on.
 """
 
 import hashlib
