@@ -18,7 +18,7 @@ from payattention.exporting.description import description
 from payattention.exporting.outputs import names_of, outputs_of, slim, with_plain_padding
 from payattention.exporting.sides import Sides
 from payattention.exporting.torch_export import DESCRIPTION
-from payattention.exporting.trial import difference
+from payattention.exporting.trial import DifferenceError, difference, greatest_difference, rounding
 from payattention.models import Classifier, resnet
 from settling import settled
 
@@ -118,6 +118,28 @@ def test_what_is_pruned_and_folded_is_smaller_and_the_same() -> None:
     torch.testing.assert_close(slimmer.attend(images).maps["layer13"], model.attend(images).maps["layer13"])
     again = slim(slimmer, pruned=True, folded=True)  # where there is nothing to do, nothing happens
     assert [*again.state_dict()] == [*slimmer.state_dict()]
+
+
+class Rounding(Net):
+    """One that loses digits: a float32 near 1e4 has steps of 1e-3."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + 1e4 - 1e4
+
+
+def test_a_network_that_rounds_much_itself_may_differ_by_as_much() -> None:
+    outputs = outputs_of(pa.wrap(Rounding(), classes=["a", "b", "c"], image_size=32).eval())
+    images = torch.rand(4, 3, 32, 32)
+    own = rounding(outputs, images, "logits")
+    assert 1e-4 < own < 1e-3
+
+    def found(by: float) -> float:
+        return greatest_difference(outputs, lambda seen: {"logits": outputs(seen)["logits"] + by}, iter([images]))
+
+    assert 1e-4 < found(3 * own) < 4 * own
+    with pytest.raises(DifferenceError, match="logits of the file differs"):
+        found(6 * own)
+    assert rounding(outputs_of(pa.wrap(Net(), classes=["a", "b", "c"], image_size=32).eval()), images, "logits") < 1e-6
 
 
 def test_a_file_that_says_something_else_is_not_written(

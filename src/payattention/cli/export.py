@@ -80,7 +80,7 @@ def export(
     """Write a model as one file that other programs run: pixels in, logits and maps out.
 
     The file is run beside the model before it is there, on the CPU in float32, on random and on real pictures: unless
-    all outputs agree to 1e-4, nothing is written.
+    all outputs agree to 1e-4, or as closely as the model's own rounding lets them, nothing is written.
     """
     kind = to or ("onnx" if out is None else kind_of(out, "--out"))
     file = out if out is not None else Path(f"{run.title}{KINDS[kind]}")

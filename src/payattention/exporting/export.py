@@ -117,7 +117,8 @@ def export(
     the maps. Class names, levels, sizes and preprocessing stand in its metadata.
 
     Before it is there it is run beside the model, on random pictures and on those that are given: where an output
-    differs by more than 1e-4 of its greatest value, nothing is written.
+    differs by more than 1e-4 of its greatest value, and by more than the model's own rounding explains, nothing is
+    written.
 
     Args:
         model: Any classifier here, also one that `payattention.wrap` made, which has no maps to give. It is exported as
