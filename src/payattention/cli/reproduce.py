@@ -10,7 +10,7 @@ from payattention.cli.computing import computes
 from payattention.cli.options import DataRootOption, JsonOption
 
 if TYPE_CHECKING:
-    from payattention.reproduce import Planned, Tally, Workplace
+    from payattention.reproduce import Departures, Planned, Tally, Workplace
 
 TableOption = Annotated[
     list[str] | None,
@@ -29,6 +29,14 @@ MinutesOption = Annotated[
     typer.Option(
         min=0,
         help="Stop after so many minutes; the same command goes on. 0 runs nothing and notes what is missing.",
+        show_default=False,
+    ),
+]
+ScaleOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="All networks narrow and shortly trained, for their order: small. It sets width, epochs and recipe.",
         show_default=False,
     ),
 ]
@@ -55,6 +63,7 @@ def reproduce(
     max_hours: Annotated[
         float, typer.Option(min=0, help="Leave out what is expected to take longer, in hours on this machine.")
     ] = 48.0,
+    scale: ScaleOption = None,
     width: WidthOption = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="A departure: passes over the data.", show_default=False)
@@ -87,7 +96,7 @@ def reproduce(
         return _report(results, docs, as_json)
     # everything is checked before anything is run
     chosen = chosen_cells(table or [], cell or [])
-    departures = Departures(width, epochs, recipe, _data_map(data_map or []))
+    departures = _departures(scale, Departures(width, epochs, recipe, _data_map(data_map or [])))
     wanted = _seeds(seeds)
     if not wanted:
         raise UsageError("--seeds: name at least one, as --seeds 0")
@@ -99,6 +108,23 @@ def reproduce(
         _print_queue(queue, place, as_json)
         return 0
     return _run(queue, place, minutes, max_hours, as_json)
+
+
+def _departures(scale: str | None, given: "Departures") -> "Departures":
+    """Those of a scale, if one is named, read where the others are."""
+    from dataclasses import replace
+
+    from payattention.errors import UsageError
+    from payattention.reproduce import SCALES
+    from payattention.system.names import check_known
+
+    if scale is None:
+        return given
+    check_known("scale", SCALES, scale)
+    for option in ("width", "epochs", "recipe"):
+        if getattr(given, option) is not None:
+            raise UsageError(f"--scale {scale} sets width, epochs and recipe: leave out --{option}")
+    return replace(SCALES[scale], data=given.data)
 
 
 def _seeds(text: str) -> list[int]:

@@ -4,10 +4,12 @@ from payattention.reproduce.jobs import Departures
 from payattention.reproduce.queue import Planned, chosen_cells, plan, take_stock
 from payattention.reproduce.report import write_report
 from payattention.reproduce.runner import Tally, run
+from payattention.reproduce.scale import SCALES
 from payattention.reproduce.tables import Cell, Table, all_cells, load_tables
 from payattention.reproduce.workplace import Workplace
 
 __all__ = [
+    "SCALES",
     "Cell",
     "Departures",
     "Planned",

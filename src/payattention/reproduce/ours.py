@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from payattention.data import CATALOGUE
-from payattention.reproduce.jobs import Job, Training, job_of
+from payattention.reproduce.jobs import Departures, Job, Training, job_of
 from payattention.reproduce.results import Result, number
 from payattention.reproduce.tables import Cell
 from payattention.training.presets import list_recipes
@@ -41,14 +41,20 @@ class Ours:
         return stdev(self.values.values()) if len(self.values) > 1 else None
 
 
-def ours(cell: Cell, results: Iterable[Result]) -> list[Ours]:
-    """What fits a runnable cell, fewest departures first."""
+def ours(cell: Cell, results: Iterable[Result], settings: Departures = Departures()) -> list[Ours]:  # noqa: B008 (it is frozen)
+    """What fits a runnable cell, fewest departures first.
+
+    Args:
+        cell: The cell.
+        results: Among these.
+        settings: What is no departure, though it differs from the table's settings.
+    """
     results = list(results)
     by_name = {str(r.settings.get("name")): r for r in results}
     groups: dict[tuple[str, ...], dict[int, tuple[float, str]]] = {}
     for result in results:
         value = number(result.content, cell.column.value)
-        job = job_of(cell, int(result.settings.get("seed", 0)))
+        job = job_of(cell, int(result.settings.get("seed", 0)), settings)
         if value is None or _identity(result.settings) != _identity(job.settings()):
             continue
         seeds = groups.setdefault(_departures(job, result, by_name), {})

@@ -14,9 +14,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from payattention.data import CATALOGUE
 from payattention.errors import DataError
+from payattention.reproduce.jobs import Departures
 from payattention.reproduce.ours import Ours, ours
 from payattention.reproduce.results import Result, read_results, read_stock
+from payattention.reproduce.scale import SCALES, Measured, Order, Verdict, order, verdict
 from payattention.reproduce.tables import Cell, Published, Row, Table, all_cells, load_tables
 from payattention.system.files import replacing, write_text
 
@@ -71,6 +74,15 @@ class _Matrix:
 
 
 @dataclass(frozen=True)
+class _AtScale:
+    """A column of a table at a scale: its lines, and what they say of the published order and of the table's claims."""
+
+    lines: list[_Line]
+    order: Order | None
+    verdicts: list[Verdict]
+
+
+@dataclass(frozen=True)
 class _Section:
     """What the page shows of a table.
 
@@ -80,6 +92,7 @@ class _Section:
         panels: Its picture; empty where it has none.
         matrix: The published numbers of the other columns; None where there are none.
         not_run: Reasons why cells of the other columns were not run, each with the cells.
+        scales: By its name, what differs at a scale, and the columns that were measured there.
     """
 
     table: Table
@@ -87,6 +100,7 @@ class _Section:
     panels: _Panels
     matrix: _Matrix | None
     not_run: list[tuple[str, list[str]]]
+    scales: Mapping[str, tuple[Departures, list[_AtScale]]]
 
 
 def write_report(results: Path, docs: Path) -> list[str]:
@@ -99,8 +113,12 @@ def write_report(results: Path, docs: Path) -> list[str]:
         reasons = read_stock(results)
     except DataError as error:
         reasons, problems = {}, [*problems, str(error)]
-    lines = _lines(found, reasons)
-    sections = [_section(table, [one for one in lines if one.cell.table is table]) for table in load_tables().values()]
+    at_scales = {name: [one for one in found if _is_at(one, scale)] for name, scale in SCALES.items()}
+    lines = _lines([one for one in found if not any(one in of_scale for of_scale in at_scales.values())], reasons)
+    sections = [
+        _section(table, [one for one in lines if one.cell.table is table], _scales(table, at_scales))
+        for table in load_tables().values()
+    ]
     for section in sections:
         if section.panels:
             _draw(docs / PICTURES / f"{section.table.name}.png", section.table, section.panels)
@@ -148,7 +166,40 @@ def _peer(cell: Cell) -> str:
     return f"{cell.table.label}, {cell.row.title}" if cell.row.beside else cell.table.label
 
 
-def _section(table: Table, lines: list[_Line]) -> _Section:
+def _is_at(result: Result, scale: Departures) -> bool:
+    """Whether a result's training was by a scale's recipe, and so stands in the scale's own table."""
+    trained = result.settings.get("of") or result.settings
+    return bool(trained.get("recipe") == scale.recipe)
+
+
+def _scales(table: Table, found: Mapping[str, list[Result]]) -> dict[str, tuple[Departures, list[_AtScale]]]:
+    """What was measured of a table at each scale; a table with claims is there even where nothing was."""
+    scales = {}
+    for name, scale in SCALES.items():
+        lines = [
+            _Line(cell, (), tuple(ours(cell, found[name], scale)), "not yet") for cell in table.cells() if cell.runnable
+        ]
+        by_column = [list(own) for _, own in groupby(lines, lambda line: line.cell.column.name)]
+        columns = [_at_scale(table, own) for own in by_column if any(line.ours for line in own)]
+        if columns or table.claims:
+            scales[name] = (scale, columns)
+    return scales
+
+
+def _at_scale(table: Table, lines: list[_Line]) -> _AtScale:
+    measured = [line for line in lines if line.ours]
+    pairs = [(line.ours[0].mean, line.cell.published.value) for line in measured if line.cell.published]
+    pictures = CATALOGUE[lines[0].cell.column.data].counts["test"]
+    errors = {
+        line.cell.row.name: Measured(one.mean, pictures, one.deviation, len(one.values))
+        for line in measured
+        for one in line.ours[:1]
+    }
+    verdicts = [found for claim in table.claims if (found := verdict(claim, errors))]
+    return _AtScale(lines, order(*zip(*pairs, strict=True)) if pairs else None, verdicts)
+
+
+def _section(table: Table, lines: list[_Line], scales: Mapping[str, tuple[Departures, list[_AtScale]]]) -> _Section:
     """A table: columns with numbers of peers' or ours in full, the published numbers of the others in one matrix."""
     by_column = [list(own) for _, own in groupby(lines, lambda line: line.cell.column.name)]
     full = [own for own in by_column if _in_full(own)]
@@ -156,7 +207,7 @@ def _section(table: Table, lines: list[_Line]) -> _Section:
     # a replication's numbers are drawn as peers' beside the cells that they replicate
     drawn = [own for own in full if any(line.cell.runnable and line.ours for line in own)]
     panels = {own[0].cell.column.title: _dots(own) for own in drawn}
-    return _Section(table, full, panels, _matrix(others), _not_run(others))
+    return _Section(table, full, panels, _matrix(others), _not_run(others), scales)
 
 
 def _in_full(lines: list[_Line]) -> bool:

@@ -28,6 +28,7 @@ _FOLDER = files("payattention.reproduce") / "tables"
 _Better = Literal["lower", "higher"]
 _Factor = Annotated[float, Field(gt=0)]
 _Texts = Annotated[tuple[str, ...], Field(strict=False)]
+_Pair = Annotated[tuple[str, str], Field(strict=False)]
 _Place = Annotated[str, Field(pattern=r"^\w+/\w+$"), takes("TABLE/COLUMN")]
 
 
@@ -125,6 +126,14 @@ class Row:
 
 
 @checked(frozen=True)
+class Claim:
+    """What a table is read for: in each pair the first row's number is said to be better than the second's."""
+
+    text: str
+    pairs: Annotated[tuple[_Pair, ...], Field(strict=False, min_length=1)]
+
+
+@checked(frozen=True)
 class Table:
     """One published table: where it stands, what its numbers mean, and its cells; `label` names it among peers."""
 
@@ -136,6 +145,7 @@ class Table:
     columns: Mapping[str, Column]
     rows: Mapping[str, Row]
     notes: _Texts = ()
+    claims: tuple[Claim, ...] = ()
     label: str = ""
 
     def cells(self) -> Iterator["Cell"]:
@@ -223,7 +233,15 @@ def table_of(name: str, text: str) -> Table:
         for fields in content.pop("rows"):
             with within(f"row {fields.get('name', fields.get('title'))}"):
                 rows[fields["name"]] = _row(fields, columns)
-        return Table(name, columns=columns, rows=rows, **content)
+        claims = tuple(_claim(fields, rows) for fields in content.pop("claims", ()))
+        return Table(name, columns=columns, rows=rows, claims=claims, **content)
+
+
+def _claim(fields: Mapping[str, Any], rows: Mapping[str, Row]) -> Claim:
+    with within(f"claim {fields.get('text')}"):
+        claim = Claim(**fields)
+        check_known("row", rows, *(row for pair in claim.pairs for row in pair))
+        return claim
 
 
 def _row(fields: Mapping[str, Any], columns: Mapping[str, Column]) -> Row:
