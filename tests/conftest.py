@@ -35,9 +35,12 @@ def checked_modules() -> list[str]:
 
 
 if os.environ.get("PAYATTENTION_SHAPES") != "0":
-    from jaxtyping import install_import_hook
+    import jaxtyping
 
-    install_import_hook(checked_modules(), "checking.checked")
+    from checking import checked
+
+    jaxtyping.install_import_hook(checked_modules(), "checking.checked")
+    jaxtyping.jaxtyped = checked  # which is what the hook writes above each function
 
 from collections.abc import Iterator
 

@@ -1,14 +1,44 @@
-"""Shapes in signatures are those of `np.ndarray`: from numpy 2.5 on `NDArray[...]` is no class, as jaxtyping needs it.
+"""Signatures are checked while tests run, and shapes in them are those of `np.ndarray`.
 
-That numpy needs Python 3.12, so on an older one nothing else tells.
+From numpy 2.5 on `NDArray[...]` is no class, as jaxtyping needs it; that numpy needs Python 3.12, so on an older one
+nothing else tells.
 """
 
+import os
 import re
 from pathlib import Path
 
+import pytest
+import torch
+from beartype.roar import BeartypeCallHintViolation
+from jaxtyping import Float
+from torch import Tensor
+
 import payattention
+from checking import checked
+from payattention.attention.maps import upsampled
 
 
 def test_shapes_are_of_arrays_in_every_numpy() -> None:
     sources = Path(payattention.__file__).parent.rglob("*.py")
     assert [path for path in sources if re.search(r"\w\[NDArray\[\w+\], \"", path.read_text(encoding="utf-8"))] == []
+
+
+@checked
+def pairs(local: Float[Tensor, "n d"], query: Float[Tensor, " d"], scale: float) -> Float[Tensor, " n"]:
+    return local @ query * scale if scale else query
+
+
+@pytest.mark.skipif(os.environ.get("PAYATTENTION_SHAPES") == "0", reason="shapes are not checked")
+def test_signatures_are_checked_while_tests_run() -> None:
+    assert pairs(torch.ones(3, 2), torch.ones(2), 1).shape == (3,)  # an int is a float
+    for wrong in (
+        (torch.ones(3, 2), torch.ones(3), 1.0),  # two numbers called d
+        (torch.ones(3, 2), torch.ones(2), 0),  # what is returned is not n long
+        (torch.ones(3, 2), torch.ones(2), "1"),
+        (torch.ones(3, 2).int(), torch.ones(2), 1.0),
+    ):
+        with pytest.raises(BeartypeCallHintViolation):
+            pairs(*wrong)
+    with pytest.raises(BeartypeCallHintViolation):  # so are those of the package
+        upsampled(torch.ones(4, 4), (8, 8))

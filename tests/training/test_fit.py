@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -45,7 +44,6 @@ def test_the_host_waits_for_the_device_a_few_times_an_epoch_however_many_steps_i
 def test_a_compiled_network_trains_alike_and_keeps_the_names_of_its_state(
     image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # the compiler cannot trace through its checks
     compile_ = nn.Module.compile
     monkeypatch.setattr(nn.Module, "compile", lambda module: compile_(module, backend="eager"))  # no C++ compiler
     chosen = Recipe(summary="test", epochs=1, batch_size=16, lr=0.05, dropout=0.0)
