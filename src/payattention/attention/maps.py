@@ -71,6 +71,14 @@ def overlap(one: Float[Tensor, "_ _"], other: Float[Tensor, "_ _"]) -> float:
     return float(torch.minimum(first / first.sum(), second / second.sum()).sum())
 
 
+def border_shares(maps: Float[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+    """The share of each map's mass that lies in its outermost cells, 0 ... 1; NaN where a map is 0.
+
+    A grid of two cells a side or fewer is all border.
+    """
+    return 1 - maps[:, 1:-1, 1:-1].sum((1, 2)) / maps.sum((1, 2))
+
+
 def on_one_grid(maps: Sequence[Float[Tensor, "n _ _"]]) -> list[Float[Tensor, "n H W"]]:
     """Maps on the finest grid among theirs."""
     height = max(level.shape[1] for level in maps)

@@ -88,14 +88,12 @@ class Explanation:
     @cached_property
     def combined(self) -> NDArray[np.float32]:
         """float32 (H, W) in 0 ... 1: the levels as one, at the picture's size, stretched."""
-        own = stretched(torch.from_numpy(self.joint)[None])[0].numpy()
-        return self._stretched(own)
+        return self._refined(combined_at(self.joint, self._size))
 
     @cached_property
     def mask(self) -> NDArray[np.bool_]:
         """bool (H, W): where `combined` exceeds Otsu's threshold."""
-        mask: NDArray[np.bool_] = otsu_mask(torch.from_numpy(self.combined)).numpy()
-        return mask
+        return mask_of(self.combined)
 
     @cached_property
     def nearly_flat(self) -> tuple[str, ...]:
@@ -295,16 +293,19 @@ class Explanation:
 
     def _stretched(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """A map at the picture's size, as maps are measured, in 0 ... 1."""
-        size = (self.picture.height, self.picture.width)
-        heat: NDArray[np.float32] = upsampled(torch.from_numpy(values)[None], size)[0].numpy()
-        heat = np.subtract(heat, heat.min(), out=None if np.shares_memory(heat, values) else heat)
-        heat /= max(heat.max(), np.finfo(np.float32).tiny)
+        return self._refined(stretched_at(values, self._size))
+
+    def _refined(self, heat: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.refine is None:
             return heat
         heat = guided(self.picture, heat)
         heat -= heat.min()
         heat /= max(heat.max(), np.finfo(np.float32).tiny)
         return heat
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.picture.height, self.picture.width
 
     def _heat(self, level: str, ground: Image.Image) -> NDArray[np.float32]:
         """The map at the size of the picture that it is drawn over, in 0 ... 1."""
@@ -360,6 +361,25 @@ class Explanation:
         while any((folder / f"{name}{path}").exists() for path in paths):
             name, number = f"{stem}-{number}", number + 1
         return name
+
+
+def stretched_at(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """A map (h, w) at a picture's height and width, bilinearly, then from 0 to 1."""
+    heat: NDArray[np.float32] = upsampled(torch.from_numpy(values)[None], size)[0].numpy()
+    heat = np.subtract(heat, heat.min(), out=None if np.shares_memory(heat, values) else heat)
+    heat /= max(heat.max(), np.finfo(np.float32).tiny)
+    return heat
+
+
+def combined_at(joint: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """The levels as one (h, w), as a heat map of a picture's height and width, 0 ... 1."""
+    return stretched_at(stretched(torch.from_numpy(joint)[None])[0].numpy(), size)
+
+
+def mask_of(combined: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where a heat map exceeds Otsu's threshold."""
+    mask: NDArray[np.bool_] = otsu_mask(torch.from_numpy(combined)).numpy()
+    return mask
 
 
 def _bars(axis: "Axes", top: Mapping[str, float]) -> None:

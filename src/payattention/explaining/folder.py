@@ -4,7 +4,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -104,7 +104,7 @@ class _Written:
 def _explained(request: Request, file: Path, out: Path, name: str, form: OutputForm, count: int) -> _Written:
     """Explains one of so many pictures and writes the results."""
     title = shown(Path(file.name))
-    with _one_large if prod(size_in(file) or (_LARGE, 2)) > _LARGE else nullcontext():
+    with alone_if_large(prod(size_in(file) or (_LARGE, 2))):
         picture = read_picture(file, channels=request.model.in_channels)
         (by_class,) = request.answered([picture], [name], [request.true_class(file)])
         prefix = f"{name}." if form.flat else f"pictures/{name}/"
@@ -134,6 +134,11 @@ def _explained(request: Request, file: Path, out: Path, name: str, form: OutputF
             "files": files,
         },
     )
+
+
+def alone_if_large(pixels: int) -> AbstractContextManager[object]:
+    """A context for what is made at the size of a picture of so many pixels: of large ones, one is in it at a time."""
+    return _one_large if pixels > _LARGE else nullcontext()
 
 
 def _stems(by_class: ByClass) -> dict[str, str]:

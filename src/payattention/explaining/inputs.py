@@ -5,11 +5,13 @@ A model that takes squares of one size only (`Classifier.sizes`) sees it squeeze
 
 import operator
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from payattention.data.tensors import as_images
 from payattention.errors import UsageError
 from payattention.models import Classifier
 from payattention.pictures.channels import check_channels, pixels_of, with_channels
@@ -63,11 +65,16 @@ def as_input(model: Classifier, picture: Image.Image, size: int | None = None) -
         UsageError: A number of channels that no picture has.
         DataError: A picture without four bands for a model of four channels.
     """
+    seen = seen_pixels(model, picture, model.image_size if size is None else size)
+    return as_images(seen[None], torch.device("cpu"))
+
+
+def seen_pixels(model: Classifier, picture: Image.Image, size: int) -> UInt8[np.ndarray, "h w channels"]:
+    """The same, as bytes."""
     picture = with_channels(picture, model.in_channels)
-    seen = seen_size(model, picture, model.image_size if size is None else size)
+    seen = seen_size(model, picture, size)
     scaled = picture if picture.size == seen else picture.resize(seen, Image.Resampling.BICUBIC)
-    pixels = torch.from_numpy(pixels_of(scaled).copy())  # (height, width, channels)
-    return pixels.permute(2, 0, 1)[None].float() / 255
+    return pixels_of(scaled).copy()
 
 
 def seen_size(model: Classifier, picture: Image.Image, size: int) -> tuple[int, int]:

@@ -138,30 +138,34 @@ class Request:
     ) -> list[ByClass]:
         """The explanations of one batch."""
         looks = [ByClass() for _ in pictures]
-        for seen in self._views(images):
+        for seen in self.views(images):
             for k, own in enumerate(pictures):
                 explanation = self._explanation(seen, k, *own)
                 looks[k][explanation.target or ""] = explanation
         return looks
 
-    def _views(self, images: Float[Tensor, "n channels h w"]) -> "Iterator[_View]":
-        """The batch's maps, once for each class that is asked for."""
+    def views(self, images: Float[Tensor, "n channels h w"]) -> "Iterator[View]":
+        """What the model says of a batch and its maps, once for each class that is asked for.
+
+        Args:
+            images: As the model sees them (`payattention.explaining.inputs`); for `evaluating`, on its device.
+        """
         if self.method == ATTENTION and self.target is None:
             with torch.inference_mode():
                 look = self.model.attend(images)
                 maps = {level: look.maps[level] for level in self.model.levels}
-                yield _View.of(self.model, look.logits, maps, self.model.joint(maps), None)
+                yield View.of(self.model, look.logits, maps, self.model.joint(maps), None)
             return
         if self.method != ATTENTION and not self.of_all and (self.target is None or self.model.classes):
             chosen = None if self.target is None else self._labels_of(images, len(self.model.classes))
             logits, read_out = posthoc(self.method).on(self.baseline).look(self.model, images, chosen)
-            yield _View.of(self.model, logits, read_out, joint(list(read_out.values())), chosen)
+            yield View.of(self.model, logits, read_out, joint(list(read_out.values())), chosen)
             return
         with torch.no_grad():
             logits = self.model(images)
         for labels in self._labels(logits):
             of_class = self._maps_of(images, labels)
-            yield _View.of(self.model, logits, of_class, joint(list(of_class.values())), labels)
+            yield View.of(self.model, logits, of_class, joint(list(of_class.values())), labels)
 
     def _maps_of(self, images: Float[Tensor, "n channels h w"], labels: Tensor) -> Mapping[str, Tensor]:
         if self.method != ATTENTION:
@@ -188,7 +192,7 @@ class Request:
             raise UsageError(f"target {number}: the model's classes are 0 ... {count - 1}")
         return number
 
-    def _explanation(self, seen: "_View", k: int, picture: Image.Image, name: str, truth: str | None) -> Explanation:
+    def _explanation(self, seen: "View", k: int, picture: Image.Image, name: str, truth: str | None) -> Explanation:
         probabilities = seen.probabilities[k]
         classes = self.model.class_names(len(probabilities))
         for level in seen.maps:
@@ -217,7 +221,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """A batch's answer as arrays: probabilities (n, C), maps (n, h, w), and the classes asked for (n,)."""
 
     probabilities: NDArray[Any]
@@ -228,7 +232,7 @@ class _View:
     @classmethod
     def of(
         cls, model: Classifier, logits: Tensor, maps: Mapping[str, Tensor], combined: Tensor, labels: Tensor | None
-    ) -> "_View":
+    ) -> "View":
         return cls(
             model.probabilities(logits.detach()).cpu().numpy(),
             {level: values.detach().float().cpu().numpy() for level, values in maps.items()},

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from payattention.attention import Attended, AttentionLevel
+from payattention.attention.maps import border_shares
 from payattention.errors import UsageError
 
 
@@ -40,7 +41,6 @@ def maps_seen(levels: Sequence[AttentionLevel]) -> Iterator[list[Tensor]]:
 def at_border(maps: Sequence[Float[Tensor, "n _ _"]]) -> Float[Tensor, ""]:
     """The share of the maps' mass that lies in their outermost cells, 0 ... 1: the mean over maps and images.
 
-    A grid of two cells a side or fewer is all border, which no training changes.
+    What is all border, as a grid of two cells a side, no training changes.
     """
-    shares = [1 - map_[:, 1:-1, 1:-1].sum((1, 2)) / map_.sum((1, 2)) for map_ in maps]
-    return torch.stack(shares).mean()
+    return torch.stack([border_shares(map_) for map_ in maps]).mean()

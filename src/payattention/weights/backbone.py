@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import fields
 
+import torch
 from torch import Tensor
 
 from payattention.errors import CheckpointError, UsageError
@@ -29,10 +30,15 @@ def is_of_backbone(name: str) -> bool:
 
 def checksum(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of a backbone's tensors, by name: of those among the given ones."""
+    return sha256_of({name: value for name, value in tensors.items() if is_of_backbone(name)})
+
+
+def sha256_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors by name: of the names in alphabetical order, each with its tensor's bytes."""
     digest = hashlib.sha256()
-    for name in sorted(filter(is_of_backbone, tensors)):
+    for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
+        digest.update(tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

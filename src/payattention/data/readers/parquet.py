@@ -96,17 +96,29 @@ def _opened(path: Path) -> _Shard:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError, UnicodeEncodeError) as error:
-        raise _damaged(path, error) from None
+        raise damaged(path, error) from None
     schema = file.schema_arrow
-    image, label = (_column(path, schema.names, known) for known in (_IMAGES, _LABELS))
-    kind = schema.field(image).type
-    fields = {field.name for field in kind} if pa.types.is_struct(kind) else set()
-    if not (fields & {"bytes", "path"} or _is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        raise DataError(f"{shown(path)}: column {image!r} is {kind}; pictures are a field 'bytes', or 'path'")
+    image, label = image_column(path, schema), _column(path, schema.names, _LABELS)
     labels = schema.field(label).type
     if not (_is_text(labels) or pa.types.is_integer(labels)):
         raise DataError(f"{shown(path)}: column {label!r} is {labels}; whole numbers or names are needed")
     return _Shard(path, file, image, label, _is_text(labels))
+
+
+def image_column(path: Path, schema: Any) -> str:
+    """The name of the column that holds a file's pictures, by the file's Arrow schema.
+
+    Raises:
+        DataError: None does.
+    """
+    import pyarrow as pa
+
+    image = _column(path, schema.names, _IMAGES)
+    kind = schema.field(image).type
+    fields = {field.name for field in kind} if pa.types.is_struct(kind) else set()
+    if not (fields & {"bytes", "path"} or _is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise DataError(f"{shown(path)}: column {image!r} is {kind}; pictures are a field 'bytes', or 'path'")
+    return image
 
 
 def _is_text(kind: Any) -> bool:
@@ -142,7 +154,7 @@ def _batches(shard: _Shard, columns: list[str]) -> Iterator[Any]:
     try:
         yield from shard.file.iter_batches(_ROWS, columns=columns)
     except (pa.ArrowException, OSError) as error:
-        raise _damaged(shard.path, error) from None
+        raise damaged(shard.path, error) from None
 
 
 def _samples(shards: list[_Shard], classes: tuple[str, ...]) -> Iterator[Sample]:
@@ -155,11 +167,11 @@ def _samples(shards: list[_Shard], classes: tuple[str, ...]) -> Iterator[Sample]
                 known = label.as_py() if label.is_valid else -1
                 if shard.by_name:
                     known = numbers.get(label.as_py(), -1)
-                yield Sample(_picture(picture.as_py(), shard.path), f"{shown(shard.path)}, row {row}", known)
+                yield Sample(picture_in(picture.as_py(), shard.path), f"{shown(shard.path)}, row {row}", known)
                 row += 1
 
 
-def _picture(value: Any, shard: Path) -> bytes | Path:
+def picture_in(value: Any, shard: Path) -> bytes | Path:
     """A picture's bytes, or its file, whose path is relative to the shard."""
     if isinstance(value, dict):
         value = value.get("bytes") or value.get("path")
@@ -196,6 +208,6 @@ def _class_names(shard: _Shard) -> tuple[str, ...] | None:
         return None
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
+def damaged(path: Path, error: Exception) -> DataError:
     reason = (str(error).splitlines() or ["unreadable"])[0]
     return DataError(f"{shown(path)}: not a whole parquet file ({reason})")
