@@ -13,9 +13,9 @@ import torch
 
 from payattention.errors import UsageError
 from payattention.reproduce import Planned, Tally, Workplace, chosen_cells, plan
-from payattention.reproduce.claim import claim
 from payattention.reproduce.jobs import job_of
 from payattention.reproduce.runner import run
+from payattention.system.claim import claim
 
 CPU = torch.device("cpu")
 PAIR = ["cluttered_digits/vgg_att2_concat_pc/[ep]*"]  # a training, and a measurement of it

@@ -21,10 +21,11 @@ from types import FrameType
 from typing import Any
 
 from payattention.data.places import VARIABLE
-from payattention.reproduce.claim import claim, close_slice, slice_lengths, timed_slice
 from payattention.reproduce.jobs import Job, Training, command, resumption
 from payattention.reproduce.queue import Planned, duration
+from payattention.reproduce.slices import close_slice, slice_lengths, timed_slice
 from payattention.reproduce.workplace import Workplace
+from payattention.system.claim import claim
 from payattention.system.files import write_json, write_text
 from payattention.weights.header import RESULT, WEIGHTS
 

@@ -33,7 +33,7 @@ class Workplace:
         return self.runs / f"{job.name}.log"
 
     def slices(self, job: Job) -> Path:
-        """When a job's command ran (`payattention.reproduce.claim`)."""
+        """When a job's command ran (`payattention.reproduce.slices`)."""
         return self.runs / f"{job.name}.slices"
 
     def failure(self, job: Job) -> Path:

@@ -1,31 +1,14 @@
-"""A job at work: the claim that keeps other processes off it, and the slices of time that it was worked at.
-
-A claim is the operating system's lock on a file: it ends with the processes that hold it, however they end, so it is
-never stale. The command that runs the job inherits it: should the process that started it be killed, the job stays
-claimed until the command has ended, too.
+"""The slices of time that a job was worked at.
 
 A file of slices has a line for each: its beginning and its end, in seconds of the clock. The beginning is written at
 once. A slice whose runner was killed before it could write the end ended with the last sign of the command's life:
 what it wrote last.
 """
 
-import fcntl
-import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-
-@contextmanager
-def claim(file: Path) -> Iterator[int | None]:
-    """Claims a job by its lock file; yields the descriptor that holds the claim, None where another process has it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        yield descriptor if _locked(descriptor) else None
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -50,14 +33,6 @@ def close_slice(file: Path, written: Iterable[Path]) -> None:
 def slice_lengths(file: Path) -> list[float]:
     """The seconds of every slice that has ended."""
     return [line[1] - line[0] for line in _lines(file) if len(line) == 2]
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _lines(file: Path) -> list[list[float]]:
