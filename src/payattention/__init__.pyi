@@ -1,6 +1,7 @@
 from .data.imageset import ImageSet as ImageSet
 from .data.load import load_data as load_data
 from .errors import PayAttentionError as PayAttentionError
+from .explaining.corpus.reading import read_maps as read_maps
 from .explaining.explain import explain as explain
 from .explaining.explanation import Explanation as Explanation
 from .exporting.export import export as export

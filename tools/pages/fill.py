@@ -11,6 +11,7 @@ from typing import Any
 import pets
 from advice import advice
 from backbones import backbones
+from corpus import corpus
 from deploying import exported, onnx_files
 from frozen_maps import frozen_contest, frozen_maps
 from gallery import gallery
@@ -272,6 +273,7 @@ PAGES = {
     },
     DOCS / "backbones.md": {"backbones": backbones},
     DOCS / "command-line.md": {"verbs": verbs},
+    DOCS / "corpus.md": {"corpus": corpus},
     DOCS / "data.md": {"data": data},
     DOCS / "deploying.md": {"exported": exported},
     DOCS / "gallery.md": {"gallery": gallery},

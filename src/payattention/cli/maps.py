@@ -6,6 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from payattention.cli.computing import computes
+from payattention.cli.corpus import (
+    AddressOption,
+    CorpusOptions,
+    EngineOption,
+    LimitRateOption,
+    ShardSizeOption,
+    WorkersOption,
+    chosen,
+)
+from payattention.cli.corpus import write as write_corpus
 from payattention.cli.model_argument import of_a_model_and_pictures
 from payattention.cli.options import (
     AverageOption,
@@ -78,6 +88,14 @@ def maps(
     strict: StrictOption = False,
     html: HtmlOption = None,
     out: OutOption = None,
+    engine: EngineOption = None,
+    overlays: Annotated[
+        bool, typer.Option("--overlays", help="Of --engine: the combined map over each picture, too, as files.")
+    ] = False,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    shard_size: ShardSizeOption = None,
+    limit_rate: LimitRateOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show where a model looks in your pictures.
@@ -85,6 +103,8 @@ def maps(
     Writes pages of all pictures with their maps, what the model says of each, and of those in a folder of a class's
     name whether that is right (sheet.png, ...); each map over its picture at the picture's own size (pictures/); and
     manifest.json. With --html, one page instead; with --html and --out, both.
+
+    With --engine, for very many pictures: rows in parquet shards instead (docs/corpus.md).
     """
     from payattention.cli.output import print_json, print_left_out, print_page, print_table, progress_console
     from payattention.cli.reading import loaded
@@ -103,11 +123,24 @@ def maps(
     if refine is not None and html is not None:
         raise UsageError("--html draws the maps in the browser, as they are: leave --refine out, or --html")
     form = OutputForm.asked(only, style, format, flat)
-    folder = new_folder(out, f"maps-{run.title}")
+    corpus = CorpusOptions(engine, address, workers, shard_size, limit_rate)
+    of_pictures = {"refine": refine, "only": only, "flat": flat, "strict": strict, "scale": scale != "own"}
+    if not overlays and engine is not None:
+        of_pictures |= {"style": style, "format": format}
+    of_corpus = corpus.asked_for(of_pictures, {"overlays": overlays})
+    folder = Path() if of_corpus else new_folder(out, f"maps-{run.title}")
     if (known := run.check()) is not None:
         check_asked(known, method, None if target is None else as_target(target, known.classes))
     elif method is not None:
         check_method(method)
+    if of_corpus:
+        from payattention.explaining.corpus.questions import Asked
+
+        drawn = {"style": form.style, "format": format or "jpg"} if overlays else {}
+        by_number = None if target is None else as_target(target, () if known is None else known.classes)
+        asked_of_all = Asked("maps", size=size, method=method, target=by_number, average=average, **drawn, **chosen())
+        write_corpus(run, pictures, out, asked_of_all, corpus, html=html, as_json=as_json)
+        return
     files = picture_files(pictures)
 
     from payattention.explaining.folder import write_maps

@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from payattention.cli.computing import computes
+from payattention.cli.corpus import (
+    AddressOption,
+    CorpusOptions,
+    EngineOption,
+    LimitRateOption,
+    ShardSizeOption,
+    WorkersOption,
+    chosen,
+)
+from payattention.cli.corpus import write as write_corpus
 from payattention.cli.model_argument import of_a_model_and_pictures
 from payattention.cli.options import DataRootOption, JsonOption, check_file
 from payattention.errors import UsageError, none_of
@@ -56,7 +66,10 @@ def predict(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to; by default standard output.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to; by default standard output. With --engine, a folder.", show_default=False
+        ),
     ] = None,
     calibrate: Annotated[
         str | None,
@@ -72,14 +85,30 @@ def predict(
         bool,
         typer.Option("--strict", help="A picture that cannot be read is an error; else it is left out and listed."),
     ] = False,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    shard_size: ShardSizeOption = None,
+    limit_rate: LimitRateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is in your pictures: the most probable classes, as CSV or JSON lines."""
+    """Say what is in your pictures: the most probable classes, as CSV or JSON lines.
+
+    With --engine, for very many pictures: rows in parquet shards instead (docs/corpus.md).
+    """
     from payattention.cli.calibration import calibrated, check_calibration
     from payattention.cli.output import print_json, progress_console
     from payattention.cli.reading import loaded
     from payattention.figures.predictions import FORMATS, UNSURE, check_unsure, label_of, record
 
+    corpus = CorpusOptions(engine, address, workers, shard_size, limit_rate)
+    of_pictures = {"unsure": unsure or None, "null": null, "format": kind, "calibrate": calibrate, "strict": strict}
+    if corpus.asked_for(of_pictures, {}):
+        from payattention.explaining.corpus.questions import Asked
+
+        run.check()
+        write_corpus(run, pictures or [], out, Asked("predict", top=top, **chosen()), corpus, as_json=as_json)
+        return
     kind = kind or ("jsonl" if out is not None and out.suffix in (".jsonl", ".json") else "csv")
     _ = FORMATS[kind]
     _check_call(pictures, out, null, calibrate)

@@ -21,6 +21,7 @@ PACKAGES = {
     "onnxscript": Package("onnxscript", "export"),
     "pillow_heif": Package("pillow-heif", "heif"),
     "pydensecrf": Package("pydensecrf2", "crf"),
+    "ray": Package("ray", "ray"),
     "transformers": Package("transformers", "transformers"),
     "tensorboard": Package("tensorboard", "tensorboard"),
 }

@@ -9,6 +9,7 @@ from payattention.figures.gallery.record import Record
 from payattention.figures.gallery.sources import (
     check_one_class,
     gallery_of_files,
+    gallery_of_rows,
     gallery_of_set,
     records_of_files,
     records_of_set,
@@ -19,6 +20,7 @@ __all__ = [
     "Record",
     "check_one_class",
     "gallery_of_files",
+    "gallery_of_rows",
     "gallery_of_set",
     "records_of_files",
     "records_of_set",

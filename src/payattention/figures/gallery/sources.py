@@ -1,6 +1,7 @@
 """Where a gallery's records come from: picture files, or a data set. Both are looked at while the page is written."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -8,9 +9,10 @@ from rich.console import Console
 from payattention.data import ImageSet
 from payattention.data.same_classes import numbered_as
 from payattention.data.tensors import slices_of
-from payattention.errors import UsageError
-from payattention.explaining.explanation import Explanation
-from payattention.explaining.methods import ATTENTION
+from payattention.errors import DataError, UsageError
+from payattention.explaining.corpus.reading import Rows
+from payattention.explaining.explanation import COMBINED, Explanation
+from payattention.explaining.methods import ATTENTION, title_of
 from payattention.explaining.request import Request
 from payattention.figures.gallery.page import side_for, write_gallery
 from payattention.figures.gallery.record import Record
@@ -18,7 +20,7 @@ from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
 from payattention.pictures.channels import picture_from
 from payattention.pictures.drawing import STYLE
-from payattention.pictures.reading import read_picture
+from payattention.pictures.reading import decode_picture, quiet, read_picture
 from payattention.posthoc import method as posthoc
 from payattention.system.machine import device_of
 from payattention.system.progress import Meter, length
@@ -54,6 +56,46 @@ def gallery_of_set(
     records = records_of_set(requests_of(model), data, side, console=console)
     about = ", ".join(filter(None, (model.name, data.source)))
     return write_gallery(path, records, title=title, about=about, side=side)
+
+
+def gallery_of_rows(rows: Rows, path: Path, *, title: str, most: int = 1000) -> int:
+    """Writes the gallery of a corpus's rows, or of those that a query picked (`payattention.read_maps`).
+
+    Args:
+        rows: Their pictures are read where they lay when the corpus was looked at.
+        path: A new file, .html.
+        title: What the page is called.
+        most: At most so many pictures, evenly from all of them.
+
+    Returns:
+        How many it shows.
+
+    Raises:
+        UsageError: A file that is there already, or of another kind.
+        DataError: Rows without maps, or pictures that are no longer there.
+    """
+    count = min(len(rows.where()), most)
+    side, records = side_for(count), records_of_rows(rows, most)
+    first = next(records, None)
+    if first is None:
+        raise DataError(f"{shown(rows.folder)}: no picture with maps to show")
+    write_gallery(path, chain([first], records), title=title, about=rows.manifest.model, side=side)
+    return count
+
+
+def records_of_rows(rows: Rows, most: int) -> Iterator[Record]:
+    """The records of some rows, evenly from all that have maps; their pictures are decoded once more."""
+    found = {row.id: row for row in rows.where().spread(most)}
+    target, method = rows.manifest.asked["target"], title_of(rows.manifest.asked["method"])
+    method = method if target is None else f"{method} of {target}"
+    with quiet:
+        for name, content in rows.pictures(set(found)):
+            row = found.pop(name)
+            if isinstance(content, DataError) or row.label is None or row.combined is None:
+                continue
+            combined = {COMBINED: row.combined} if len(row.maps) > 1 else {}
+            maps = {method: {**row.maps, **combined}}
+            yield Record(decode_picture(content, name).picture, name, row.label, row.top, maps, row.true_class)
 
 
 def requests_of(
