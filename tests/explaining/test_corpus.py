@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,11 @@ from PIL import Image
 from torch import nn
 
 from payattention import create_model, explain, read_maps, save, wrap
+from payattention.attention.combination import Single
 from payattention.errors import DataError, UsageError
 from payattention.explaining.corpus import computing
 from payattention.explaining.corpus.manifest import Written
-from payattention.explaining.corpus.plan import Shard, divided
+from payattention.explaining.corpus.plan import Shard, divided, fingerprint_of
 from payattention.explaining.corpus.questions import Asked
 from payattention.explaining.corpus.rows import Row, rows_of, table_of
 from payattention.explaining.corpus.run_lengths import mask_from, run_lengths
@@ -270,6 +273,26 @@ def test_a_folder_has_the_rows_of_one_question(network: Classifier, corpus: Corp
         write_corpus(network, corpus, MAPS, place)
     with claim(folder / ".claim"), pytest.raises(UsageError, match="another process"):
         write_corpus(network, corpus, MAPS, folder)
+
+
+def test_whatever_changes_a_row_changes_the_fingerprint(network: Classifier) -> None:
+    def of(**settings: object) -> str:
+        model = deepcopy(network)
+        for name, value in settings.items():
+            setattr(model, name, value)
+        return fingerprint_of(model, MAPS)
+
+    found = [
+        of(),
+        of(combination=Single(0)),
+        of(combination=Single(1)),
+        of(temperature=2.0),
+        of(classes=("a", "b", "c")),
+        of(config=replace(network.config, options={"normaliser": "sigmoid"})),
+        fingerprint_of(network, replace(MAPS, top=3)),
+    ]
+    assert len({*found}) == len(found)
+    assert of() == found[0]
 
 
 def test_a_query_finds_what_a_loop_finds(folder: Path) -> None:

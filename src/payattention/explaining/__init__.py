@@ -1,1 +1,1 @@
-"""Where a model looks: in one picture, and in a folder of them."""
+"""Where a model looks: in one picture, in a folder of them, and in a corpus."""

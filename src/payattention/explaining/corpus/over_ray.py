@@ -27,6 +27,10 @@ from payattention.weights.named import NamedModel
 
 _ADDRESS = "RAY_ADDRESS"
 _STORE = 100 << 20  # bytes of Ray's object store: what goes through it are names and counts
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns
+}
 _COPIES = 2  # workers that are at one shard, at most
 _DEATHS = 5  # of workers at one shard, until it is taken for their cause
 
@@ -56,8 +60,8 @@ class OverRay:
     def _cluster(self) -> Iterator[Mapping[str, float]]:
         """Ray, and what it has; one that runs in this process already is used, and left as it is."""
         check_there("--engine ray", "ray")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns
+        for name, value in _SETTINGS.items():
+            os.environ.setdefault(name, value)
         import ray
 
         if ray.is_initialized():
@@ -69,8 +73,9 @@ class OverRay:
             settings = {"num_cpus": max(cores, self.threads), "object_store_memory": _STORE, "include_dashboard": False}
         try:
             ray.init(address, log_to_driver=False, logging_level="error", **settings)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise PayAttentionError(f"--address {address}: no Ray there ({first_line(error)})") from None
+        except Exception as error:  # Ray raises this very class where a machine is so busy that 30 s do not do
+            where = "Ray does not start here" if address == "local" else f"--address {address}: no Ray there"
+            raise PayAttentionError(f"{where} ({first_line(error)})") from None
         try:
             yield ray.cluster_resources()
         finally:
@@ -83,7 +88,7 @@ class OverRay:
         most = int(there["GPU"] if gpus else there.get("CPU", 0) // self.threads)
         if most < 1:
             raise UsageError(f"--threads {self.threads}: no node of this Ray has so many cores")
-        count = min(self.workers or most, _COPIES * len(work.shards))
+        count = min(self.workers or most, most, _COPIES * len(work.shards))
         each = None if work.rate is None else work.rate / count
         actor = ray.remote(num_cpus=0 if gpus else self.threads, num_gpus=gpus, max_restarts=0)(_Worker)
         task = _Task(self.named, replace(work, shards=(), rate=each), self.threads)

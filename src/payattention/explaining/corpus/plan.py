@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from payattention.explaining.corpus.questions import Asked
 from payattention.explaining.corpus.sources import Corpus, Input
@@ -56,14 +56,15 @@ def digest_of(ids: Iterable[str]) -> str:
 
 def fingerprint_of(model: Classifier, asked: Asked) -> str:
     """SHA-256 of all that a row depends on but its picture: the model's tensors and settings, and what is asked."""
+    rule = model.combination
     settings = {
         "asked": asked.as_json(),
-        "model": model.name,
+        "model": asdict(model.config) if hasattr(model, "config") else model.name,
         "classes": model.classes,
         "image_size": model.image_size,
         "crop_mode": model.crop_mode,
         "temperature": model.temperature,
-        "combination": repr(model.combination),
+        "combination": [type(rule).__name__, {name: own for name, own in vars(rule).items() if name[0] != "_"}],
         "tensors": sha256_of(model.state_dict()),
     }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()

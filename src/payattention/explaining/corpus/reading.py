@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,7 +158,7 @@ class Rows:
         found = self._dataset.to_batches(columns=self._checked(columns), filter=self._filter, batch_size=_BATCH)
         return (pa.Table.from_batches([batch]) for batch in found if len(batch))
 
-    @property
+    @cached_property
     def _dataset(self) -> "dataset.Dataset":
         import pyarrow as pa
         from pyarrow import dataset
