@@ -22,6 +22,7 @@ LAYERS = (
     ("evaluation",),
     ("runs", "figures", "speed"),
     ("reproduce",),
+    ("studio",),
     ("cli",),
 )
 LAYER = {room: height for height, rooms in enumerate(LAYERS) for room in rooms}

@@ -178,7 +178,7 @@ def _told(name: str) -> Iterator[None]:
         raise DataError(f"{name}: damaged picture ({error})") from None
 
 
-def size_in(file: Path) -> tuple[int, int] | None:
+def size_in(file: Path | io.BytesIO) -> tuple[int, int] | None:
     """Width and height of a picture as its file's head has them, before it is turned; None where Pillow cannot tell."""
     with quiet:
         try:

@@ -13,7 +13,7 @@ upright picture; any pixel but 0 is the object. A picture without a mask counts 
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from payattention.system.text import shown
 _TEST_EVERY = 5
 _SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
 """What the folders of the splits are called, the first that is there; capitals do not matter."""
-_MASKS = "masks"
+MASKS = "masks"
 _HELD_OUT = {
     "train": "no train and test folders: all but every fifth picture of a class",
     "test": "no train and test folders: every fifth picture of a class; the split all takes every one",
@@ -53,7 +53,7 @@ def folder(path: Path, split: str) -> Listing:
     problems += [f"{shown(file)}: lies in no class folder" for root in roots for file in pictures_in(root)]
     beside = _beside(path, splits)
     problems += _of_no_split(path, beside)
-    masks = {root: _masks_of(path / _MASKS / root.name if splits else path / _MASKS) for root in roots}
+    masks = {root: _masks_of(path / MASKS / root.name if splits else path / MASKS) for root in roots}
     for label, name in enumerate(found.names):
         own: list[Sample] = []
         for root in roots:
@@ -76,6 +76,13 @@ def folder(path: Path, split: str) -> Listing:
     return Listing(path, [*files, *folders], lambda: contents)
 
 
+def splits_among(names: Iterable[str]) -> dict[str, str]:
+    """Of folders' names, the one that counts for each split, and which split that is."""
+    lower = {name.lower(): name for name in sorted(names, reverse=True)}
+    first = {split: next((own for own in possible if own in lower), None) for split, possible in _SPLITS.items()}
+    return {lower[own]: split for split, own in first.items() if own is not None}
+
+
 def _splits(path: Path) -> dict[str, Path]:
     """The folders of the splits; none where such a name is a class's: pictures lie in it, and classes beside it.
 
@@ -83,7 +90,7 @@ def _splits(path: Path) -> dict[str, Path]:
     """
     there = {entry.name.lower(): entry for entry in sorted(path.iterdir(), reverse=True) if entry.is_dir()}
     named = {name for names in _SPLITS.values() for name in names}
-    classes = [entry for name, entry in there.items() if name not in named and entry != path / _MASKS]
+    classes = [entry for name, entry in there.items() if name not in named and entry != path / MASKS]
     beside = any(_holds_pictures(entry) for entry in classes)
     found = {}
     for split, names in _SPLITS.items():
@@ -96,7 +103,7 @@ def _splits(path: Path) -> dict[str, Path]:
 
 def _beside(path: Path, splits: dict[str, Path]) -> Inside:
     """What lies in the folder of no split, be it one of those that do not count."""
-    named = {name for names in _SPLITS.values() for name in names} | {_MASKS}
+    named = {name for names in _SPLITS.values() for name in names} | {MASKS}
     return looked_through(path, [e for e in path.iterdir() if e.name.lower() in named]) if splits else Inside()
 
 
@@ -168,7 +175,7 @@ def _classes(path: Path, roots: list[Path]) -> _Classes:
     names, inside, problems = set(), {}, []
     for root in roots:
         for entry in sorted(root.iterdir()):
-            if entry.name.startswith((".", "__")) or (entry == path / _MASKS and _is_masks(entry)):
+            if entry.name.startswith((".", "__")) or (entry == path / MASKS and _is_masks(entry)):
                 continue
             try:
                 if not entry.stat() or not entry.is_dir():
@@ -186,10 +193,10 @@ def _classes(path: Path, roots: list[Path]) -> _Classes:
 
 def _without_masks(folder: Path) -> Inside:
     """What a class folder holds, but for a folder `masks` in it: pictures of masks are no pictures of the class."""
-    masks = folder / _MASKS
+    masks = folder / MASKS
     inside = looked_through(folder, [masks])
     if masks.is_dir():
-        inside.left_out[masks] = f"{shown(masks)}: taken for masks, which lie in {_MASKS}/{shown(Path(folder.name))}"
+        inside.left_out[masks] = f"{shown(masks)}: taken for masks, which lie in {MASKS}/{shown(Path(folder.name))}"
     return inside
 
 

@@ -1,0 +1,1 @@
+"""A page on which anyone sees where a network looks."""
