@@ -57,8 +57,8 @@ def test_attack_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
     assert result["count"] == 12
     assert result["settings"] == {
         "noise": {},
-        "fgsm": {"objective": "logit"},
-        "pgd": {"steps": 2, "step_size": None, "random_start": True, "objective": "logit"},
+        "fgsm": {"objective": "logit", "towards": False},
+        "pgd": {"steps": 2, "step_size": None, "random_start": True, "objective": "logit", "towards": False},
     }
     assert [(row["attack"], row["eps"]) for row in result["attacks"]] == [
         (name, eps) for name in ("noise", "fgsm", "pgd") for eps in (0, 4)

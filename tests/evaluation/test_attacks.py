@@ -60,6 +60,14 @@ def test_a_linear_model_is_attacked_as_well_as_can_be(method: Attack, low: float
     torch.testing.assert_close(method(model, images, labels, 8.0), best)
 
 
+@pytest.mark.parametrize("method", [FGSM(towards=True), PGD(8, random_start=False, towards=True)])
+def test_a_linear_model_is_led_to_a_class_as_well_as_can_be(method: Attack) -> None:
+    model, images = Line(), grey()
+    wanted = 1 - predicted(model, images)
+    best = images + 8 / 255 * model.away(1 - wanted).sign()
+    torch.testing.assert_close(method(model, images, wanted, 8.0), best)
+
+
 @pytest.mark.float32
 def test_the_fooling_rate_of_a_linear_model_is_known() -> None:
     """A margin m falls by eps times the weights' L1 norm; what is left tells who is fooled, and who errs."""

@@ -23,6 +23,7 @@ from payattention.cli import (
     quickstart,
     reproduce,
     segment,
+    studio,
     train,
     transfer,
 )
@@ -62,6 +63,7 @@ for _verb in (
     attack,
     transfer,
     figure,
+    studio,
     export,
     push,
     benchmark,

@@ -27,7 +27,7 @@ class Attack:
     def __call__(
         self, model: nn.Module, images: Float[Tensor, "n channels h w"], labels: Int[Tensor, " n"], eps: float
     ) -> Float[Tensor, "n channels h w"]:
-        """The images, each value changed by at most `eps`/255, so as to be anything but `labels`."""
+        """The images, each value changed by at most `eps`/255, so as to be anything but `labels`, or these."""
         check_eps([eps])
         (attacked,) = self.versions(model, images, labels, [eps])
         return attacked
@@ -67,12 +67,14 @@ class FGSM(Attack):
 
     Args:
         objective: What is to fall, a name of `OBJECTIVES`.
+        towards: Whether the labels are what to be taken for, instead of what to be anything but: then it rises.
 
     Raises:
         UsageError: An unknown objective.
     """
 
     objective: str = "probability"
+    towards: bool = False
 
     def __post_init__(self) -> None:
         OBJECTIVES[self.objective]  # refuses an unknown one
@@ -84,7 +86,7 @@ class FGSM(Attack):
         labels: Int[Tensor, " n"],
         sizes: Sequence[float],
     ) -> Iterator[Tensor]:
-        direction = ascent(model, images, labels, self.objective)
+        direction = ascent(model, images, labels, self.objective) * (-1 if self.towards else 1)
         return (moved(images, direction, eps) for eps in sizes)
 
 
@@ -99,6 +101,7 @@ class PGD(Attack):
         step_size: Of each, in steps of 8-bit pixels; None for a quarter of eps.
         random_start: Whether to start anywhere in the ball, by torch's own random numbers, or at the images.
         objective: What is to fall, a name of `OBJECTIVES`.
+        towards: As of `FGSM`.
 
     Raises:
         UsageError: No steps, steps that lead nowhere, or an unknown objective.
@@ -108,6 +111,7 @@ class PGD(Attack):
     step_size: float | None = None
     random_start: bool = True
     objective: str = "probability"
+    towards: bool = False
 
     def __post_init__(self) -> None:
         OBJECTIVES[self.objective]  # refuses an unknown one
@@ -126,7 +130,7 @@ class PGD(Attack):
         return (self._within(model, images, labels, eps) for eps in sizes)
 
     def _within(self, model: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tensor:
-        step = eps / 4 if self.step_size is None else self.step_size
+        step = (eps / 4 if self.step_size is None else self.step_size) * (-1 if self.towards else 1)
         low, high = moved(images, -1, eps), moved(images, 1, eps)
         x = moved(images, _random_like(images), eps) if self.random_start else images
         for _ in range(self.steps):

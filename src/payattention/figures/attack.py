@@ -56,7 +56,7 @@ def attack_figure(
                 clean = as_input(model, picture, _checked(model, size)).to(device)
                 images = torch.cat([clean, *attack.versions(model, clean, predicted(model, clean), eps)])
                 seen, maps = _seen(model, images)
-            shown = [_as_picture(image) for image in images]
+            shown = [as_picture(image) for image in images]
             rows.append([captioned(image, text, _CELL) for image, text in zip(shown, seen, strict=True)])
             labels.append(f"{picture_name}, attacked as {model_name} sees it")
             if maps is not None:
@@ -86,6 +86,7 @@ def _seen(model: Classifier, images: Float[Tensor, "n channels h w"]) -> tuple[l
     return texts, drawable(model.joint(own_maps(model, images)).float(), (height, width)).cpu()
 
 
-def _as_picture(image: Float[Tensor, "channels h w"]) -> Image.Image:
+def as_picture(image: Float[Tensor, "channels h w"]) -> Image.Image:
+    """An image with values in [0, 1] as one to look at, in 8 bits."""
     pixels = (image.permute(1, 2, 0) * 255).round().cpu().numpy().astype(np.uint8)
     return visible(pixels)

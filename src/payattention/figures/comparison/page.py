@@ -82,7 +82,7 @@ def write_page(path: Path, model: Classifier, data: ImageSet, compared: Comparis
         write_picture(sheet, map_sheet(model, data, compared, _PICTURES))
         page = templates.get_template("comparison/page.md.j2").render(**told, sheet=sheet.name)
     else:
-        look = source(templates, "house.css", "comparison/page.css")
+        look = source(templates, "colours.css", "house.css", "comparison/page.css")
         page = templates.get_template("comparison/page.html.j2").render(
             **told,
             policy=policy(look),

@@ -14,7 +14,7 @@ from payattention.system.files import check_new_file, replacing
 from payattention.system.text import readable
 
 _SMALL, _LARGE, _FEW = 224, 448, 200
-_STYLES, _SCRIPTS = ("house.css", "gallery/gallery.css"), ("gallery/maps.js", "gallery/gallery.js")
+_STYLES, _SCRIPTS = ("colours.css", "house.css", "gallery/gallery.css"), ("gallery/maps.js", "gallery/gallery.js")
 
 
 def side_for(count: int) -> int:

@@ -95,18 +95,23 @@ def shrunk(picture: Image.Image, side: int) -> Image.Image:
     return fitted(picture, side) if max(picture.size) > side else picture
 
 
-def packed(values: Float[np.ndarray, "h w"]) -> dict[str, Any]:
+def packed(values: Float[np.ndarray, "h w"], reach: tuple[float, float] | None = None) -> dict[str, Any]:
     """A map as the page holds it: its grid, what its least and greatest byte stand for, and the bytes in base64.
 
     Bytes, not a picture: browsers that guard against being recognised do not let a page read a picture's pixels
     exactly.
+
+    Args:
+        values: The map.
+        reach: What the least and the greatest byte stand for, so that several maps are coloured alike; what lies beyond
+            is cut off. By default the map's own range.
 
     Returns:
         `grid` and `cells` as [rows, columns], of the map and of what is kept of it; `low` and `high`; `contrast`,
         1 unless the map is nearly flat (`payattention.attention.maps.drawable`); `bytes`.
     """
     kept = _averaged(values)
-    low, high = float(kept.min()), float(kept.max())
+    low, high = (float(kept.min()), float(kept.max())) if reach is None else reach
     strength = contrast(torch.from_numpy(kept)[None]).item() / FLAT
     return {
         "grid": list(values.shape),
@@ -114,15 +119,15 @@ def packed(values: Float[np.ndarray, "h w"]) -> dict[str, Any]:
         "low": _short(low),
         "high": _short(high),
         "contrast": round(min(1, strength), 3),
-        "bytes": base64.b64encode(quantised(kept).tobytes()).decode(),
+        "bytes": base64.b64encode(quantised(kept, reach).tobytes()).decode(),
     }
 
 
-def quantised(values: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    """A map in 256 steps from its least to its greatest value; a constant one is 0."""
-    low, high = values.min(), values.max()
+def quantised(values: Float[np.ndarray, "h w"], reach: tuple[float, float] | None = None) -> UInt8[np.ndarray, "h w"]:
+    """A map in 256 steps from its least to its greatest value, or over another range; a constant one is 0."""
+    low, high = (values.min(), values.max()) if reach is None else reach
     span = high - low if high > low else 1
-    steps: NDArray[np.uint8] = np.round((values - low) * (255 / span)).astype(np.uint8)
+    steps: NDArray[np.uint8] = np.round((values.clip(low, high) - low) * (255 / span)).astype(np.uint8)
     return steps
 
 

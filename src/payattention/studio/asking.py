@@ -1,0 +1,103 @@
+"""Another picture asks: a model's maps of one picture before and after, for the page."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from payattention.evaluation.query import Answer, ask, is_blind
+from payattention.explaining.levels import in_words
+from payattention.figures.gallery.record import packed, shrunk
+from payattention.figures.query import deepest, shown_level
+from payattention.figures.self_contained import data_uri
+from payattention.models import Classifier
+from payattention.studio.looking import SIDE
+from payattention.studio.uploads import Uploaded
+
+_CURE = "a model that can see one is trained by: payattention train --set compatibility=additive"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A target picture under its own and under another picture's query.
+
+    Attributes:
+        model: As the page calls it.
+        query: The picture that asks.
+        target: The picture that answers.
+        name: What the target is called.
+        answer: Its maps, and how far they moved.
+        level: The level that is shown at first.
+        blind: Why no query can change anything, in a sentence; "" where one can.
+    """
+
+    model: str
+    query: Image.Image
+    target: Image.Image
+    name: str
+    answer: Answer
+    level: str
+    blind: str
+
+    def as_page(self) -> dict[str, Any]:
+        """What the page draws from, to be written as JSON."""
+        query, target = shrunk(self.query, SIDE // 2), shrunk(self.target, SIDE)
+        words = in_words(self.answer.own)
+        return {
+            "kind": "query",
+            "model": self.model,
+            "name": self.name,
+            "width": target.width,
+            "height": target.height,
+            "picture": data_uri(target),
+            "query": {"width": query.width, "height": query.height, "picture": data_uri(query)},
+            "label": self.answer.label,
+            "asked_label": self.answer.asked_label,
+            "blind": self.blind,
+            "first": self.level,
+            "levels": {level: {"title": words[level], **_level(self.answer, level)} for level in self.answer.own},
+        }
+
+
+def ask_of_one(model: Classifier, query: Uploaded, target: Uploaded, called: str = "") -> Asked:
+    """Asks a model.
+
+    Raises:
+        UsageError: A model without a query; `why_blind` says so at greater length.
+    """
+    answer = ask(model, query.picture, target.picture)
+    return Asked(
+        model=called or model.name,
+        query=query.picture,
+        target=target.picture,
+        name=target.name,
+        answer=answer,
+        level=shown_level([model]),
+        blind=why_blind(model),
+    )
+
+
+def why_blind(model: Classifier) -> str:
+    """Why no query can move a model's maps, in a sentence; "" where one can."""
+    pruned = hasattr(model, "config") and model.config.pruned
+    if not (model.query_dim or pruned):
+        return f"This network asks no query: nothing in it takes one; {_CURE}"
+    if not pruned and not is_blind(model):
+        return ""
+    return (
+        "This model cannot see a query: it adds the query's part to the score of every place alike, and softmax takes "
+        f"away what is alike everywhere, so that its maps stay as they are; {_CURE}"
+    )
+
+
+def _level(answer: Answer, level: str) -> dict[str, Any]:
+    """Both maps in one range, so that equal colours are equal values, and the change from -most to most."""
+    own, asked, change = answer.own[level], answer.asked[level], answer.change[level]
+    brightest, most = float(max(own.max(), asked.max())), deepest(change)
+    return {
+        "own": packed(own, (0.0, brightest)),
+        "asked": packed(asked, (0.0, brightest)),
+        "change": packed(change, (-most, most)),
+        "most": most,
+        "moved": round(answer.distance[level], 6),
+    }
