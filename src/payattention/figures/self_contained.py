@@ -3,10 +3,15 @@
 import base64
 import hashlib
 import io
+import json
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
+
+from payattention.pictures.drawing import colour_table
+from payattention.system.text import readable
 
 _EXACT = 64  # pixels; a smaller picture is kept as it is, since compression would blur what little there is
 _QUALITY = 80
@@ -42,6 +47,23 @@ def data_uri(picture: Image.Image) -> str:
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=_QUALITY, lossless=max(picture.size) <= _EXACT)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def inside_html(value: Any) -> str:
+    """A value as JSON that no parser of HTML takes for a tag or an end of a script.
+
+    Raises:
+        ValueError: It holds NaN or an infinite number, which JSON has not.
+    """
+    text = readable(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def colours() -> str:
+    """The colour map of 256 steps as a page holds it: red, green and blue of each as bytes, in base64."""
+    return base64.b64encode(colour_table().tobytes()).decode()
 
 
 def _hash(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from payattention.errors import PayAttentionError
-from payattention.figures.gallery.record import inside_html
+from payattention.figures.self_contained import inside_html
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def viewer(elem_id: str) -> gr.HTML:
     return gr.HTML(
         "",
         html_template='<div class="pa-viewer"></div>',
-        js_on_load="payattention.show(element, props, trigger, watch)",
+        js_on_load="payattention.show(element, props, watch)",
+        apply_default_css=False,
         elem_id=elem_id,
     )
 

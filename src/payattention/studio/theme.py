@@ -4,6 +4,8 @@ from importlib.resources import files
 
 import gradio as gr
 
+from payattention.figures.self_contained import colours
+
 _FIGURES, _HERE = files("payattention.figures"), files("payattention.studio")
 _COLOURS = {
     "ground": (
@@ -43,4 +45,5 @@ def style() -> str:
 def script() -> str:
     """What draws the maps, as an element of the page's head."""
     own = (_FIGURES / "gallery" / "maps.js", _HERE / "viewer.js")
-    return f"<script>{''.join(file.read_text(encoding='utf-8') for file in own)}</script>"
+    text = "\n".join(file.read_text(encoding="utf-8") for file in own)
+    return f'<script>var payattention = ((COLOURS) => {{\n{text}\nreturn {{show}};\n}})("{colours()}");</script>'

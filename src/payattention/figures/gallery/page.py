@@ -1,15 +1,14 @@
 """The page: records go into one file as they come, with the style and the script that show them."""
 
-import base64
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from markupsafe import Markup
 
 from payattention import __version__
-from payattention.figures.gallery.record import Record, inside_html
-from payattention.figures.self_contained import environment, policy, source
-from payattention.pictures.drawing import STYLE, colour_table
+from payattention.figures.gallery.record import Record
+from payattention.figures.self_contained import colours, environment, inside_html, policy, source
+from payattention.pictures.drawing import STYLE
 from payattention.system.files import check_new_file, replacing
 from payattention.system.text import readable
 
@@ -56,7 +55,7 @@ def write_gallery(
         title=readable(title),
         about=readable(about),
         version=__version__,
-        settings=Markup(inside_html({"scale": scale, "style": style, "colours": _colours()})),
+        settings=Markup(inside_html({"scale": scale, "style": style, "colours": colours()})),
         records=_as_json(records, side),
     )
     with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
@@ -66,8 +65,3 @@ def write_gallery(
 
 def _as_json(records: Iterable[Record], side: int) -> Iterator[Markup]:
     return (Markup(record.as_json(side)) for record in records)
-
-
-def _colours() -> str:
-    """The colour map of 256 steps: red, green and blue of each as bytes, in base64."""
-    return base64.b64encode(colour_table().tobytes()).decode()

@@ -1,7 +1,6 @@
 """What a gallery shows of a picture, and how its page holds it."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,9 @@ from PIL import Image
 from payattention.attention.maps import FLAT, contrast
 from payattention.explaining.explanation import COMBINED, Explanation
 from payattention.explaining.methods import title_of
-from payattention.figures.self_contained import data_uri
+from payattention.figures.self_contained import data_uri, inside_html
 from payattention.pictures.channels import with_channels
 from payattention.pictures.drawing import fitted
-from payattention.system.text import readable
 
 LARGEST_MAP = 56
 """Cells of a map's longer side: what is finer, as a map of pixels, is averaged."""
@@ -75,18 +73,6 @@ class Record:
             },
         }
         return inside_html(value)
-
-
-def inside_html(value: Any) -> str:
-    """A value as JSON that no parser of HTML takes for a tag or an end of a script.
-
-    Raises:
-        ValueError: It holds NaN or an infinite number, which JSON has not.
-    """
-    text = readable(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
 
 
 def shrunk(picture: Image.Image, side: int) -> Image.Image:
