@@ -35,6 +35,11 @@ def is_of_class(method: str) -> bool:
     return bool(_POSTHOC[method].get("of_class", True))
 
 
+def is_costly(method: str) -> bool:
+    """Whether a post-hoc method takes many forward passes."""
+    return bool(_POSTHOC[method].get("costly", False))
+
+
 def check_of_class(method: str, target: object) -> None:
     """Raises UsageError for a target where a post-hoc method's map is the same whatever the class."""
     if not is_of_class(method):

@@ -8,6 +8,22 @@ SHOWN = ("chelsea.png", "coffee.png", "rocket.jpg")
 NAMES = (*SHOWN, "astronaut.png", "motorcycle_left.png")
 """Those to look at by oneself, on one's own machine."""
 
+DOZEN = {
+    "chelsea.png": "a cat",
+    "coffee.png": "a cup of coffee",
+    "rocket.jpg": "a rocket's start",
+    "astronaut.png": "an astronaut",
+    "motorcycle_left.png": "motorcycles",
+    "camera.png": "a man with a camera",
+    "clock_motion.png": "a clock, blurred",
+    "coins.png": "coins",
+    "hubble_deep_field.jpg": "galaxies",
+    "moon.png": "the moon",
+    "horse.png": "a horse's outline",
+    "grass.png": "grass",
+}
+"""A dozen, and what each shows."""
+
 
 def photographs(names: tuple[str, ...] = NAMES) -> list[Path]:
     """Their files; of the named ones, those that the installed version has."""

@@ -59,12 +59,27 @@ class Asked:
         }
 
 
-def ask_of_one(model: Classifier, query: Uploaded, target: Uploaded, called: str = "") -> Asked:
-    """Asks a model.
+@dataclass(frozen=True)
+class Blind:
+    """A model that cannot be asked.
 
-    Raises:
-        UsageError: A model without a query; `why_blind` says so at greater length.
+    Attributes:
+        model: As the page calls it.
+        why: In a sentence.
     """
+
+    model: str
+    why: str
+
+    def as_page(self) -> dict[str, Any]:
+        """What the page shows, to be written as JSON."""
+        return {"kind": "query", "model": self.model, "blind": self.why}
+
+
+def ask_of_one(model: Classifier, query: Uploaded, target: Uploaded, called: str = "") -> Asked | Blind:
+    """Asks a model, if it can be asked."""
+    if not model.query_dim:
+        return Blind(called or model.name, why_blind(model))
     answer = ask(model, query.picture, target.picture)
     return Asked(
         model=called or model.name,

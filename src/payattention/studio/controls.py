@@ -1,5 +1,8 @@
 """The parts that the tabs share: a picture to drop, the dozen that come along, and the viewer that draws maps."""
 
+import shutil
+import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -10,6 +13,11 @@ import gradio as gr
 
 from payattention.errors import PayAttentionError
 from payattention.figures.self_contained import inside_html
+from payattention.studio.examples import example, small
+from payattention.studio.service import Studio
+
+COMPUTING: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 2, "show_progress": "minimal"}
+"""Of events that ask a model: one is read and packed while another is computed, the others wait."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,42 @@ def _upload(payload: Any) -> Upload | None:
     return Upload(Path(payload.path), payload.orig_name or Path(payload.path).name)
 
 
+@dataclass(frozen=True)
+class Strip:
+    """The dozen pictures that come along, to choose from."""
+
+    studio: Studio
+    html: gr.HTML
+
+    def chosen(self, field: gr.Image) -> Any:
+        """The event that one is chosen and has come into a field, for what is to follow."""
+
+        @said
+        def choose(event: gr.EventData) -> str:
+            file = example(event._data.get("number") if isinstance(event._data, dict) else None)[0]
+            copy = (
+                self.studio.folder / "examples" / file.name
+            )  # what is handed out has to lie among the temporary files
+            if not copy.exists():
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(file, copy)
+            return str(copy)
+
+        return self.html.select(choose, None, field, api_visibility="private", show_progress="hidden")
+
+
+def example_strip(studio: Studio, elem_id: str) -> Strip:
+    """The dozen, filled when the page has come."""
+    html = gr.HTML(
+        lambda: inside_html({"pictures": small()}),
+        html_template='<div class="pa-strip"></div>',
+        js_on_load="payattention.strip(element, props, trigger, watch)",
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+    return Strip(studio, html)
+
+
 def viewer(elem_id: str) -> gr.HTML:
     """Where viewer.js draws what it is given as JSON; it is part of the page, and asks the server nothing."""
     return gr.HTML(
@@ -63,6 +107,14 @@ def said(answer: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return answer(*given)
         except PayAttentionError as error:
-            raise gr.Error(str(error), print_exception=False, duration=None) from None
+            raise gr.Error(str(error), print_exception=False) from None
+        except gr.Error:
+            raise
+        except Exception as error:  # the server lives on, and whoever started it learns what went wrong
+            traceback.print_exc(file=sys.stderr)
+            raise gr.Error(
+                f"this went wrong on the server ({type(error).__name__}); what it printed tells more",
+                print_exception=False,
+            ) from None
 
     return told

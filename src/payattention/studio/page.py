@@ -6,7 +6,7 @@ import gradio as gr
 from payattention import __version__
 from payattention.studio import attack_tab, look_tab, query_tab
 from payattention.studio.service import Studio
-from payattention.studio.theme import script, style, theme
+from payattention.studio.theme import head, theme
 
 _KEPT = (600, 3600)
 """Seconds: how often uploads are looked through, and how old those are that go."""
@@ -49,6 +49,5 @@ def application(studio: Studio, auth: tuple[str, str] | None) -> fastapi.FastAPI
         mcp_server=False,
         show_error=True,
         theme=theme(),
-        css=style(),
-        head=script(),
+        head=head(),
     )

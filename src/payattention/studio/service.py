@@ -21,7 +21,7 @@ from payattention.weights.named import NamedModel
 
 if TYPE_CHECKING:
     from payattention.models import Classifier
-    from payattention.studio.asking import Asked
+    from payattention.studio.asking import Asked, Blind
     from payattention.studio.attacking import AttackOfOne, UnderAttack
     from payattention.studio.looking import Looked
 
@@ -138,11 +138,11 @@ class Studio:
         key = ("look", model, picture.name, _content(picture), names)
         return self._kept(key, lambda: self.computed(lambda own: look(own, picture, names, model), model))
 
-    def ask(self, query: Uploaded, target: Uploaded, model: str) -> "Asked":
-        """How another picture's query moves a model's maps.
+    def ask(self, query: Uploaded, target: Uploaded, model: str) -> "Asked | Blind":
+        """How another picture's query moves a model's maps, or why none can.
 
         Raises:
-            UsageError: An unknown model, or one that has no query.
+            UsageError: An unknown model.
         """
         from payattention.studio.asking import ask_of_one
 

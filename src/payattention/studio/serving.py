@@ -22,7 +22,7 @@ LOOPBACK, PORT = "127.0.0.1", 7860
 _SHORTEST = 8
 """Characters of a password."""
 _WARM_AFTER = 2.0
-"""Seconds from the start until PyTorch is imported, unless somebody asks before: the page itself comes first."""
+"""Seconds after which PyTorch is imported, unless somebody asks before: the page itself comes first."""
 
 
 def check_call(host: str, port: int, auth: str | None) -> tuple[str, str] | None:
@@ -113,11 +113,12 @@ def _served(
 
         url = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"
         with closing(Studio(given, runs=runs, bounds=bounds)) as studio:
+            server = _server(studio, host, known)
             warming = threading.Timer(_WARM_AFTER, studio.warm_up)
             warming.daemon = True
             warming.start()
             try:
-                yield _server(studio, host, known), bound, url
+                yield server, bound, url
             finally:
                 warming.cancel()
 

@@ -37,13 +37,13 @@ def theme() -> gr.themes.Base:
     return plain.set(**coloured, **dark)
 
 
-def style() -> str:
-    """The page's style sheet."""
-    return "\n".join(file.read_text(encoding="utf-8") for file in (_FIGURES / "colours.css", _HERE / "studio.css"))
+def head() -> str:
+    """What stands in the page's head: its style sheet, and the script that draws maps.
 
-
-def script() -> str:
-    """What draws the maps, as an element of the page's head."""
+    gradio's own place for a style sheet keeps the rules of light and dark from the page's root.
+    """
+    look = "\n".join(file.read_text(encoding="utf-8") for file in (_FIGURES / "colours.css", _HERE / "studio.css"))
     own = (_FIGURES / "gallery" / "maps.js", _HERE / "viewer.js")
     text = "\n".join(file.read_text(encoding="utf-8") for file in own)
-    return f'<script>var payattention = ((COLOURS) => {{\n{text}\nreturn {{show}};\n}})("{colours()}");</script>'
+    script = f'var payattention = ((COLOURS) => {{\n{text}\nreturn {{show, strip}};\n}})("{colours()}");'
+    return f"<style>{look}</style><script>{script}</script>"

@@ -338,3 +338,20 @@ function show(part, props, watch) {
   watch("value", draw);
   draw();
 }
+
+/** The pictures that come along, as buttons; `trigger` says which one is chosen. */
+function strip(part, props, trigger, watch) {
+  const draw = () => {
+    const root = part.querySelector(".pa-strip");
+    if (!root || !props.value) return;
+    root.replaceChildren(...JSON.parse(props.value).pictures.map(({number, says, picture}) => {
+      const button = element("button"), image = element("img");
+      Object.assign(image, {src: picture, alt: says});
+      Object.assign(button, {type: "button", title: says, onclick: () => trigger("select", {number})});
+      button.append(image);
+      return button;
+    }));
+  };
+  watch("value", draw);
+  draw();
+}

@@ -8,6 +8,9 @@ these are imported, something stands in that place which has no more than they a
 (`payattention.system.stand_ins`). lightning itself, and timm's data sets, are imported when something of them is asked
 for beside what the other needs.
 
+gradio writes a stub of each of its components beside that component's source, and reads them all again at every import:
+twice the time of the import itself. Here it does not.
+
 What PyTorch and timm make when they are imported, half a million objects, stays to the end. Python looks through them
 for garbage again and again, half a second in all: it does not while they are made, nor ever after.
 """
@@ -69,6 +72,15 @@ class Kept(_Loader):
                 gc.enable()
 
 
+class WithoutStubs(_Loader):
+    """gradio's maker of components, without writing files into its own package."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        if hasattr(module, "create_or_modify_pyi"):
+            module.create_or_modify_pyi = lambda *_: None
+
+
 class LeanLoader(_Loader):
     """With stand-ins; done again without them, should that fail."""
 
@@ -126,6 +138,7 @@ _LOADERS: dict[str, Callable[[Loader], Loader]] = {
     "timm": lambda loader: Kept(LeanLoader(loader, of_compiler, of_torchvision, of_hub)),
     "timm.data": lambda loader: OnDemand(loader, "constants"),
     "torchvision": lambda loader: LeanLoader(loader, of_compiler),
+    "gradio.component_meta": WithoutStubs,
     "lightning": OnDemand,
     "lightning.fabric": lambda loader: LeanLoader(loader, of_metrics),
 }
