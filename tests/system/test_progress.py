@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from payattention.system import progress
-from payattention.system.progress import Meter, tracked
+from payattention.system.progress import Meter, follower, tracked
 
 
 class Clock:
@@ -91,3 +91,14 @@ def test_rates_have_three_digits() -> None:
     assert [progress._three_digits(rate) for rate in (0.01234, 3.456, 45.67, 123.4, 12345.6)] == [
         "0.0123", "3.46", "45.7", "123", "12,346",
     ]  # fmt: skip
+
+
+def test_a_follower_is_told_of_all_work_though_nothing_is_shown() -> None:
+    told: list[tuple[str, float]] = []
+    token = follower.set(lambda what, share: told.append((what, share)))
+    try:
+        list(tracked(range(4), "looking", 4, None))
+    finally:
+        follower.reset(token)
+    list(tracked(range(4), "looking", 4, None))
+    assert told == [("looking", share) for share in (0, 0.25, 0.5, 0.75, 1)]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TypeVar
 
@@ -13,6 +14,10 @@ T = TypeVar("T")
 LINE_EVERY = 10.0
 """Seconds from one line to the next where there is no terminal; shorter work is silent there."""
 _BAR_EVERY = 0.5  # seconds: over less, a rate is mostly noise
+
+follower: ContextVar[Callable[[str, float], object] | None] = ContextVar("follower", default=None)
+"""Who else is told, by every meter, what is being done and which share of it is done; for those that show it otherwise
+than a console does."""
 
 
 class Meter:
@@ -44,6 +49,7 @@ class Meter:
     def start(self) -> None:
         """Shows it; time runs."""
         self._start = self._since = time.monotonic()
+        self._tell()
         if self._bar is not None:
             self._task = self._bar.add_task(self.what, total=self.total, rate="", note=self.note)
             self._bar.update(self._task, completed=self.done)
@@ -66,6 +72,7 @@ class Meter:
         """So many units are done, which are so much of the total; by default as much."""
         self.done += count if work is None else work
         self._counted += count
+        self._tell()
         now = time.monotonic()
         if self._console is None or now - self._since < (LINE_EVERY if self._bar is None else _BAR_EVERY):
             return
@@ -77,6 +84,10 @@ class Meter:
             left = (self.total - self.done) * (now - self._start) / (self.done - self._before)
             words = (self.what, f"{self.done / self.total:.0%}", self.note, rate, f"{_clock(left)} left")
             self._console.print("  ".join(filter(None, words)), highlight=False, markup=False, soft_wrap=True)
+
+    def _tell(self) -> None:
+        if (tell := follower.get()) is not None:
+            tell(self.what, self.done / self.total if self.total else 1.0)
 
 
 def tracked(
