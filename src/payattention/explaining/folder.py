@@ -3,7 +3,7 @@
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from math import prod
@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 from rich.console import Console
 
-from payattention.explaining.explanation import COMBINED
+from payattention.explaining.explanation import COMBINED, Explanation
 from payattention.explaining.explanations import ByClass
 from payattention.explaining.levels import grid
 from payattention.explaining.methods import title_of
@@ -93,6 +93,14 @@ def write_maps(
     return manifest
 
 
+def stems_of(by_class: Mapping[str, Explanation]) -> dict[str, str]:
+    """What the files of each class's maps begin with, where there are several."""
+    if len(by_class) == 1:
+        return dict.fromkeys(by_class, "")
+    taken: set[str] = set()
+    return {target: f"{unique_name(_IN_NAMES.sub('_', target), taken)}." for target in by_class}
+
+
 @dataclass(frozen=True)
 class _Written:
     """What is kept of a picture whose results are written: what stands on a sheet, if any, and its manifest entry."""
@@ -108,7 +116,7 @@ def _explained(request: Request, file: Path, out: Path, name: str, form: OutputF
         picture = read_picture(file, channels=request.model.in_channels)
         (by_class,) = request.answered([picture], [name], [request.true_class(file)])
         prefix = f"{name}." if form.flat else f"pictures/{name}/"
-        stems = _stems(by_class)
+        stems = stems_of(by_class)
         files = {
             f"{target} {what}".strip(): path
             for target, explanation in by_class.items()
@@ -139,14 +147,6 @@ def _explained(request: Request, file: Path, out: Path, name: str, form: OutputF
 def alone_if_large(pixels: int) -> AbstractContextManager[object]:
     """A context for what is made at the size of a picture of so many pixels: of large ones, one is in it at a time."""
     return _one_large if pixels > _LARGE else nullcontext()
-
-
-def _stems(by_class: ByClass) -> dict[str, str]:
-    """What the files of each class's maps begin with, where there are several."""
-    if len(by_class) == 1:
-        return dict.fromkeys(by_class, "")
-    taken: set[str] = set()
-    return {target: f"{unique_name(_IN_NAMES.sub('_', target), taken)}." for target in by_class}
 
 
 def _entry_of_all(by_class: ByClass, title: str, form: OutputForm, count: int) -> Entry:
