@@ -133,6 +133,15 @@ def pack(path: Path, folder: Path, under: str = "") -> None:
                 shutil.copyfileobj(source, target, 1 << 20)
 
 
+def pack_run(run: Path, folder: Path) -> Path:
+    """A run folder as a .zip file, which is made once: the weights, what was asked for, and what came out."""
+    path = folder / f"{run.name}.zip"
+    if not path.is_file():
+        with replacing(path) as partial:
+            pack(partial, run, run.name)
+    return path
+
+
 def words_of(model: NamedModel) -> list[str]:
     """A model as it is named on the command line."""
     if not isinstance(model, Borrowed):

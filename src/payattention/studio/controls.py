@@ -36,11 +36,11 @@ def picture_input(label: str, elem_id: str) -> gr.Image:
     field = gr.Image(
         label=label, type="filepath", sources=["upload", "clipboard", "webcam"], elem_id=elem_id, height=240
     )
-    field.preprocess = _upload
+    field.preprocess = uploaded
     return field
 
 
-def _upload(payload: Any) -> Upload | None:
+def uploaded(payload: Any) -> Upload | None:
     """The file as it came."""
     if payload is None or payload.path is None:
         return None

@@ -4,7 +4,7 @@ import fastapi
 import gradio as gr
 
 from payattention import __version__
-from payattention.studio import attack_tab, look_tab, query_tab
+from payattention.studio import attack_tab, folder_tab, look_tab, query_tab, training_tab
 from payattention.studio.service import Studio
 from payattention.studio.theme import head, theme
 
@@ -18,13 +18,17 @@ def page(studio: Studio) -> gr.Blocks:
         gr.HTML('<h1>payattention <span class="pa-faint">where does a network look?</span></h1>', elem_id="pa-head")
         names = studio.models()
         model = gr.Dropdown(names, value=names[0], label="Model", elem_id="pa-model", filterable=len(names) > 8)
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             with gr.Tab("Look", id="look"):
                 look_tab.add(studio, model)
             with gr.Tab("Query", id="query"):
                 query_tab.add(studio, model)
             with gr.Tab("Attack", id="attack"):
                 attack_tab.add(studio, model)
+            with gr.Tab("Folder", id="folder"):
+                folder_tab.add(studio, model)
+            with gr.Tab("Train on yours", id="train"):
+                training_tab.add(studio, model, tabs)
         gr.HTML(f"<footer>payattention {__version__}. Nothing leaves this machine.</footer>", elem_id="pa-foot")
     blocks.queue(max_size=studio.bounds.waiting, default_concurrency_limit=2, api_open=False)
     return blocks

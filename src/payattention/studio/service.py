@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from payattention.errors import PayAttentionError, UsageError
 from payattention.studio.choosing import choices
+from payattention.studio.folders import Folders
+from payattention.studio.training import Trainer
 from payattention.studio.uploads import LIMITS, Limits, Uploaded, picture_from
 from payattention.system.names import check_known
-from payattention.weights.named import NamedModel
+from payattention.weights.named import NamedModel, SavedModel
 
 if TYPE_CHECKING:
     from payattention.models import Classifier
@@ -58,16 +60,25 @@ class Studio:
         given: Models that whoever started the page named; the first is chosen at first.
         runs: Where runs are looked for.
         bounds: What questions may take.
+        places: Whose folders of pictures may be looked through.
 
     Attributes:
         folder: Its own temporary folder, which `close` removes.
+        folders: The folders of pictures that may be looked through.
+        trainer: Trains on people's own pictures.
     """
 
     def __init__(
-        self, given: Sequence[NamedModel] = (), *, runs: Path = Path("runs"), bounds: Bounds | None = None
+        self,
+        given: Sequence[NamedModel] = (),
+        *,
+        runs: Path = Path("runs"),
+        bounds: Bounds | None = None,
+        places: Sequence[Path] = (Path(),),
     ) -> None:
         self.given, self.runs, self.bounds = tuple(given), runs, bounds or Bounds()
         self.folder = Path(tempfile.mkdtemp(prefix="payattention-studio-"))
+        self.folders, self.trainer = Folders(places), Trainer(runs)
         self._worker = ThreadPoolExecutor(1, "studio")
         self._context = copy_context()  # device, precision and threads that were chosen
         self._waiting, self._counting = 0, threading.Lock()
@@ -76,12 +87,26 @@ class Studio:
 
     def close(self) -> None:
         """Ends the thread, and removes the temporary folder."""
+        self.trainer.close()
         self._worker.shutdown(wait=False, cancel_futures=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def models(self) -> list[str]:
         """The models to choose from, as the page calls them; looked for anew, since a run may have ended."""
         return list(choices(self.given, self.runs))
+
+    def found_runs(self) -> list[str]:
+        """Those of the models that are runs, or files of one."""
+        return [name for name, model in choices(self.given, self.runs).items() if isinstance(model, SavedModel)]
+
+    def named(self, model: str) -> NamedModel:
+        """A model that is not loaded yet.
+
+        Raises:
+            UsageError: It is none of `models`.
+        """
+        check_known("model", self.models(), model)
+        return choices(self.given, self.runs)[model]
 
     def picture(self, upload: Path | bytes, name: str = "") -> Uploaded:
         """A picture that somebody uploaded.

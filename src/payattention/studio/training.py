@@ -52,6 +52,7 @@ class Order:
         options: Of the network.
         image_size: Pixels; None for the network's own.
         epochs: Passes over the pictures; None for the recipe's.
+        left_out: What of an archive was not unpacked, a line each.
     """
 
     pictures: Path
@@ -61,6 +62,7 @@ class Order:
     options: Mapping[str, Any] = field(default_factory=lambda: dict(OPTIONS))
     image_size: int | None = None
     epochs: int | None = None
+    left_out: tuple[str, ...] = ()
 
     def command(self, out: Path) -> str:
         """The command line that does the same; of an archive, with a name in place of where it is unpacked."""
@@ -89,6 +91,7 @@ class Standing:
         result: The run's `result.json`.
         command: The command line that does the same.
         seconds: Since it began, or that it took.
+        left_out: As in `Order`.
     """
 
     state: State = "none"
@@ -100,6 +103,7 @@ class Standing:
     result: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     seconds: float = 0.0
+    left_out: tuple[str, ...] = ()
 
 
 class Trainer:
@@ -112,6 +116,7 @@ class Trainer:
 
     def __init__(self, runs: Path, longest: float = LONGEST) -> None:
         self.runs, self.longest = runs, longest
+        self._chosen = choice()
         self._lock = threading.RLock()
         self._standing, self._since = Standing(), 0.0
         self._process: Any = None
@@ -124,6 +129,12 @@ class Trainer:
             now = self._standing
             return replace(now, seconds=time.monotonic() - self._since) if now.state == "running" else now
 
+    def check_free(self) -> None:
+        """Raises UsageError while a training is running."""
+        now = self.standing()
+        if now.state == "running":
+            raise UsageError(f"a training is running ({now.title}): wait until it has ended, or stop it")
+
     def begin(self, order: Order, *, remove: Path | None = None) -> Standing:
         """Begins a training.
 
@@ -135,15 +146,16 @@ class Trainer:
             UsageError: One is running.
         """
         with self._lock:
-            if self._standing.state == "running":
-                raise UsageError(f"a training is running ({self._standing.title}): wait until it has ended, or stop it")
+            self.check_free()
             out, context = self._new_folder(), multiprocessing.get_context("spawn")
             receiver, sender = context.Pipe(duplex=False)
             self._process = context.Process(
-                target=_in_its_process, args=(order, out, choice(), sender), name="training", daemon=True
+                target=_in_its_process, args=(order, out, self._chosen, sender), name="training", daemon=True
             )
             self._stopping, self._since = "", time.monotonic()
-            self._standing = Standing("running", order.title, "starting", 0.0, command=order.command(out))
+            self._standing = Standing(
+                "running", order.title, "starting", command=order.command(out), left_out=order.left_out
+            )
             self._process.start()
             sender.close()
             self._watcher = threading.Thread(
@@ -286,7 +298,7 @@ def _in_its_process(order: Order, out: Path, chosen: Choice, sender: Connection)
         try:
             with choosing(chosen.device, chosen.precision, chosen.threads):
                 result = trained(order, out)
-            sender.send(("result", {name: result[name] for name in ("test", "data", "provenance")}))
+            sender.send(("result", {name: result[name] for name in ("test", "data", "model", "provenance")}))
         except PayAttentionError as error:
             sender.send(("problem", str(error).replace(str(order.pictures), order.title)))
         except (MemoryError, OSError) as error:
