@@ -5,7 +5,8 @@ Trains it as its card says, unless RUN is given, and writes two files into the p
 - NAME.safetensors, in float16, without what need not be in it: parameters that no output depends on, and a frozen
   backbone whose weights the extra `imagenet` brings;
 - NAME.json, its card: how it was trained, and what was measured of the weights as they lie in the file, loaded again:
-  the error on the test split, and where the maps of attention on a backbone find pets that it never saw.
+  the error on the test split; where the maps of attention on a backbone find pets that it never saw; and how far
+  another picture's query moves maps that can be moved.
 
 It needs PAYATTENTION_DATA with the sets in it: `caltech101` and `oxford_pets`, or `cifar10` as parquet files.
 """
@@ -33,6 +34,7 @@ from payattention.errors import CheckpointError, PayAttentionError, UsageError
 from payattention.evaluation import classify
 from payattention.evaluation.comparison.intervals import interval
 from payattention.evaluation.metrics import jaccard, pointing_hits
+from payattention.evaluation.query import query_effect
 from payattention.models import Classifier
 from payattention.models.timm_backbones.pretrained import bringing
 from payattention.system.files import write_json
@@ -71,6 +73,12 @@ PLANS: Registry[Plan] = Registry(
             "--seed 0",
             "caltech101",
             finds_pets=True,
+        ),
+        "efficientnet_lite0_att2_additive.caltech101": Plan(
+            "the same kinds, with attention that another picture's query can move",
+            "train --model timm:tf_efficientnet_lite0 --pretrained --freeze --set compatibility=additive "
+            "--crop-mode squash --data caltech101 --seed 0",
+            "caltech101",
         ),
         "vgg_att2_concat_pc.cifar10": Plan(
             "ten kinds of things and animals (CIFAR-10), a small network for small pictures",
@@ -123,6 +131,12 @@ def test_error(model: Classifier, facts: dict[str, Any]) -> dict[str, Any]:
     return classify(model, pa.load_data(name, "test", image_size=size, crop_mode=crop_mode), facts["seed"]).as_json()
 
 
+def moved_by_queries(model: Classifier, facts: dict[str, Any]) -> dict[str, Any]:
+    """How far the query of a picture of another class moves the maps of those of the test split."""
+    data = pa.load_data(facts["data"]["name"], "test", image_size=model.image_size, crop_mode=model.crop_mode)
+    return query_effect(model, data, facts["seed"]).as_json()
+
+
 def pets_found(model: Classifier) -> dict[str, Any]:
     """On the pets' test split, each picture at its own size: Otsu's mask against the animal with its undecided border,
     and how often the combined map's one peak lies on it, to the pixel."""
@@ -166,6 +180,8 @@ def main(
     needs = packed(pa.load(run), file)
     model = pa.load(file)
     measured = {"test": test_error(model, facts)} | ({"pets": pets_found(model)} if plan.finds_pets else {})
+    if model.query_dim:
+        measured["query"] = moved_by_queries(model, facts)
     pictures = CATALOGUE[plan.pictures]
     card = Card(
         name=name,

@@ -1,10 +1,24 @@
 """Attack: a change that no one sees, and what comes of it."""
 
+from typing import TYPE_CHECKING
+
 import gradio as gr
 
 from payattention.errors import UsageError
-from payattention.studio.controls import COMPUTING, Upload, drawn, example_strip, picture_input, said, viewer
+from payattention.studio.controls import (
+    COMPUTING,
+    Upload,
+    drawn,
+    example_strip,
+    offer_files,
+    picture_input,
+    said,
+    viewer,
+)
 from payattention.studio.service import Studio
+
+if TYPE_CHECKING:
+    from payattention.studio.attacking import UnderAttack
 
 _ANYTHING = "anything else"
 
@@ -36,16 +50,25 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
             start = gr.Button("Attack", variant="primary", elem_id="pa-attack-start")
     shown = viewer("pa-attack")
 
-    @said
-    def attack(upload: Upload | None, name: str, how: str, size: float, target: str | None) -> str:
-        """What an attack does to a picture: JSON with classes and maps before, under attack, and under noise."""
+    def attacked(upload: Upload | None, name: str, how: str, size: float, target: str | None) -> "UnderAttack":
         from payattention.studio.attacking import AttackOfOne
 
         if upload is None:
             raise UsageError("choose a picture first")
-        wanted = None if target in (None, "", _ANYTHING) else target
-        asked = AttackOfOne(size, how, wanted)
-        return drawn(studio.attack(studio.picture(upload.path, upload.name), name, asked).as_page())
+        asked = AttackOfOne(size, how, None if target in (None, "", _ANYTHING) else target)
+        return studio.attack(studio.picture(upload.path, upload.name), name, asked)
+
+    @said
+    def attack(upload: Upload | None, name: str, how: str, size: float, target: str | None) -> str:
+        """What an attack does to a picture: JSON with classes and maps before, under attack, and under noise."""
+        return drawn(attacked(upload, name, how, size, target).as_page())
+
+    @said
+    def files(upload: Upload | None, name: str, how: str, size: float, target: str | None) -> str:
+        """The same as one .zip file."""
+        from payattention.studio.bundle import bundle_of_attack
+
+        return str(studio.packed(bundle_of_attack, attacked(upload, name, how, size, target), name))
 
     def again(upload: Upload | None, *others: object) -> object:
         return gr.skip() if upload is None else attack(upload, *others)
@@ -55,6 +78,7 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
         return gr.update(choices=[_ANYTHING, *studio.classes(name)])
 
     given = [picture, model, method, eps, towards]
+    offer_files(files, given, "pa-attack-files", "attack_files")
     start.click(attack, given, shown, api_name="attack", **COMPUTING)
     gr.on(
         [picture.input, method.input, eps.release, towards.input],

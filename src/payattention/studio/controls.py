@@ -99,6 +99,23 @@ def drawn(value: dict[str, Any]) -> str:
     return inside_html(value)
 
 
+def offer_files(make: Callable[..., Any], given: list[Any], elem_id: str, api_name: str) -> None:
+    """Adds a button that makes an archive of what is shown, and then fetches it.
+
+    Args:
+        make: Gives the archive's path.
+        given: What it is made of.
+        elem_id: Of the button.
+        api_name: By which a program asks for it.
+    """
+    button = gr.Button("Download as one .zip", elem_id=elem_id, size="sm")
+    file = gr.DownloadButton("Download", visible="hidden", elem_id=f"{elem_id}-file")
+    fetch = f"() => {{ document.querySelector('#{elem_id}-file')?.click(); }}"
+    button.click(make, given, file, api_name=api_name, **COMPUTING).success(
+        None, None, None, js=fetch, api_visibility="private"
+    )
+
+
 def said(answer: Callable[..., Any]) -> Callable[..., Any]:
     """An event whose errors reach the page as the line that they are."""
 

@@ -17,7 +17,7 @@ _OPEN = {"/", "/config", "/favicon.ico", "/login", "/logout", "/login_check", "/
 _API = "/gradio_api/"
 _OPEN_API = {
     *("app_id", "cancel", "info", "login_check", "queue/data", "queue/join", "reset", "startup-events", "theme.css"),
-    *("token", "upload", "upload_progress", "user"),
+    *("run/predict", "token", "upload", "upload_progress", "user"),
 }
 _OPEN_BELOW = ("/assets/", "/static/", "/svelte/", *(f"{_API}{name}" for name in ("call/", "file=", "heartbeat/")))
 _SMALL = 1 << 20

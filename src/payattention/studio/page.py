@@ -17,7 +17,8 @@ def page(studio: Studio) -> gr.Blocks:
     with gr.Blocks(title="payattention studio", analytics_enabled=False, delete_cache=_KEPT, fill_width=True) as blocks:
         gr.HTML('<h1>payattention <span class="pa-faint">where does a network look?</span></h1>', elem_id="pa-head")
         names = studio.models()
-        model = gr.Dropdown(names, value=names[0], label="Model", elem_id="pa-model", filterable=len(names) > 8)
+        model = gr.Dropdown(names, value=names[0], label="Model", elem_id="pa-model", allow_custom_value=True)
+        blocks.load(lambda: gr.Dropdown(studio.models()), None, model, api_visibility="private", show_progress="hidden")
         with gr.Tabs() as tabs:
             with gr.Tab("Look", id="look"):
                 look_tab.add(studio, model)

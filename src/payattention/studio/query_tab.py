@@ -2,7 +2,17 @@
 
 import gradio as gr
 
-from payattention.studio.controls import COMPUTING, Upload, drawn, example_strip, picture_input, said, viewer
+from payattention.errors import UsageError
+from payattention.studio.controls import (
+    COMPUTING,
+    Upload,
+    drawn,
+    example_strip,
+    offer_files,
+    picture_input,
+    said,
+    viewer,
+)
 from payattention.studio.service import Studio
 
 
@@ -35,7 +45,22 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
         target, query = (studio.picture(own.path, own.name) for own in (upload, other))
         return drawn(studio.ask(query, target, name).as_page())
 
+    @said
+    def files(upload: Upload | None, other: Upload | None, name: str) -> str:
+        """The same as one .zip file."""
+        from payattention.studio.asking import Blind
+        from payattention.studio.bundle import bundle_of_question
+
+        if upload is None or other is None:
+            raise UsageError("choose two pictures first")
+        target, query = (studio.picture(own.path, own.name) for own in (upload, other))
+        asked = studio.ask(query, target, name)
+        if isinstance(asked, Blind):
+            raise UsageError(asked.why)
+        return str(studio.packed(bundle_of_question, asked, name))
+
     given = [picture, query, model]
+    offer_files(files, given, "pa-query-files", "ask_files")
     gr.on([picture.input, query.input], ask, given, shown, api_name="ask", **COMPUTING)
     model.input(ask, given, shown, api_visibility="private", **COMPUTING)
     for some, field in ((strip, picture), (asking, query)):

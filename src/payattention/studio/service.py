@@ -185,11 +185,15 @@ class Studio:
         key = ("attack", model, picture.name, _content(picture), how)
         return self._kept(key, lambda: self.computed(lambda own: attacked(own, picture, how, model), model))
 
-    def methods(self, model: str) -> dict[str, str]:
-        """The post-hoc methods that a model can be asked for beside those always shown, by name: their titles."""
-        from payattention.studio.looking import more_methods
+    def packed(self, pack: "Callable[[T, NamedModel, Path], Path]", answer: T, model: str) -> Path:
+        """An answer as a file, which lies among the temporary ones.
 
-        return self._kept(("methods", model), lambda: self.computed(more_methods, model))
+        Args:
+            pack: Such as `payattention.studio.bundle.bundle_of_look`.
+            answer: What is packed.
+            model: Whose answer it is.
+        """
+        return self.computed(lambda _: pack(answer, self.named(model), self.folder / "files"), model)
 
     def classes(self, model: str) -> tuple[str, ...]:
         """The names of a model's classes."""

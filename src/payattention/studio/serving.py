@@ -1,5 +1,6 @@
 """The server of the page: where it listens and to whom, what it lets in, and how it ends."""
 
+import asyncio
 import ipaddress
 import os
 import socket
@@ -13,6 +14,7 @@ from payattention.errors import PayAttentionError, UsageError
 from payattention.system.extras import check_there
 
 if TYPE_CHECKING:
+    import fastapi
     import uvicorn
 
     from payattention.studio.service import Bounds, Studio
@@ -130,16 +132,23 @@ def _server(studio: "Studio", host: str, auth: tuple[str, str] | None) -> "uvico
     from payattention.studio.gate import Gate
     from payattention.studio.page import application
 
-    inner = application(studio, auth)
+    async def made() -> "fastapi.FastAPI":
+        return application(studio, auth)
+
+    inner = asyncio.run(made())  # where no loop is running gradio makes four of its own, which it never closes
     gate = Gate(inner, most_bytes=studio.bounds.upload.upload, any_host=not is_loopback(host))
     settings: dict[str, Any] = {"log_level": "error", "access_log": False, "timeout_graceful_shutdown": 2}
     return uvicorn.Server(uvicorn.Config(gate, limit_concurrency=512, **settings))
 
 
 def _set_gradio(folder: Path) -> None:
-    """What gradio reads of the environment: its temporary folder, and that it reports to nobody."""
+    """What gradio reads of the environment: its temporary folder, and that it reports to nobody and keeps no account.
+
+    For a page that is closed here, it would work out with pandas after every answer how long the last 10,000 took.
+    """
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ |= {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9)}
     for name in ("GRADIO_SHARE", "GRADIO_ROOT_PATH", "GRADIO_MCP_SERVER", "GRADIO_SSR_MODE", "GRADIO_ALLOWED_PATHS"):
         os.environ.pop(name, None)
 
