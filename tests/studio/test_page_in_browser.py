@@ -1,4 +1,4 @@
-"""The page in a browser: every control of Look, Query and Attack is used, and what it does is compared with Python's."""
+"""The page in a browser: every control of Look, Query and Attack is used, and its result is compared with Python's."""
 
 import base64
 import io
