@@ -21,7 +21,7 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
         studio: Who answers.
         model: Which model looks at folders; a run's pictures are looked at by its own.
     """
-    with gr.Row(equal_height=True):
+    with gr.Row():
         place = gr.Dropdown(
             _choices(studio),
             value=None,

@@ -28,7 +28,7 @@ def page(studio: Studio) -> gr.Blocks:
                 attack_tab.add(studio, model)
             with gr.Tab("Folder", id="folder"):
                 folder_tab.add(studio, model)
-            with gr.Tab("Train on yours", id="train"):
+            with gr.Tab("Train", id="train"):
                 training_tab.add(studio, model, tabs)
         gr.HTML(f"<footer>payattention {__version__}. Nothing leaves this machine.</footer>", elem_id="pa-foot")
     blocks.queue(max_size=studio.bounds.waiting, default_concurrency_limit=2, api_open=False)

@@ -32,7 +32,7 @@ def add(studio: Studio, model: gr.Dropdown, tabs: gr.Tabs) -> None:
         "trained on the features of a frozen EfficientNet-Lite0; every fifth picture of a class is held out to measure "
         "the error. One training at a time; it goes on when this page is closed.</p>"
     )
-    with gr.Row(equal_height=True):
+    with gr.Row():
         archive = gr.File(label="Pictures as .zip", file_types=[".zip"], type="filepath", elem_id="pa-train-archive")
         archive.preprocess = uploaded
         with gr.Column():
@@ -73,9 +73,9 @@ def add(studio: Studio, model: gr.Dropdown, tabs: gr.Tabs) -> None:
 
     begin.click(train, [archive, place], shown, api_name="train", concurrency_id="train", concurrency_limit=1)
     stop.click(end, None, shown, api_name="stop_training", concurrency_id="stop", concurrency_limit=1)
-    quiet = {"outputs": shown, "show_progress": "hidden", "queue": False}
-    clock.tick(now, None, api_name=False, **quiet)
-    gr.on(None, now, None, api_name="training", **quiet)  # when a page is opened
+    asked = {"show_progress": "hidden", "concurrency_id": "standing", "concurrency_limit": 8}
+    clock.tick(now, None, shown, api_name=False, **asked)
+    gr.on(None, now, None, shown, api_name="training", **asked)  # when a page is opened
     look.click(chosen_model, None, [model, tabs], api_name=False, show_progress="hidden")
     place.focus(lambda: gr.Dropdown(studio.folders.offered()), None, place, api_name=False, show_progress="hidden")
 
@@ -133,6 +133,7 @@ def _told(now: Standing) -> str:
         trained = f"trained on {count:,} pictures of {now.result['model']['num_classes']:,} classes"
         return (
             f'<p role="status">{title}: {trained} in {now.seconds:,.0f} s. Of {test["count"]:,} that were held out, '
-            f"{test['error']:g} % are told wrong. The run is <code>{escape(str(now.run))}</code>.</p>{left_out}{command}"
+            f"{test['error']:g} % are told wrong. The run is <code>{escape(str(now.run))}</code>.</p>"
+            f"{left_out}{command}"
         )
     return f'<p role="alert">{title}: {escape(now.problem)}</p>'
