@@ -71,7 +71,7 @@ def test_the_command_does_the_same(pictures: Path, tmp_path: Path) -> None:
         f"--out '{tmp_path / 'a run'}'"
     )
     uploaded = Order(pictures, "my pets.zip", {"0": "cat"}).command(tmp_path)
-    assert "--pretrained --freeze --data 'folder:my pets.zip' --out" in uploaded
+    assert "--pretrained --freeze --data 'folder:my pets' --out" in uploaded
 
 
 def test_pictures_of_one_class_are_refused_in_a_line(pictures: Path, tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ def _empty(folder: Path) -> None:
 
 
 def _too_many(name: str, limits: Limits) -> DataError:
-    return DataError(f"{name}: more than {limits.entries:,} files, which is more than is taken; pack fewer pictures")
+    return DataError(f"{name}: more than {limits.entries:,} files; pack fewer pictures")
 
 
 def _why(error: BaseException) -> str:

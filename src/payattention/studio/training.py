@@ -65,8 +65,8 @@ class Order:
     left_out: tuple[str, ...] = ()
 
     def command(self, out: Path) -> str:
-        """The command line that does the same; of an archive, with a name in place of where it is unpacked."""
-        place = self.title if self.classes else text_of(self.pictures.absolute())
+        """The command line that does the same; of an archive, once it is unpacked."""
+        place = Path(self.title).stem if self.classes else text_of(self.pictures.absolute())
         flags = [f"--{name}" for name, value in self.options.items() if value is True]
         more = [] if self.epochs is None else ["--epochs", str(self.epochs)]
         size = [] if self.image_size is None else ["--image-size", str(self.image_size)]
