@@ -19,7 +19,8 @@ class Hostile:
         kind: What it is, for the table of answers.
         name: What it is called.
         content: Its bytes.
-        function: The page's function that it is sent to: "look" or "train".
+        function: The page's function that it is sent to, "look" or "train"; or "place" where nothing is sent, and the
+            name is said to be where a file lies on the server.
     """
 
     kind: str
@@ -159,3 +160,11 @@ def _archives() -> Iterator[Hostile]:
     yield sent("no archive", picture)
     yield sent("another kind", b"Rar!\x1a\x07\x00" + bytes(100))
     yield sent("empty", b"")
+    for place in (
+        "/etc/passwd",
+        "/proc/self/environ",
+        "../../etc/passwd",
+        "http://127.0.0.1:1/a.png",
+        "file:///etc/passwd",
+    ):
+        yield Hostile("a place on the server", place, b"", "place")

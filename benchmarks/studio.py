@@ -62,8 +62,10 @@ class Server:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
         command = [sys.executable, "-m", "payattention", "studio", "--port", str(self.port)]
+        self._said = folder / "said.txt"  # a pipe that nobody reads would fill up
         self._start = time.perf_counter()
-        self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        with self._said.open("wb") as said:
+            self.process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
 
     def first_page(self) -> float:
         """Seconds from the start of the process to the whole page."""
@@ -72,6 +74,8 @@ class Server:
                 if httpx.get(self.url, timeout=_START).status_code == 200:
                     return time.perf_counter() - self._start
             except httpx.HTTPError:
+                if self.process.poll() is not None:
+                    raise PayAttentionError(f"the studio ended: {self._said.read_text()}") from None
                 time.sleep(0.01)
         raise PayAttentionError("the studio did not start")
 
@@ -101,15 +105,18 @@ class Person:
 
     def ask(self, upload: Hostile) -> Answer:
         """Sends a file, and asks what the page makes of it."""
-        sent = self.client.post(f"{self.api}/upload", files={"files": (upload.name, upload.content)})
-        if sent.status_code != 200:
-            return Answer("refused", sent.text)
-        file = {"path": sent.json()[0], "orig_name": upload.name, "meta": {"_type": "gradio.FileData"}}
-        data = [file, self.model, []] if upload.function == "look" else [file, None]
-        asked = self.client.post(f"{self.api}/call/{upload.function}", json={"data": data})
+        place = upload.name
+        if upload.function != "place":
+            sent = self.client.post(f"{self.api}/upload", files={"files": (upload.name, upload.content)})
+            if sent.status_code != 200:
+                return Answer("refused", sent.text)
+            place = sent.json()[0]
+        file = {"path": place, "orig_name": upload.name, "meta": {"_type": "gradio.FileData"}}
+        function, data = ("train", [file, None]) if upload.function == "train" else ("look", [file, self.model, []])
+        asked = self.client.post(f"{self.api}/call/{function}", json={"data": data})
         if asked.status_code != 200:
             return Answer("refused", asked.text)
-        with self.client.stream("GET", f"{self.api}/call/{upload.function}/{asked.json()['event_id']}") as answer:
+        with self.client.stream("GET", f"{self.api}/call/{function}/{asked.json()['event_id']}") as answer:
             return _read(answer.iter_lines())
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from payattention.cli.computing import computes
+from payattention.errors import UsageError
 
 
 @computes
@@ -37,6 +38,15 @@ def studio(
     runs: Annotated[Path, typer.Option(help="Folder whose runs can be chosen, and where new ones are written.")] = Path(
         "runs"
     ),
+    folder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder whose pictures the page may show and train on, with all that lies in it; may be repeated. By "
+            "default the one that it is started in.",
+            show_default=False,
+        ),
+    ] = None,
     max_upload: Annotated[int, typer.Option(min=1, max=4096, help="MB that one upload may have.")] = 256,
 ) -> None:
     """Open a page on which anyone sees where a network looks; it runs on this machine, and stays there.
@@ -46,6 +56,8 @@ def studio(
     from payattention.studio.serving import check_call, launch
 
     check_call(host, port, auth)
+    if missing := [place for place in folder or () if not place.is_dir()]:
+        raise UsageError(f"--folder {missing[0]}: no such folder")
 
     from dataclasses import replace
 
@@ -57,4 +69,5 @@ def studio(
     for model in given:
         model.check()
     limits = replace(LIMITS, upload=max_upload * MIB, picture=min(LIMITS.picture, max_upload * MIB))
-    launch(given, host=host, port=port, auth=auth, runs=runs, bounds=Bounds(limits))
+    places = folder or [Path()]
+    launch(given, host=host, port=port, auth=auth, runs=runs, bounds=Bounds(limits), places=places)

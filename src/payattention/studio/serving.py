@@ -60,6 +60,7 @@ def launch(
     auth: str | None = None,
     runs: Path = Path("runs"),
     bounds: "Bounds | None" = None,
+    places: Sequence[Path] = (Path(),),
     told: Callable[[str], None] = print,
 ) -> None:
     """Serves the page until it is interrupted.
@@ -71,12 +72,13 @@ def launch(
         auth: "USER:PASSWORD", which the page asks for.
         runs: Where runs are looked for, and new ones written.
         bounds: What questions may take.
+        places: Folders whose pictures may be looked through and trained on, with all that lies in them.
         told: Is told, in a line, where the page is.
 
     Raises:
         UsageError: As `check_call`; or a port that is taken, or a host that is not this machine's.
     """
-    with _served(given, host, port, auth, runs, bounds) as (server, bound, url):
+    with _served(given, (host, port), auth, runs, bounds, places) as (server, bound, url):
         told(f"the studio is at {url}; end it with Ctrl-C")
         server.run([bound])
 
@@ -89,9 +91,10 @@ def serving(
     auth: str | None = None,
     runs: Path = Path("runs"),
     bounds: "Bounds | None" = None,
+    places: Sequence[Path] = (Path(),),
 ) -> Iterator[str]:
     """`launch` on the loopback, in a thread beside: yields its address, and ends it afterwards."""
-    with _served(given, LOOPBACK, port, auth, runs, bounds) as (server, bound, url):
+    with _served(given, (LOOPBACK, port), auth, runs, bounds, places) as (server, bound, url):
         thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
         thread.start()
         while not server.started:
@@ -107,14 +110,20 @@ def serving(
 
 @contextmanager
 def _served(
-    given: "Sequence[NamedModel]", host: str, port: int, auth: str | None, runs: Path, bounds: "Bounds | None"
+    given: "Sequence[NamedModel]",
+    at: tuple[str, int],
+    auth: str | None,
+    runs: Path,
+    bounds: "Bounds | None",
+    places: Sequence[Path],
 ) -> "Iterator[tuple[uvicorn.Server, socket.socket, str]]":
+    host, port = at
     known = check_call(host, port, auth)
     with closing(_listening(host, port)) as bound:
         from payattention.studio.service import Studio
 
         url = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}/"
-        with closing(Studio(given, runs=runs, bounds=bounds)) as studio:
+        with closing(Studio(given, runs=runs, bounds=bounds, places=places)) as studio:
             server = _server(studio, host, known)
             warming = threading.Timer(_WARM_AFTER, studio.warm_up)
             warming.daemon = True
