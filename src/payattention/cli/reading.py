@@ -55,6 +55,7 @@ class Wanted:
     hold_out: float | None = None
     crop_mode: str = "center"
     channels: int = 3
+    from_disk: bool = False
 
     def read(self) -> "tuple[ImageSet, ImageSet]":
         """The set to train on, and the test split or what is held out."""
@@ -98,6 +99,7 @@ class Wanted:
             classes=self.classes,
             limit=self.limit,
             to_train=to_train,
+            from_disk=self.from_disk,
         )
 
 
@@ -125,6 +127,7 @@ def read(
     classes: str | None = None,
     limit: int | None = None,
     to_train: bool = False,
+    from_disk: bool = False,
 ) -> "ImageSet":
     """`load_data` with a progress bar, then the images of some classes (names with commas between), and so many.
 
@@ -153,6 +156,7 @@ def read(
         strict=strict,
         console=console,
         check=check,
+        from_disk=from_disk,
     )
     if not console.quiet:
         print_left_out(images.skipped, f"{images.name}, {images.split}")

@@ -81,6 +81,14 @@ def train(
     ] = False,
     hold_out: HoldOutOption = None,
     strict: StrictOption = False,
+    from_disk: Annotated[
+        bool,
+        typer.Option(
+            "--from-disk",
+            help="Leave the pictures on disk and read batches ahead: done by itself where memory has no room for them; "
+            "the weights are the same.",
+        ),
+    ] = False,
     seed: SeedOption = 0,
     out: OutOption = None,
     set_: SetOption = None,
@@ -152,7 +160,7 @@ def train(
     from payattention.cli.reading import Wanted
     from payattention.cli.resumption import check_alone, go_on
     from payattention.data import check_name
-    from payattention.data.load import check_crop_mode
+    from payattention.data.load import check_crop_mode, check_on_disk
     from payattention.data.parts import check_share
     from payattention.training.presets import default_recipe
     from payattention.training.recipe import load_recipe
@@ -185,6 +193,7 @@ def train(
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)
     check_crop_mode(crop_mode)
+    check_on_disk(data, from_disk)
     if hold_out is not None:
         check_share(hold_out)
     if init_from is not None:
@@ -200,7 +209,7 @@ def train(
     size, channels = image_size or native_size(model), options.get("in_channels", 3)
     if not isinstance(channels, int):
         channels = 3  # what it is instead is refused with the network's options
-    wanted = Wanted(data, root, size, strict, classes, limit, hold_out, crop_mode, channels)
+    wanted = Wanted(data, root, size, strict, classes, limit, hold_out, crop_mode, channels, from_disk)
     wanted.check_apart()
     config = RunConfig(
         model,

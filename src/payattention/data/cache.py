@@ -1,4 +1,4 @@
-"""Decoded once, used many times: the pictures of a split as memory-mapped files.
+"""Decoded once, used many times: the pictures of a split as files that are mapped, or read where memory is short.
 
 A cache is a folder with the plain bytes of images, labels, masks and names, and `meta.json`: their shapes, their
 checksums, and a key of the files they were made from. It is made under another name and takes its place in one step, so
@@ -7,6 +7,7 @@ stays. One that is damaged, or whose files have changed, is made again.
 """
 
 import json
+import math
 import os
 import shutil
 import time
@@ -25,9 +26,11 @@ from rich.console import Console
 
 from payattention.data.decoding import Block, Form, blocks
 from payattention.data.imageset import ImageSet
+from payattention.data.on_disk import OnDisk
 from payattention.data.places import cache_root
 from payattention.data.samples import Contents, Listing
 from payattention.errors import DataError, none_of
+from payattention.system.memory import fits
 from payattention.system.text import shown
 
 _FORMAT = 3  # raised whenever the same files would be decoded differently
@@ -43,6 +46,11 @@ class _Part:
     shape: list[int]
     crc: int
 
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
 
 def cached(
     name: str,
@@ -52,23 +60,25 @@ def cached(
     root: Path | None = None,
     console: Console | None = None,
     check: Callable[[tuple[str, ...]], None] | None = None,
+    from_disk: bool = False,
 ) -> ImageSet:
     """The images of a split, in a form, from the cache or decoded into it.
 
-    Where they must be decoded, `check` is first called with the names of their classes.
+    Where they must be decoded, `check` is first called with the names of their classes. What memory has no room for,
+    and whatever is asked for `from_disk`, is not mapped but read from its file a few images at a time.
 
     Raises:
         DataError: No picture can be read, or there is no room for the cache.
     """
     folder = cache_root(root) / _folder_name(name, split, form, listing.place)
     key = _key(listing)
-    found = _open(folder, key, name, split)
+    found = _open(folder, key, name, split, from_disk)
     if found is None:
         contents = listing.open()
         if check is not None:
             check(contents.classes)
         _make(folder, key, name, contents, form, console)
-        found = _open(folder, key, name, split)
+        found = _open(folder, key, name, split, from_disk)
         if found is None:
             raise DataError(f"{shown(folder)}: cannot be read back; is another program changing it?")
     return replace(found, crop_mode=form.crop_mode)
@@ -93,13 +103,15 @@ def _key(listing: Listing) -> str:
     return content.hexdigest()
 
 
-def _open(folder: Path, key: str, name: str, split: str) -> ImageSet | None:
+def _open(folder: Path, key: str, name: str, split: str, from_disk: bool) -> ImageSet | None:
     """The cached set; None where it is missing, out of date or damaged."""
     try:
         meta = json.loads((folder / _META).read_text(encoding="utf-8"))
         if meta["key"] != key:
             return None
-        arrays = {part: _mapped(folder / part, _Part(**facts)) for part, facts in meta["parts"].items()}
+        parts = {part: _Part(**facts) for part, facts in meta["parts"].items()}
+        apart = from_disk or not fits(sum(facts.size for facts in parts.values()))
+        arrays = {part: _array(folder / part, facts, apart and part != "names") for part, facts in parts.items()}
         return ImageSet(
             name,
             split,
@@ -115,9 +127,12 @@ def _open(folder: Path, key: str, name: str, split: str) -> ImageSet | None:
         return None
 
 
-def _mapped(file: Path, part: _Part) -> Any:
+def _array(file: Path, part: _Part, apart: bool) -> Any:
+    """A whole file's array: mapped, or to be read row by row."""
     if _checksum(file) != part.crc:
         raise ValueError(f"{file}: damaged")
+    if apart:
+        return OnDisk(file, np.dtype(part.dtype), tuple(part.shape))
     # copy on write: the file stays as it is, and torch takes the array without a copy or a complaint
     return np.memmap(file, np.dtype(part.dtype), "c", shape=tuple(part.shape))
 
@@ -155,7 +170,7 @@ def _make(
             "skipped": problems,
         }
         (partial / _META).write_text(json.dumps(meta), encoding="utf-8")
-        if _open(folder, key, name, "") is None:  # else another process was faster
+        if _open(folder, key, name, "", True) is None:  # else another process was faster
             _put_in_place(partial, folder)
     except OSError as error:
         raise DataError(

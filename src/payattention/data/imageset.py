@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
+from payattention.data.on_disk import OnDisk
 from payattention.errors import DataError, no_such_label
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_MASKS = 1024  # masks looked at at a time
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,11 @@ class ImageSet:
     Attributes:
         name: What it was asked for by, e.g. "cluttered_digits".
         split: "train" or "test".
-        images: uint8 (N, H, W, channels), 3 for RGB, 1 for grey; may be a memory map.
+        images: uint8 (N, H, W, channels), 3 for RGB, 1 for grey; may be a memory map, or stay in a file, from which
+            `images[2:9]` or `images[numbers]` are read and `np.asarray(images)` is all.
         labels: int64 (N,), in 0 ... C-1.
         classes: The C class names.
-        masks: bool (N, H, W), true on the object; None where the set has none.
+        masks: bool (N, H, W), true on the object, kept as the images are; None where the set has none.
         mirror: Whether a mirrored picture still belongs to its class (false for digits).
         source: What a reader of results ought to know of where the pixels come from ("parquet copy, pictures as
             JPEG"); "" for the set as published.
@@ -36,10 +40,10 @@ class ImageSet:
 
     name: str
     split: str
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | OnDisk
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
-    masks: NDArray[np.bool_] | None = None
+    masks: NDArray[np.bool_] | OnDisk | None = None
     mirror: bool = True
     source: str = ""
     skipped: tuple[str, ...] = ()
@@ -86,6 +90,15 @@ class ImageSet:
         return np.bincount(self.labels, minlength=len(self.classes))
 
     @property
+    def has_object(self) -> NDArray[np.bool_]:
+        """Whether an image's mask has an object: bool (N,); all false where the set has no masks."""
+        if self.masks is None:
+            return np.zeros(len(self), np.bool_)
+        parts = [self.masks[k : k + _MASKS].any((1, 2)) for k in range(0, len(self), _MASKS)]
+        found: NDArray[np.bool_] = np.concatenate(parts)
+        return found
+
+    @property
     def checksum(self) -> int:
         """By which the set is known again: CRC-32 of its labels, and of 64 of its pictures, evenly spread."""
         checksum = zlib.crc32(self.labels.tobytes())
@@ -102,7 +115,11 @@ class ImageSet:
         return self.chosen(slice(count))
 
     def chosen(self, which: slice | NDArray[np.int64]) -> "ImageSet":
-        """Some of the images, by slice (no copy) or by number."""
-        masks = None if self.masks is None else self.masks[which]
+        """Some of the images, by slice (no copy) or by number; what stays in a file is not read."""
+        masks = None if self.masks is None else _rows(self.masks, which)
         names = None if self.names is None else self.names[which]
-        return replace(self, images=self.images[which], labels=self.labels[which], masks=masks, names=names)
+        return replace(self, images=_rows(self.images, which), labels=self.labels[which], masks=masks, names=names)
+
+
+def _rows(array: Any, which: slice | NDArray[np.int64]) -> Any:
+    return array.chosen(which) if isinstance(array, OnDisk) else array[which]

@@ -81,6 +81,12 @@ def check_crop_mode(crop_mode: str) -> None:
     check_known("crop mode", CROP_MODES, crop_mode)
 
 
+def check_on_disk(name: str, from_disk: bool) -> None:
+    """Raises UsageError for images that cannot be read from disk, since they are made in memory."""
+    if from_disk and name == "cluttered_digits":
+        raise UsageError(f"the images of {name} are made in memory: there is nothing to read from disk")
+
+
 def load_data(
     name: str,
     split: str = "train",
@@ -93,8 +99,11 @@ def load_data(
     strict: bool = False,
     console: Console | None = None,
     check: Callable[[tuple[str, ...]], None] | None = None,
+    from_disk: bool = False,
 ) -> ImageSet:
     """One split of a data set.
+
+    Where its decoded images are more than half of the memory that is free, they stay on disk: `images[2:9]` reads some.
 
     Args:
         name: A name of `payattention.data.CATALOGUE`, "folder:PATH" or "parquet:PATH"; a relative path may also lie
@@ -109,9 +118,10 @@ def load_data(
         strict: Whether a bad picture is an error; else it is left out and listed in `skipped`.
         console: Where a progress bar is shown while pictures are decoded.
         check: Called with the names of the classes before pictures are decoded, to refuse them.
+        from_disk: Whether the images stay on disk though there is memory for them.
 
     Raises:
-        UsageError: An unknown name, split or crop mode, a size below 1, or other channels.
+        UsageError: An unknown name, split or crop mode, a size below 1, or other channels; the embedded set from disk.
         DataError: Data that is missing or damaged.
     """
     check_name(name)
@@ -120,12 +130,13 @@ def load_data(
     check_channels(channels)
     if image_size is not None and image_size < 1:
         raise UsageError(f"the image size is {image_size} pixels: it must be at least 1")
+    check_on_disk(name, from_disk)
     if name == "cluttered_digits":
         return in_form(cluttered_digits(split, seed=seed), image_size, channels)
     facts = CATALOGUE.get(name)
     own = facts.size if facts else DEFAULT_IMAGE_SIZE if name.startswith("folder:") else None
     form = Form(image_size or own, crop_mode, channels)
-    data = cached(name, split, form, listing_of(name, split, root), root, console, check)
+    data = cached(name, split, form, listing_of(name, split, root), root, console, check, from_disk)
     if facts:
         data = replace(data, mirror=facts.mirror, source=source_of(facts, split, data.source, len(data)))
     if strict and data.skipped:

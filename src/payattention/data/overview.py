@@ -32,10 +32,16 @@ def statistics(data: ImageSet) -> dict[str, Any]:
         "width": data.images.shape[2],
         "mean": [round(value, 4) for value in mean.tolist()],
         "std": [round(value, 4) for value in std.tolist()],
-        "object_share": None if data.masks is None else round(float(data.masks.mean()), 4),
+        "object_share": None if data.masks is None else round(_object_share(data), 4),
         "class_counts": dict(zip(data.classes, data.class_counts.tolist(), strict=True)),
         "skipped": list(data.skipped),
     }
+
+
+def _object_share(data: ImageSet) -> float:
+    assert data.masks is not None
+    parts = (data.masks[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
+    return sum(int(part.sum()) for part in parts) / data.masks.size
 
 
 def sample_sheet(data: ImageSet) -> Image.Image:

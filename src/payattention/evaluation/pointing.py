@@ -151,12 +151,12 @@ def pointing(
         for name, found in hits.items():
             found.append(pointing_hits(on_grid[name], truth, tolerance))  # NaN without an object
             energies[name].append(energy_inside(on_grid[name], truth))
-    answered = (labels >= 0) & torch.from_numpy(data.masks.any((1, 2)))
+    answered = (labels >= 0) & torch.from_numpy(data.has_object)
     return Pointing(
         data=data.name,
         split=data.split,
         source=data.source,
-        count=int(data.masks.any((1, 2)).sum()),
+        count=int(data.has_object.sum()),
         tolerance=tolerance,
         hits=_shares(hits),
         energy=_shares(energies),

@@ -7,9 +7,8 @@ new set is normalised as the model's training set was: as it would be in use.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
 from payattention.data import ImageSet
+from payattention.data.tensors import Pixels
 from payattention.errors import UsageError
 from payattention.models import Classifier
 from payattention.models.preprocessing import GcnZca
@@ -40,7 +39,7 @@ def whitening(model: Classifier, data: ImageSet, wanted: bool = True) -> Iterato
             "at most (--image-size; the paper: 32)"
         )
     whitener, own = GcnZca(data.image_size, data.channels), model.preprocessing
-    whitener.fit(torch.from_numpy(data.images).permute(0, 3, 1, 2))
+    whitener.fit(Pixels(data))
     model.preprocessing = whitener
     try:
         yield

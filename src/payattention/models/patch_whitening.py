@@ -6,8 +6,10 @@ negatives, so that a nonlinearity behind them loses nothing: what a network's fi
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from payattention.models.preprocessing import TrainingImages
 
 EPS = 5e-4
 """Added to the variances, as in airbench: directions that hardly vary are not blown up."""
@@ -36,7 +38,7 @@ class PatchWhitening(nn.Conv2d):
         self.weight.copy_(torch.cat([filters, -filters]))
 
 
-def fit_whitening(model: nn.Module, preprocessing: nn.Module, images: UInt8[Tensor, "n channels h w"]) -> None:
+def fit_whitening(model: nn.Module, preprocessing: nn.Module, images: TrainingImages) -> None:
     """Fits a model's whitening layers, if it has any, to images spread evenly over a training set."""
     layers = [module for module in model.modules() if isinstance(module, PatchWhitening)]
     if not layers:

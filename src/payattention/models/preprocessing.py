@@ -5,9 +5,10 @@ name: `mean_std`, `yuv_lcn`, `gcn_zca` and `none` (`PREPROCESSINGS`); what the a
 the classes' own words.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import prod
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,20 @@ from payattention.system.names import Registry
 
 Side = int | Tensor
 """Pixels; where a network is traced, PyTorch has them as a tensor."""
+
+
+@runtime_checkable
+class TrainingImages(Protocol):
+    """Images uint8 (n, channels, h, w): a tensor of them, or what gives some at a time where memory has no room."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, some: slice, /) -> Tensor: ...
+
+    def split(self, size: int, /) -> Iterable[Tensor]: ...
 
 
 class Preprocessing(nn.Module):
@@ -42,7 +57,7 @@ class Preprocessing(nn.Module):
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
         raise NotImplementedError
 
-    def fit(self, images: UInt8[Tensor, "n channels h w"]) -> None:
+    def fit(self, images: TrainingImages) -> None:
         """Takes its statistics from the images of a training set."""
         raise NotImplementedError
 
@@ -66,9 +81,9 @@ class MeanStd(Preprocessing):
         return (images - as_type(self.mean, images.dtype)) / as_type(self.std, images.dtype)
 
     @torch.no_grad()
-    def fit(self, images: UInt8[Tensor, "n c h w"]) -> None:
+    def fit(self, images: TrainingImages) -> None:
         """Takes mean and deviation of each channel over all pixels of a training set."""
-        mean, std = _moments(chunk.double() / 255 for chunk in images.split(_CHUNK))
+        mean, std = _moments(chunk.double() / 255 for chunk in _chunks(images))
         self.mean.copy_(mean.view(-1, 1, 1))
         self.std.copy_(std.view(-1, 1, 1))
 
@@ -77,7 +92,7 @@ class GivenMeanStd(MeanStd):
     """Statistics that belong to a backbone's weights: no training set replaces them."""
 
     @torch.no_grad()
-    def fit(self, images: UInt8[Tensor, "n c h w"]) -> None:
+    def fit(self, images: TrainingImages) -> None:
         pass
 
 
@@ -119,9 +134,9 @@ class YuvLcn(Preprocessing):
             return torch.cat([self.contrast_normalised(yuv[:, :1]), (yuv[:, 1:] - mean) / std], dim=1)
 
     @torch.no_grad()
-    def fit(self, images: UInt8[Tensor, "n channels h w"]) -> None:
+    def fit(self, images: TrainingImages) -> None:
         """Takes mean and deviation of U and of V over all pixels of a training set."""
-        mean, std = _moments(self.to_yuv(chunk.float() / 255)[:, 1:].double() for chunk in images.split(_CHUNK))
+        mean, std = _moments(self.to_yuv(chunk.float() / 255)[:, 1:].double() for chunk in _chunks(images))
         self.mean.copy_(mean.view(-1, 1, 1))
         self.std.copy_(std.view(-1, 1, 1))
 
@@ -175,12 +190,12 @@ class GcnZca(Preprocessing):
             return ((x - as_type(self.mean, x.dtype)) @ as_type(self.matrix, x.dtype)).view(images.shape)
 
     @torch.no_grad()
-    def fit(self, images: UInt8[Tensor, "n channels h w"]) -> None:
+    def fit(self, images: TrainingImages) -> None:
         """Takes the mean image and the covariance of a training set."""
         self.check_size(images.shape[2], images.shape[3])
         count, dim = len(images), self.mean.numel()
         mean, second = torch.zeros(dim, dtype=torch.float64), torch.zeros(dim, dim, dtype=torch.float64)
-        for chunk in images.split(_CHUNK):
+        for chunk in _chunks(images):
             x = self.contrast_normalised(chunk.float() / 255).double().cpu()
             mean += x.sum(0) / count
             second.addmm_(x.T, x, alpha=1 / count)
@@ -209,7 +224,7 @@ class Unchanged(Preprocessing):
     def forward(self, images: Float[Tensor, "n channels h w"]) -> Float[Tensor, "n channels h w"]:
         return images
 
-    def fit(self, images: UInt8[Tensor, "n channels h w"]) -> None:
+    def fit(self, images: TrainingImages) -> None:
         pass
 
 
@@ -228,7 +243,7 @@ def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
-_CHUNK = 1024  # images at a time: a float64 copy of the whole set may not fit
+_PIXELS = 1024 * 32 * 32  # at a time: a float64 copy of the whole set may not fit
 
 PREPROCESSINGS: Registry[Callable[[int], Preprocessing]] = Registry(
     "preprocessing",
@@ -257,6 +272,11 @@ def check_sizes(name: object, shares: Iterable[float]) -> None:
         raise UsageError(
             "gcn_zca takes images of one size, and the recipe trains on smaller ones: add sizes=[1.0] to it"
         )
+
+
+def _chunks(images: TrainingImages) -> Iterable[UInt8[Tensor, "n c h w"]]:
+    """All images, in order, some at a time."""
+    return images.split(max(1, _PIXELS // (images.shape[2] * images.shape[3])))
 
 
 def _moments(chunks: Iterator[Float[Tensor, "n c h w"]]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:

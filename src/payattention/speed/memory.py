@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from payattention.errors import UsageError
 from payattention.speed.arithmetic import channels_of
+from payattention.system.memory import free_bytes
 
 _TRACED = 2  # images; a batch norm of a single one has no deviation
 _MEBI, _GIBI = 2**20, 2**30
@@ -65,27 +66,6 @@ def check_fits(model: nn.Module, batch_size: int, image_size: int, *, training: 
 def too_large(batch_size: int, training: bool, why: str) -> UsageError:
     what = "training" if training else "inference"
     return UsageError(f"a batch of {batch_size:,} does not fit into memory in {what}: {why}; take a smaller one")
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Free memory of a GPU, or of the machine and the container that this runs in; None where it cannot be told."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return None
-    return min(free, _left_of_container(free))
-
-
-def _left_of_container(otherwise: int) -> int:
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((group / name).read_text(encoding="utf-8") for name in ("memory.max", "memory.current"))
-        return int(limit) - int(used)
-    except (OSError, ValueError):  # no container, or "max"
-        return otherwise
 
 
 def peak_mebibytes(action: Callable[[], object], device: torch.device) -> float | None:

@@ -33,13 +33,29 @@ def in_order(
     """
     if workers == 1:
         yield from map(function, items)
-        return
+    else:
+        yield from _pooled(function, items, workers, _AHEAD * workers, begin)
+
+
+def read_ahead(function: Callable[[T], R], items: Iterable[T], workers: int = 1) -> Generator[R]:
+    """`in_order` in threads beside the caller, which computes meanwhile: what it needs next is there when it asks."""
+    yield from _pooled(function, items, workers, 1 + _AHEAD * workers)
+
+
+def _pooled(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    workers: int,
+    most: int,
+    begin: Callable[[], object] | None = None,
+) -> Generator[R]:
+    """`in_order` by a pool of threads; at most so many items are under way, waiting or being used."""
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, initializer=begin) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(copy_context().run, function, item))
-                if len(waiting) == _AHEAD * workers:
+                if len(waiting) == most:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -1,15 +1,21 @@
-"""A data set that lives on the device as uint8, and one epoch of augmented batches of it."""
+"""A data set to train on, on the device or read ahead from where it lies, and one epoch of augmented batches of it."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from payattention.data import ImageSet
+from payattention.data.on_disk import OnDisk
 from payattention.errors import UsageError
+from payattention.system.memory import fits
 from payattention.system.processes import ALONE, Processes
+from payattention.system.workers import read_ahead
 from payattention.training.augment import (
     a_random_half,
     alternating,
@@ -24,23 +30,93 @@ from payattention.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class DeviceSet:
-    """Images uint8 (N, channels, H, W) in channels-last memory, and labels (N,), on one device."""
+class TrainingSet(ABC):
+    """What batches are drawn from.
 
-    images: Tensor
+    Attributes:
+        labels: (N,), on the device.
+        mirror: Whether a mirrored picture still belongs to its class.
+    """
+
     labels: Tensor
     mirror: bool
-
-    @classmethod
-    def of(cls, data: ImageSet, device: torch.device) -> "DeviceSet":
-        images = torch.from_numpy(data.images).permute(0, 3, 1, 2)  # no copy: (N, H, W, channels) is channels-last
-        return cls(images.to(device), torch.from_numpy(data.labels).to(device), data.mirror)
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    @abstractmethod
+    def side(self) -> int:
+        """Of the images, the shorter one, in pixels."""
+
+    @abstractmethod
+    def images_of(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        """The images of one batch after another, which are told by their numbers, (B,) on the device.
+
+        Yields:
+            uint8 (B, channels, H, W) in channels-last memory, on the device.
+        """
+
     def epoch(self, recipe: Recipe, seed: int, number: int, first: int = 0, processes: Processes = ALONE) -> "Epoch":
         return Epoch(self, recipe, seed, number, first, processes)
+
+
+@dataclass(frozen=True)
+class DeviceSet(TrainingSet):
+    """A set that is on the device as a whole.
+
+    Attributes:
+        images: uint8 (N, channels, H, W) in channels-last memory.
+    """
+
+    images: Tensor
+
+    @classmethod
+    def of(cls, data: ImageSet, device: torch.device) -> "DeviceSet":
+        images = torch.from_numpy(np.asarray(data.images)).permute(0, 3, 1, 2)  # (N, H, W, channels) is channels-last
+        return cls(torch.from_numpy(data.labels).to(device), data.mirror, images.to(device))
+
+    @property
+    def side(self) -> int:
+        return min(self.images.shape[2:])
+
+    def images_of(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        return (self.images[chosen] for chosen in batches)
+
+
+@dataclass(frozen=True)
+class StreamedSet(TrainingSet):
+    """A set that stays where it lies: in its file, or in main memory; batches are read ahead of the device.
+
+    Attributes:
+        images: uint8 (N, H, W, channels).
+    """
+
+    images: NDArray[np.uint8] | OnDisk
+
+    @classmethod
+    def of(cls, data: ImageSet, device: torch.device) -> "StreamedSet":
+        return cls(torch.from_numpy(data.labels).to(device), data.mirror, data.images)
+
+    @property
+    def side(self) -> int:
+        return min(self.images.shape[1:3])
+
+    def images_of(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
+        device = self.labels.device
+        numbers = [chosen.cpu().numpy() for chosen in batches]  # now: later each would wait for the device
+        for images in read_ahead(partial(self._read, pinned=device.type == "cuda"), numbers):
+            yield images.to(device, non_blocking=True).permute(0, 3, 1, 2)
+
+    def _read(self, numbers: NDArray[np.int64], pinned: bool) -> Tensor:
+        images = torch.from_numpy(self.images[numbers])
+        return images.pin_memory() if pinned else images
+
+
+def training_set(data: ImageSet, device: torch.device) -> TrainingSet:
+    """A set on the device, or where it lies if it does not fit there."""
+    streamed = isinstance(data.images, OnDisk) or (device.type != "cpu" and not fits(data.images.nbytes, device))
+    return (StreamedSet if streamed else DeviceSet).of(data, device)
 
 
 @dataclass(frozen=True)
@@ -59,7 +135,7 @@ class Epoch:
         processes: Each gets its share of every batch, drawn and augmented as one: together they see what one would.
     """
 
-    data: DeviceSet
+    data: TrainingSet
     recipe: Recipe
     seed: int
     number: int
@@ -67,7 +143,7 @@ class Epoch:
     processes: Processes = ALONE
 
     def __post_init__(self) -> None:
-        side = min(self.data.images.shape[2:])
+        side = self.data.side
         if self.recipe.shift >= side:
             raise UsageError(f"shift is {self.recipe.shift} pixels: it must be below the images' {side}")
 
@@ -87,9 +163,9 @@ class Epoch:
         order = drawn(self.data.labels, self.recipe.sampling, self._random(1 + self.number))
         # drawn for the whole set, by a generator that is the same in every epoch
         turn = alternating(len(self.data), self.number, self._random(0)) if self._mirrors("alternating") else None
-        for k in range(self.first, self.first + len(self)):
-            chosen = batch_of(order, k, self.recipe)
-            images = self.data.images[chosen]
+        batches = [batch_of(order, k, self.recipe) for k in range(self.first, self.first + len(self))]
+        for k, images in enumerate(self.data.images_of(batches), self.first):
+            chosen = batches[k - self.first]
             if turn is not None:
                 images = mirrored(images, turn[chosen])
             images = self._augmented(images, self._random(1 + self.number, 1 + k))

@@ -11,14 +11,17 @@ from torch import Tensor, nn
 
 from payattention.attention import Compatibility
 from payattention.data import ImageSet
+from payattention.data.on_disk import OnDisk
+from payattention.data.tensors import Pixels
 from payattention.errors import UsageError
 from payattention.models import Classifier, create_model
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.patch_whitening import fit_whitening
 from payattention.models.preprocessing import Preprocessing, check_sizes
 from payattention.system.machine import chosen_device, memory_format, training_precision
+from payattention.system.memory import fits, free_bytes, in_gibibytes
 from payattention.system.processes import ALONE, here
-from payattention.training.batches import DeviceSet, batches_of
+from payattention.training.batches import StreamedSet, TrainingSet, batches_of, training_set
 from payattention.training.callbacks.averaging import Averaging, settle
 from payattention.training.callbacks.finiteness import Finite
 from payattention.training.callbacks.metrics import Bar, Metrics
@@ -54,7 +57,7 @@ def new_model(
     if is_frozen(model):
         recipe.check_frozen()
     model.classes, model.image_size, model.crop_mode = data.classes, data.image_size, data.crop_mode
-    pictures = torch.from_numpy(data.images).permute(0, 3, 1, 2)
+    pictures = Pixels(data)
     if isinstance(model.preprocessing, Preprocessing):
         model.preprocessing.fit(pictures)
     fit_whitening(model, model.preprocessing, pictures)
@@ -163,7 +166,7 @@ def _train(run: Run, model: Classifier, network: nn.Module, averaging: Averaging
             settle(network, _as_they_are(run))
 
 
-def _bar(data: DeviceSet | FeatureSet, recipe: Recipe, seed: int, console: Console) -> Bar:
+def _bar(data: TrainingSet | FeatureSet, recipe: Recipe, seed: int, console: Console) -> Bar:
     costs = {n: data.epoch(recipe, seed, n).size ** 2 for n in range(recipe.epochs)}
     return Bar(costs, batches_of(len(data), recipe), console)
 
@@ -181,16 +184,30 @@ def _has_unused(model: Classifier) -> bool:
     return isinstance(model, AttentiveClassifier) and model.trunk.has_spare_parts
 
 
+def _why_streamed(data: ImageSet, device: torch.device) -> str:
+    """Where the pictures of a set stay that is not on the device, in a line."""
+    needed, free = data.images.nbytes, free_bytes(device)
+    place = "on disk" if isinstance(data.images, OnDisk) else "in main memory"
+    stay = f"stay {place}, and batches are read ahead"
+    if free is None or fits(needed, device):
+        return f"the pictures ({in_gibibytes(needed)}) {stay}"
+    much = f"{in_gibibytes(needed)}, more than half of the {in_gibibytes(free)} of memory that are free"
+    return f"the pictures are {much}: they {stay}"
+
+
 @contextmanager
 def _ready(
     model: Classifier, data: ImageSet, recipe: Recipe, out: Path, console: Console | None
-) -> Iterator[tuple[nn.Module, DeviceSet | FeatureSet]]:
+) -> Iterator[tuple[nn.Module, TrainingSet | FeatureSet]]:
     """What is trained, and on what: the model on images, or what follows a frozen backbone on its features.
 
     Features that memory has no room for lie in a file of `out` until the end.
     """
     if not is_frozen(model):
-        yield model.to(memory_format=memory_format(model)), DeviceSet.of(data, chosen_device())
+        images = training_set(data, chosen_device())
+        if console is not None and isinstance(images, StreamedSet):
+            console.print(_why_streamed(data, chosen_device()), highlight=False)
+        yield model.to(memory_format=memory_format(model)), images
         return
     file = out / ("features.bin" if here().first else f"features-{here().rank}.bin")
     try:

@@ -10,7 +10,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from payattention.system.processes import Processes
-from payattention.training.batches import DeviceSet, batches_of
+from payattention.training.batches import TrainingSet, batches_of
 from payattention.training.features import FeatureSet
 from payattention.training.objective import Objective
 from payattention.training.optimisation import create_optimizer, create_schedule, rate_of
@@ -56,7 +56,7 @@ class Run:
         fabric: Fabric,
         processes: Processes,
         network: nn.Module,
-        data: DeviceSet | FeatureSet,
+        data: TrainingSet | FeatureSet,
         recipe: Recipe,
         seed: int,
         callbacks: Sequence["Callback"] = (),

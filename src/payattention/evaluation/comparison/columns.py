@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,8 +48,8 @@ class Batch:
 
     def __init__(self, model: Classifier, pictures: ImageSet, device: torch.device) -> None:
         self.model = model
-        self.images = as_images(pictures.images, device)
-        self.truth = torch.from_numpy(pictures.masks)
+        self.images = as_images(np.asarray(pictures.images), device)
+        self.truth = torch.from_numpy(np.asarray(pictures.masks))
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:

@@ -246,7 +246,7 @@ def check_has_objects(data: ImageSet) -> int:
     """
     if data.masks is None:
         raise without_masks(data.name)
-    empty = int((~data.masks.any((1, 2))).sum())
+    empty = int((~data.has_object).sum())
     if empty == len(data):
         raise DataError(f"{data.name}: the masks of all {empty} pictures of the {data.split} split are empty")
     return empty

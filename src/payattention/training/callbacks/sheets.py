@@ -46,7 +46,7 @@ class Sheets(Callback):
         epoch = run.epoch + 1
         if epoch % self.every or not run.processes.first:
             return
-        images = torch.from_numpy(self.data.images).permute(0, 3, 1, 2) / 255  # (n, channels, H, W)
+        images = torch.from_numpy(np.asarray(self.data.images)).permute(0, 3, 1, 2) / 255  # (n, channels, H, W)
         with torch.no_grad(), evaluating(self.model):
             look = self.model.attend(images.to(run.device))
         sheet = drawn(look, self.model.joint(look.maps), self.data)
