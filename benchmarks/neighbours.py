@@ -147,7 +147,7 @@ def _backbone(folder: Path) -> Callable[[], object]:
     images = np.random.default_rng(0).integers(0, 256, (300, 160, 160, 3), np.uint8)
     data = ImageSet("noise", "train", images, np.arange(300) % 5, tuple("abcde"))
     model = _attached()
-    return lambda: FeatureSet.of(model, data, torch.device("cpu"), folder / "features.bin")
+    return lambda: FeatureSet.of(model, data, torch.device("cpu"), folder / "features")
 
 
 def _head(folder: Path) -> Callable[[], object]:

@@ -74,8 +74,8 @@ class Frozen:
         if not file.is_file():
             model = model_for(data, 0, deepest=deepest)
             file.parent.mkdir(parents=True, exist_ok=True)
-            found = FeatureSet.of(model, data, chosen_device(), file.with_suffix(".bin"), console=self.console)
-            save_file({level: values.contiguous() for level, values in found.features.items()}, file)
+            found = FeatureSet.of(model, data, chosen_device(), file.with_suffix(""), console=self.console)
+            save_file({level: values.contiguous() for level, values in found.in_memory().items()}, file)
         return FeatureSet(load_file(file), torch.from_numpy(data.labels))
 
 
@@ -136,7 +136,9 @@ def command(way: Way, on: Classes, model: AttentiveClassifier, seed: int) -> str
 def of_first(features: FeatureSet, count: int) -> FeatureSet:
     """The pictures of the first classes."""
     chosen = torch.nonzero(features.labels < count)[:, 0]
-    return FeatureSet({name: values[:, chosen] for name, values in features.features.items()}, features.labels[chosen])
+    return FeatureSet(
+        {name: values[:, chosen] for name, values in features.in_memory().items()}, features.labels[chosen]
+    )
 
 
 def _with_border(pets: pa.ImageSet, root: Path, crop_mode: str) -> NDArray[np.bool_]:

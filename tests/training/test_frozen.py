@@ -13,8 +13,9 @@ from payattention.data import ImageSet
 from payattention.data.tensors import images_of
 from payattention.errors import DataError, UsageError
 from payattention.evaluation import classify
-from payattention.training import features
-from payattention.training.features import FeatureClassifier, FeatureSet
+from payattention.system.processes import Processes
+from payattention.training import feature_shards, features
+from payattention.training.features import FeatureClassifier, FeatureSet, trunk_of
 from payattention.training.fit import fit, new_model
 from payattention.training.optimisation import create_optimizer
 from payattention.training.recipe import load_recipe
@@ -43,21 +44,82 @@ def test_kept_features_give_the_models_own_logits(
 def test_features_on_disk_are_those_in_memory(
     frozen: pa.Classifier, image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "features.bin"
-    in_memory = FeatureSet.of(frozen, image_set, CPU, file, mirrored=True)
-    assert not file.exists()
-    monkeypatch.setattr(features, "MEMORY", 0)
-    on_disk = FeatureSet.of(frozen, image_set, CPU, file, mirrored=True)
-    assert file.stat().st_size == sum(values.numel() * 2 for values in in_memory.features.values())
+    """The same batches, in the same order in memory; the last shard has fewer pictures than the others."""
+    folder = tmp_path / "features"
+    in_batches_of_five(monkeypatch)
+    in_memory = FeatureSet.of(frozen, image_set, CPU, folder, mirrored=True)
+    assert not folder.exists()
+    on_disk = sharded(frozen, image_set, folder, monkeypatch)
+    assert len([*folder.glob("*/*.bin")]) == 4
+    sizes = sum(file.stat().st_size for file in folder.glob("*/*.bin"))
+    assert sizes == sum(values.numel() * 2 for values in in_memory.features.values())
     for name, values in in_memory.features.items():
-        assert torch.equal(on_disk.features[name], values)
+        assert on_disk.features[name].shape == values.shape
+        assert torch.equal(on_disk.in_memory()[name], values)
+    assert in_memory.is_finite
+    assert on_disk.is_finite
+    recipe = load_recipe("probe", {"batch_size": 8})
+    two = (kept.epoch(recipe, 5, 1, 1, Processes(1, 2)) for kept in (in_memory, on_disk))
+    for (one, labels), (other, same) in zip(*two, strict=True):
+        assert torch.equal(labels, same)
+        for name, values in one.items():
+            assert torch.equal(other[name], values)
+            assert other[name].stride() == values.stride()
+
+
+def test_shards_that_are_whole_are_not_made_again(
+    frozen: pa.Classifier, image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a kill in the third; one of the others was damaged since. Another backbone's are of no use."""
+    folder, seen = tmp_path / "features", []
+    original = features._run
+
+    def noted(model: pa.Classifier, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        seen.append(len(images))
+        if sum(seen) > 60:
+            raise KeyboardInterrupt
+        return original(model, images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "_run", noted)
+        with pytest.raises(KeyboardInterrupt):
+            sharded(frozen, image_set, folder, monkeypatch)
+    first, second = sorted(folder.glob("*/*.bin"))
+    kept = second.stat().st_mtime_ns
+    first.write_bytes(bytes(first.stat().st_size))
+    seen.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "_run", lambda model, images: seen.append(len(images)) or original(model, images))
+        whole = sharded(frozen, image_set, folder, monkeypatch)
+    assert sum(seen) == 5 + 2 * (10 + 10 + 2)  # a first batch for the shapes, then all but the second shard, twice
+    assert second.stat().st_mtime_ns == kept
+    again = sharded(frozen, image_set, tmp_path / "other", monkeypatch)
+    assert all(torch.equal(values, again.in_memory()[name]) for name, values in whole.in_memory().items())
+    other = pa.create_model(NAME, 2, freeze=True, levels=2)
+    torch.nn.init.normal_(other.trunk.backbone.conv1[0].weight)
+    sharded(other, image_set, folder, monkeypatch)
+    assert not second.exists()
+
+
+def in_batches_of_five(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backbone's: another number gives other roundings."""
+    monkeypatch.setattr(features, "slices_of", lambda *_: [slice(k, min(k + 5, 32)) for k in range(0, 32, 5)])
+
+
+def sharded(model: pa.Classifier, data: ImageSet, folder: Path, monkeypatch: pytest.MonkeyPatch) -> FeatureSet:
+    """Features for which memory has no room, with mirror images, ten pictures' a shard."""
+    monkeypatch.setattr(features, "fits", lambda needed: False)
+    in_batches_of_five(monkeypatch)
+    each = 2 * sum(values[0].numel() * 2 for values in trunk_of(model).features(torch.rand(1, 3, 32, 32)).values())
+    monkeypatch.setattr(feature_shards, "SHARD", 10 * each)
+    return FeatureSet.of(model, data, CPU, folder, mirrored=True)
 
 
 def test_features_that_fit_nowhere(
     frozen: pa.Classifier, image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "MEMORY", 0)
-    monkeypatch.setattr(features.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    monkeypatch.setattr(features, "fits", lambda needed: False)
+    monkeypatch.setattr(feature_shards.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(DataError, match=r"GiB.*--image-size"):
         FeatureSet.of(frozen, image_set, CPU, tmp_path / "f")
 
@@ -93,7 +155,7 @@ def test_training_on_features_learns_and_leaves_the_backbone_alone(image_set: Im
     for name, tensor in model.trunk.backbone.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     assert torch.equal(model.preprocessing.mean, mean)  # the backbone's own, not this set's
-    assert not (tmp_path / "features.bin").exists()
+    assert not (tmp_path / "features").exists()
 
 
 def test_attention_starts_where_the_last_levels_features_are_strong(image_set: ImageSet) -> None:

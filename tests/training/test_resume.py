@@ -28,6 +28,7 @@ from payattention.errors import CheckpointError, DataError, PayAttentionError, U
 from payattention.runs.config import RunConfig
 from payattention.runs.experiment import resume, train_and_test
 from payattention.system.processes import Processes
+from payattention.training import feature_shards, features
 from payattention.training.callbacks.snapshots import EVERY, _set_random_state
 from payattention.training.loop import Run
 from payattention.training.objective import Cost, Objective
@@ -133,17 +134,23 @@ def test_a_run_may_be_killed_again_and_again(image_set: ImageSet, tmp_path: Path
     assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
 
 
-def test_a_frozen_backbone_goes_on_too_and_is_not_saved_again(image_set: ImageSet, tmp_path: Path) -> None:
+def test_a_frozen_backbone_goes_on_too_and_is_not_saved_again(
+    image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What memory has no room for is there at once, when it goes on."""
     probe = load_recipe("probe", {"epochs": 2, "batch_size": 8})
     options = {"freeze": True, "levels": 1}
     begin(tmp_path / "whole", image_set, probe, model="timm:resnet10t", **options)
     out = tmp_path / "run"
+    monkeypatch.setattr(features, "fits", lambda needed: False)
     with at_step(6, kill), pytest.raises(Killed):
         begin(out, image_set, probe, model="timm:resnet10t", **options)
-    assert not (out / "features.bin").exists()
+    assert [*out.glob("features/*/000000-*.bin")]
     assert written(out / "snapshots")[-1].stat().st_size < (out / "start.safetensors").stat().st_size / 2
+    monkeypatch.setattr(feature_shards.Shards, "_write", lambda *_: pytest.fail("made again"))
     resume(out, image_set, image_set)
     assert outcome(out) == outcome(tmp_path / "whole")
+    assert not (out / "features").exists()
 
 
 def test_a_trained_run_is_only_measured(image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

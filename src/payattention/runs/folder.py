@@ -16,6 +16,7 @@ from payattention.runs.config import Record
 from payattention.system.invocation import program
 from payattention.system.processes import Processes, here
 from payattention.training.callbacks.snapshots import FOLDER
+from payattention.training.fit import FEATURES
 from payattention.training.recipe import Recipe
 from payattention.training.snapshot import SnapshotError, written
 from payattention.training.stopping import Stopped
@@ -87,7 +88,7 @@ def kept_if_begun(out: Path, record: Record, *, new: bool = False) -> Iterator[N
     try:
         yield
     except BaseException as error:
-        saved = [*written(out / FOLDER), *out.glob(WEIGHTS)]
+        saved = [*sorted(out.glob(f"{FEATURES}/*/*.bin")), *written(out / FOLDER), *out.glob(WEIGHTS)]
         if saved or not new:
             raise _advised(error, _to_go_on(out, record), saved) from None
         if here().first:

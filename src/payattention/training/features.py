@@ -6,8 +6,8 @@ copy. Other augmentation would need the backbone again: `Recipe.check_frozen` re
 """
 
 import math
-import shutil
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
@@ -19,21 +19,22 @@ from torch import Tensor, nn
 
 from payattention.data import ImageSet
 from payattention.data.tensors import images_of, slices_of
-from payattention.errors import DataError
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.classifier import Classifier, Look
 from payattention.models.evaluating import evaluating
 from payattention.models.rewrites.fold import fold, foldable
 from payattention.models.timm_backbones.trunk import TimmTrunk
 from payattention.system.machine import autocast, memory_format, training_precision
+from payattention.system.memory import fits, free_bytes, in_gibibytes
 from payattention.system.processes import ALONE, Processes
-from payattention.system.progress import Meter
-from payattention.system.workers import computed_in_order
+from payattention.system.progress import Meter, length
+from payattention.system.workers import computed_in_order, read_ahead
 from payattention.training.batches import batch_of, batches_of, drawn, generator
+from payattention.training.feature_shards import Sharded, Shards
 from payattention.training.recipe import Recipe
 
-MEMORY = 2 * 2**30
-"""Bytes of features that are kept in memory; more go to a file in the run folder while the run lasts."""
+_LOOKED_AT = 256  # pictures' features at a time
+_FORMAT = 1  # raised whenever the same backbone would give other features
 
 
 def is_frozen(model: nn.Module) -> TypeGuard[AttentiveClassifier]:
@@ -74,11 +75,11 @@ class FeatureSet:
     Attributes:
         features: By level, (copies, N, d, h, w): of the pictures and, where there are two copies, of their mirror
             images; values beyond float16 are cut to its range. Channels lie last in memory, as a CPU's batch norms and
-            1x1 convolutions want them.
+            1x1 convolutions want them. What memory has no room for is in shards on disk, of which parts are read.
         labels: int64 (N,).
     """
 
-    features: dict[str, Tensor]
+    features: Mapping[str, Tensor | Sharded]
     labels: Tensor
 
     @classmethod
@@ -87,7 +88,7 @@ class FeatureSet:
         model: AttentiveClassifier,
         data: ImageSet,
         device: torch.device,
-        file: Path,
+        folder: Path,
         *,
         mirrored: bool = False,
         dtype: torch.dtype = torch.float16,
@@ -99,18 +100,18 @@ class FeatureSet:
             model: A model with a frozen backbone.
             data: The data set.
             device: Where the backbone runs; the features stay in main memory or on disk.
-            file: Written if the features exceed `MEMORY`; the caller removes it.
+            folder: Of shards, if the features are more than half of the memory that is free: those that lie there
+                already, of the same features, are not made again. The caller removes it.
             mirrored: Whether to add the mirror images' features.
             dtype: Of what is kept: float16, or float32 for exactness at twice the space.
             console: Where progress is shown.
 
         Raises:
-            DataError: Features that fit neither in memory nor on the disk.
+            DataError: Features that fit neither in memory nor on the disk, or that cannot be written there.
         """
         model.eval().to(device).to(memory_format=memory_format(model))
         quick = fold(model) if foldable(model) else model  # nothing is trained here that its norms are needed for
         limit = torch.finfo(dtype).max
-        features: dict[str, Tensor] = {}
 
         def run(step: tuple[int, slice]) -> tuple[int, slice, dict[str, Tensor]]:
             copy, chosen = step
@@ -118,16 +119,40 @@ class FeatureSet:
             found = _run(quick, images.flip(3) if copy else images)
             return copy, chosen, {name: v.float().clamp(-limit, limit).to("cpu", dtype) for name, v in found.items()}
 
-        steps = [(copy, chosen) for copy in range(1 + mirrored) for chosen in slices_of(data, device)]
-        with Meter("running the backbone", (1 + mirrored) * len(data), console) as meter:
-            for copy, chosen, found in computed_in_order(run, steps, device):
-                if not features:
-                    shapes = {name: (1 + mirrored, len(data), *values.shape[1:]) for name, values in found.items()}
-                    features = _allocated(shapes, dtype, file)
-                for name, values in found.items():
-                    features[name][copy, chosen] = values
-                meter.advance(len(values))
+        slices, copies = slices_of(data, device), 1 + mirrored
+        shapes = {name: tuple(values.shape[1:]) for name, values in run((0, slices[0]))[2].items()}
+        needed = copies * len(data) * sum(map(math.prod, shapes.values())) * dtype.itemsize
+        shards = None
+        if not fits(needed):
+            shards = Shards(folder, _key(model, data, mirrored, device), slices, copies, shapes, dtype)
+            shards.check_room()
+            if console is not None:
+                console.print(_why_on_disk(needed, shards), highlight=False)
+        with Meter("running the backbone", copies * len(data), console) as meter:
+
+            def computed(steps: Sequence[tuple[int, slice]]) -> Iterator[tuple[int, slice, dict[str, Tensor]]]:
+                for step in computed_in_order(run, steps, device):
+                    yield step
+                    meter.advance(length(step[1]))
+
+            if shards is not None:
+                meter.begin_at(copies * sum(shards.made))
+                shards.make(computed)
+                return cls(shards.levels(), torch.from_numpy(data.labels))
+            features = {name: _channels_last(copies, len(data), shape, dtype) for name, shape in shapes.items()}
+            _fill(features, computed([(copy, chosen) for copy in range(copies) for chosen in slices]))
         return cls(features, torch.from_numpy(data.labels))
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all features are numbers."""
+        parts = [slice(start, min(start + _LOOKED_AT, len(self))) for start in range(0, len(self), _LOOKED_AT)]
+        return all(
+            bool(values[copy, part].isfinite().all())
+            for values in self.features.values()
+            for copy in range(values.shape[0])
+            for part in parts
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -135,6 +160,13 @@ class FeatureSet:
     def only(self, names: Iterable[str]) -> "FeatureSet":
         """Those of these names."""
         return FeatureSet({name: self.features[name] for name in names}, self.labels)
+
+    def in_memory(self) -> dict[str, Tensor]:
+        """All features by level, wherever they are kept."""
+        return {
+            name: values if isinstance(values, Tensor) else torch.stack([values[k, :] for k in range(values.shape[0])])
+            for name, values in self.features.items()
+        }
 
     def in_order(self, size: int = 64) -> Iterator[dict[str, Tensor]]:
         """The features of the pictures, not of their mirror images, float (B, d, h, w) by level, batch by batch."""
@@ -166,15 +198,19 @@ class FeatureEpoch:
         """Yields features by level, float (B, d, h, w), and labels (B,)."""
         cpu, copies = self.data.labels.device, next(iter(self.data.features.values())).shape[0]
         order = drawn(self.data.labels, self.recipe.sampling, generator(cpu, self.seed, 1 + self.number))
+        shares: list[tuple[Tensor, Tensor]] = []
         for k in range(self.first, self.first + len(self)):
             whole = batch_of(order, k, self.recipe)
             random = generator(cpu, self.seed, 1 + self.number, 1 + k)
             mine = self.processes.share(len(whole))
-            copy, chosen = torch.randint(copies, (len(whole),), generator=random)[mine], whole[mine]
-            yield (
-                {name: values[copy, chosen].float() for name, values in self.data.features.items()},
-                self.data.labels[chosen],
-            )
+            shares.append((torch.randint(copies, (len(whole),), generator=random)[mine], whole[mine]))
+        on_disk = any(isinstance(values, Sharded) for values in self.data.features.values())
+        yield from (read_ahead if on_disk else map)(self._read, shares)
+
+    def _read(self, share: tuple[Tensor, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        copy, chosen = share
+        features = {name: values[copy, chosen].float() for name, values in self.data.features.items()}
+        return features, self.data.labels[chosen]
 
 
 @torch.inference_mode()
@@ -184,28 +220,32 @@ def _run(model: Classifier, images: Float[Tensor, "n channels h w"]) -> dict[str
         return trunk_of(model).features(model.prepared(images))
 
 
-def _allocated(shapes: dict[str, tuple[int, ...]], dtype: torch.dtype, file: Path) -> dict[str, Tensor]:
-    """Empty tensors in memory, or in a mapped file where memory would not do."""
-    counts = {name: math.prod(shape) for name, shape in shapes.items()}
-    flat = _flat(sum(counts.values()), dtype, file)
-    parts = flat.split(list(counts.values()))
-    return {name: _channels_last(part, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+def _fill(features: dict[str, Tensor], found: Iterable[tuple[int, slice, dict[str, Tensor]]]) -> None:
+    for copy, chosen, pieces in found:
+        for name, values in pieces.items():
+            features[name][copy, chosen] = values
 
 
-def _flat(count: int, dtype: torch.dtype, file: Path) -> Tensor:
-    needed = count * dtype.itemsize
-    if needed <= MEMORY:
-        return torch.empty(count, dtype=dtype)
-    free = shutil.disk_usage(file.parent).free
-    if needed > 0.9 * free:
-        raise DataError(
-            f"the backbone's features need {needed / 2**30:.1f} GiB, and {file.parent} has {free / 2**30:.1f} free; "
-            "take smaller pictures (--image-size) or fewer levels, write elsewhere (--out), or do not freeze"
-        )
-    return torch.from_file(str(file), shared=True, size=count, dtype=dtype)
+def _channels_last(copies: int, count: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """An empty tensor (copies, N, d, h, w) whose channels lie last in memory."""
+    d, h, w = shape
+    return torch.empty(copies, count, h, w, d, dtype=dtype).permute(0, 1, 4, 2, 3)
 
 
-def _channels_last(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """A view of the shape (copies, N, d, h, w) whose channels lie last in memory."""
-    copies, count, d, h, w = shape
-    return flat.view(copies, count, h, w, d).permute(0, 1, 4, 2, 3)
+def _key(model: AttentiveClassifier, data: ImageSet, mirrored: bool, device: torch.device) -> str:
+    """What features on disk are known again by: pictures, backbone, device and precision."""
+    parts = [_FORMAT, torch.__version__, device.type, training_precision(), mirrored, model.levels, len(data)]
+    told = zlib.crc32(repr([*map(str, parts), data.split, data.images.shape, data.checksum]).encode())
+    for module in (model.preprocessing, trunk_of(model)):
+        for name, value in module.state_dict().items():
+            plain = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            told = zlib.crc32(plain.data, zlib.crc32(name.encode(), told))
+    return f"{told:08x}"
+
+
+def _why_on_disk(needed: int, shards: Shards) -> str:
+    """Where features are that memory has no room for, in a line."""
+    made = sum(shards.made)
+    more = f"; {made:,} pictures' are there already" if made else ""
+    much = f"{in_gibibytes(needed)}, more than half of the {in_gibibytes(free_bytes() or 0)} of memory that are free"
+    return f"the backbone's features are {much}: they stay on disk{more}"

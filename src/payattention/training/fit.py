@@ -1,5 +1,6 @@
 """Training a model by a recipe."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -35,6 +36,8 @@ from payattention.training.model_options import model_options
 from payattention.training.recipe import Recipe
 
 METRICS = "metrics.jsonl"
+FEATURES = "features"
+"""The folder of a run in which a backbone's features are while it lasts, where memory has no room for them."""
 
 
 def new_model(
@@ -201,7 +204,7 @@ def _ready(
 ) -> Iterator[tuple[nn.Module, TrainingSet | FeatureSet]]:
     """What is trained, and on what: the model on images, or what follows a frozen backbone on its features.
 
-    Features that memory has no room for lie in a file of `out` until the end.
+    Features that memory has no room for lie in shards in `out` until the training has ended; who goes on finds them.
     """
     if not is_frozen(model):
         images = training_set(data, chosen_device())
@@ -209,10 +212,8 @@ def _ready(
             console.print(_why_streamed(data, chosen_device()), highlight=False)
         yield model.to(memory_format=memory_format(model)), images
         return
-    file = out / ("features.bin" if here().first else f"features-{here().rank}.bin")
-    try:
-        mirrored = recipe.mirrors(data.mirror)
-        features = FeatureSet.of(model, data, chosen_device(), file, mirrored=mirrored, console=console)
-        yield FeatureClassifier(model), features
-    finally:
-        file.unlink(missing_ok=True)
+    folder = out / (FEATURES if here().first else f"{FEATURES}-{here().rank}")
+    mirrored = recipe.mirrors(data.mirror)
+    features = FeatureSet.of(model, data, chosen_device(), folder, mirrored=mirrored, console=console)
+    yield FeatureClassifier(model), features
+    shutil.rmtree(folder, ignore_errors=True)

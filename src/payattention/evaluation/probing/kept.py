@@ -43,9 +43,9 @@ def kept(config: ProbeConfig, pictures: Pictures, folder: Path, console: Console
     on_whole_trunk(reader, config.seed, config.options.get("weights", ""))
 
     def features(name: str, data: ImageSet, mirrored: bool = False) -> FeatureSet:
-        file = folder / f"features-{name}.bin"
-        found = FeatureSet.of(reader, data, chosen_device(), file, mirrored=mirrored, console=console)
-        if not all(values.isfinite().all() for values in found.features.values()):
+        apart = folder / f"features-{name}"
+        found = FeatureSet.of(reader, data, chosen_device(), apart, mirrored=mirrored, console=console)
+        if not found.is_finite:
             raise without_numbers(f"the features of {config.model}")
         return found
 
