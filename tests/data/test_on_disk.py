@@ -12,6 +12,7 @@ from payattention.data import ImageSet, load_data
 from payattention.data.on_disk import OnDisk
 from payattention.errors import DataError, UsageError
 from payattention.system import memory
+from tiny import encoded, pixels
 
 NUMBERS = st.lists(st.integers(-12, 11), max_size=9).map(lambda found: np.array(found, np.int64))
 SLICES = st.slices(12)
@@ -87,6 +88,33 @@ def test_what_memory_has_no_room_for_stays_on_disk(pets: Path, monkeypatch: pyte
     assert np.array_equal(small.images, mapped.images)
     monkeypatch.undo()
     assert isinstance(load_data(f"folder:{pets}", image_size=8, from_disk=True).images, OnDisk)
+
+
+def test_what_is_decoded_on_the_way_is_what_the_cache_has(pets: Path) -> None:
+    kept, now = (load_data(f"folder:{pets}", image_size=8, cache=cache) for cache in (True, False))
+    assert np.array_equal(now.images, kept.images)
+    assert np.array_equal(now.labels, kept.labels)
+    assert [now.name_of(k) for k in range(len(now))] == [kept.name_of(k) for k in range(len(kept))]
+    assert (now.checksum, now.classes, now.source) == (kept.checksum, kept.classes, kept.source)
+    some = np.array([3, 0])
+    assert np.array_equal(now.chosen(some).images[1:], kept.images[some][1:])
+
+
+def test_what_cannot_be_read_on_the_way_is_named(pets: Path, tmp_path: Path) -> None:
+    (pets / "cat" / "0bad.png").touch()
+    data = load_data(f"folder:{pets}", "all", image_size=8, cache=False)
+    with pytest.raises(DataError, match=r"0bad.png: the file is empty; remove it, or let the cache leave it out"):
+        np.asarray(data.images)
+
+
+def test_pictures_in_a_parquet_file_are_decoded_first(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = {"image": [{"bytes": encoded(pixels(k), "PNG")} for k in range(2)], "label": [0, 1]}
+    pq.write_table(pa.table(rows), tmp_path / "train.parquet")
+    with pytest.raises(UsageError, match="are no files of their own"):
+        load_data(f"parquet:{tmp_path}", image_size=8, cache=False)
 
 
 def test_what_is_made_in_memory_is_not_read_from_disk() -> None:

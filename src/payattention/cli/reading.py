@@ -56,6 +56,7 @@ class Wanted:
     crop_mode: str = "center"
     channels: int = 3
     from_disk: bool = False
+    uncached: bool = False
 
     def read(self) -> "tuple[ImageSet, ImageSet]":
         """The set to train on, and the test split or what is held out."""
@@ -100,6 +101,7 @@ class Wanted:
             limit=self.limit,
             to_train=to_train,
             from_disk=self.from_disk,
+            cache=not self.uncached,
         )
 
 
@@ -128,6 +130,7 @@ def read(
     limit: int | None = None,
     to_train: bool = False,
     from_disk: bool = False,
+    cache: bool = True,
 ) -> "ImageSet":
     """`load_data` with a progress bar, then the images of some classes (names with commas between), and so many.
 
@@ -157,6 +160,7 @@ def read(
         console=console,
         check=check,
         from_disk=from_disk,
+        cache=cache,
     )
     if not console.quiet:
         print_left_out(images.skipped, f"{images.name}, {images.split}")

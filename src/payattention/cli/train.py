@@ -89,6 +89,14 @@ def train(
             "the weights are the same.",
         ),
     ] = False,
+    uncached: Annotated[
+        bool,
+        typer.Option(
+            "--uncached",
+            help="Decode each picture whenever it is trained on, where the disk has no room for decoded ones; one that "
+            "cannot be read is an error then.",
+        ),
+    ] = False,
     seed: SeedOption = 0,
     out: OutOption = None,
     set_: SetOption = None,
@@ -193,7 +201,7 @@ def train(
     chosen = load_recipe(recipe or default_recipe(model, frozen), overrides)
     check_name(data)
     check_crop_mode(crop_mode)
-    check_on_disk(data, from_disk)
+    check_on_disk(data, from_disk or uncached)
     if hold_out is not None:
         check_share(hold_out)
     if init_from is not None:
@@ -209,7 +217,7 @@ def train(
     size, channels = image_size or native_size(model), options.get("in_channels", 3)
     if not isinstance(channels, int):
         channels = 3  # what it is instead is refused with the network's options
-    wanted = Wanted(data, root, size, strict, classes, limit, hold_out, crop_mode, channels, from_disk)
+    wanted = Wanted(data, root, size, strict, classes, limit, hold_out, crop_mode, channels, from_disk, uncached)
     wanted.check_apart()
     config = RunConfig(
         model,

@@ -96,6 +96,17 @@ def with_mask(sample: Sample, channels: int = 3) -> tuple[Image.Image, NDArray[n
     return decoded.picture, _mask(sample, decoded.size)
 
 
+def decoded(sample: Sample, form: Form) -> NDArray[np.uint8]:
+    """One picture in a form whose size is set, (size, size, channels); call it under `quiet`.
+
+    Raises:
+        DataError: A picture that is missing or damaged.
+    """
+    assert form.size is not None
+    without_mask = sample if sample.box is not None and sample.crop else replace(sample, mask=None, box=None)
+    return _decode(without_mask, form.size, form)[0]
+
+
 def _own_size(samples: Iterator[Sample]) -> tuple[int, Iterator[Sample]]:
     seen: list[Sample] = []
     for sample in samples:

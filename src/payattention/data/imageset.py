@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import numpy as np
 from numpy.typing import NDArray
 
-from payattention.data.on_disk import OnDisk
+from payattention.data.on_disk import Rows
 from payattention.errors import DataError, no_such_label
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class ImageSet:
     Attributes:
         name: What it was asked for by, e.g. "cluttered_digits".
         split: "train" or "test".
-        images: uint8 (N, H, W, channels), 3 for RGB, 1 for grey; may be a memory map, or stay in a file, from which
+        images: uint8 (N, H, W, channels), 3 for RGB, 1 for grey; may be a memory map, or stay in files, from which
             `images[2:9]` or `images[numbers]` are read and `np.asarray(images)` is all.
         labels: int64 (N,), in 0 ... C-1.
         classes: The C class names.
@@ -40,10 +40,10 @@ class ImageSet:
 
     name: str
     split: str
-    images: NDArray[np.uint8] | OnDisk
+    images: NDArray[np.uint8] | Rows
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
-    masks: NDArray[np.bool_] | OnDisk | None = None
+    masks: NDArray[np.bool_] | Rows | None = None
     mirror: bool = True
     source: str = ""
     skipped: tuple[str, ...] = ()
@@ -122,4 +122,4 @@ class ImageSet:
 
 
 def _rows(array: Any, which: slice | NDArray[np.int64]) -> Any:
-    return array.chosen(which) if isinstance(array, OnDisk) else array[which]
+    return array.chosen(which) if isinstance(array, Rows) else array[which]

@@ -18,6 +18,7 @@ from payattention.data.readers.cluttered_digits import CLASSES, cluttered_digits
 from payattention.data.readers.folder import folder
 from payattention.data.readers.parquet import parquet, shards_of
 from payattention.data.samples import Listing
+from payattention.data.uncached import uncached
 from payattention.errors import DataError, UsageError
 from payattention.pictures.channels import check_channels, picture_from, with_channels
 from payattention.pictures.reading import CROP_MODES, mask_to_size, to_size
@@ -100,6 +101,7 @@ def load_data(
     console: Console | None = None,
     check: Callable[[tuple[str, ...]], None] | None = None,
     from_disk: bool = False,
+    cache: bool = True,
 ) -> ImageSet:
     """One split of a data set.
 
@@ -119,6 +121,8 @@ def load_data(
         console: Where a progress bar is shown while pictures are decoded.
         check: Called with the names of the classes before pictures are decoded, to refuse them.
         from_disk: Whether the images stay on disk though there is memory for them.
+        cache: Whether decoded pictures are kept on disk; else they are decoded whenever they are asked for, and one
+            that cannot be read is an error then. Masks are not read.
 
     Raises:
         UsageError: An unknown name, split or crop mode, a size below 1, or other channels; the embedded set from disk.
@@ -130,13 +134,18 @@ def load_data(
     check_channels(channels)
     if image_size is not None and image_size < 1:
         raise UsageError(f"the image size is {image_size} pixels: it must be at least 1")
-    check_on_disk(name, from_disk)
+    check_on_disk(name, from_disk or not cache)
     if name == "cluttered_digits":
         return in_form(cluttered_digits(split, seed=seed), image_size, channels)
     facts = CATALOGUE.get(name)
     own = facts.size if facts else DEFAULT_IMAGE_SIZE if name.startswith("folder:") else None
     form = Form(image_size or own, crop_mode, channels)
-    data = cached(name, split, form, listing_of(name, split, root), root, console, check, from_disk)
+    listing = listing_of(name, split, root)
+    data = (
+        cached(name, split, form, listing, root, console, check, from_disk)
+        if cache
+        else uncached(name, split, form, listing)
+    )
     if facts:
         data = replace(data, mirror=facts.mirror, source=source_of(facts, split, data.source, len(data)))
     if strict and data.skipped:

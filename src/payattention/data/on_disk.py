@@ -1,12 +1,15 @@
-"""Arrays that stay in their file: rows are read when they are asked for, and only these are in memory.
+"""Arrays of which memory holds only the rows that are asked for, and those that stay in their file.
 
 A memory map would do where the machine's memory is short, but not where a limit is set on the process: a map counts as
 a whole. It would also leave the reading to whoever looks at a page first, which is the one who computes.
 """
 
+import math
 import os
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -17,26 +20,23 @@ from payattention.errors import DataError
 from payattention.system.text import shown
 
 
-class OnDisk:
-    """Rows of an array in a file, or some of them; `rows[2:9]`, `rows[numbers]` and `rows[5]` read these.
+class Rows(ABC):
+    """An array of which memory holds the rows that are asked for: `rows[2:9]`, `rows[numbers]` and `rows[5]`.
 
-    Threads may read at the same time. The file stays open, and what is read stays that of the file as it was opened.
-
-    Args:
-        file: The array's plain bytes, row after row.
-        dtype: Of the values.
-        shape: Of the whole array.
-        offset: Where in the file it begins, in bytes.
+    Threads may ask at the same time.
 
     Attributes:
         shape: Of the rows that this stands for, (n, ...).
         dtype: Of the values.
     """
 
-    def __init__(self, file: Path, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0) -> None:
-        self.shape, self.dtype = shape, dtype
-        self._file, self._offset = _Opened(file), offset
+    def __init__(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        self.dtype, self.shape = dtype, shape
         self._places: range | NDArray[np.int64] = range(shape[0])
+
+    @abstractmethod
+    def _read(self, places: range | NDArray[np.int64]) -> NDArray[Any]:
+        """The rows at some places of the whole array."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -45,7 +45,7 @@ class OnDisk:
         """Rows by slice or by number, (k, ...), or one, (...).
 
         Raises:
-            DataError: The file is shorter than it was.
+            DataError: They cannot be read.
             IndexError: There is no such row.
         """
         if isinstance(which, slice | np.ndarray):
@@ -69,19 +69,36 @@ class OnDisk:
     @property
     def size(self) -> int:
         """How many values there are."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize
 
-    def chosen(self, which: slice | NDArray[np.int64]) -> "OnDisk":
+    def chosen(self, which: slice | NDArray[np.int64]) -> "Rows":
         """Some of the rows, by slice or by number; nothing is read."""
-        some = object.__new__(type(self))
-        some.dtype, some._file, some._offset = self.dtype, self._file, self._offset
+        some = copy(self)
         some._places = _picked(self._places, which)
         some.shape = (len(some._places), *self.shape[1:])
         return some
+
+
+class OnDisk(Rows):
+    """The rows of an array in a file, which stays open: what is read is of the file as it was opened.
+
+    Args:
+        file: The array's plain bytes, row after row.
+        dtype: Of the values.
+        shape: Of the whole array.
+        offset: Where in the file it begins, in bytes.
+
+    Raises:
+        DataError: In reading, where the file is shorter than it was.
+    """
+
+    def __init__(self, file: Path, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0) -> None:
+        super().__init__(dtype, shape)
+        self._file, self._offset = _Opened(file), offset
 
     def _read(self, places: range | NDArray[np.int64]) -> NDArray[Any]:
         rows = np.empty((len(places), *self.shape[1:]), self.dtype)

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from payattention.data import ImageSet
-from payattention.data.on_disk import OnDisk
+from payattention.data.on_disk import Rows
+from payattention.data.uncached import Uncached
 from payattention.errors import UsageError
+from payattention.system.machine import chosen_threads
 from payattention.system.memory import fits
 from payattention.system.processes import ALONE, Processes
 from payattention.system.workers import read_ahead
@@ -92,7 +94,7 @@ class StreamedSet(TrainingSet):
         images: uint8 (N, H, W, channels).
     """
 
-    images: NDArray[np.uint8] | OnDisk
+    images: NDArray[np.uint8] | Rows
 
     @classmethod
     def of(cls, data: ImageSet, device: torch.device) -> "StreamedSet":
@@ -105,7 +107,8 @@ class StreamedSet(TrainingSet):
     def images_of(self, batches: Sequence[Tensor]) -> Iterator[Tensor]:
         device = self.labels.device
         numbers = [chosen.cpu().numpy() for chosen in batches]  # now: later each would wait for the device
-        for images in read_ahead(partial(self._read, pinned=device.type == "cuda"), numbers):
+        readers = chosen_threads() if isinstance(self.images, Uncached) else 1
+        for images in read_ahead(partial(self._read, pinned=device.type == "cuda"), numbers, readers):
             yield images.to(device, non_blocking=True).permute(0, 3, 1, 2)
 
     def _read(self, numbers: NDArray[np.int64], pinned: bool) -> Tensor:
@@ -115,7 +118,7 @@ class StreamedSet(TrainingSet):
 
 def training_set(data: ImageSet, device: torch.device) -> TrainingSet:
     """A set on the device, or where it lies if it does not fit there."""
-    streamed = isinstance(data.images, OnDisk) or (device.type != "cpu" and not fits(data.images.nbytes, device))
+    streamed = isinstance(data.images, Rows) or (device.type != "cpu" and not fits(data.images.nbytes, device))
     return (StreamedSet if streamed else DeviceSet).of(data, device)
 
 

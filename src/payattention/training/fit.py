@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from payattention.attention import Compatibility
 from payattention.data import ImageSet
-from payattention.data.on_disk import OnDisk
+from payattention.data.on_disk import Rows
 from payattention.data.tensors import Pixels
+from payattention.data.uncached import Uncached
 from payattention.errors import UsageError
 from payattention.models import Classifier, create_model
 from payattention.models.attentive import AttentiveClassifier
@@ -190,7 +191,9 @@ def _has_unused(model: Classifier) -> bool:
 def _why_streamed(data: ImageSet, device: torch.device) -> str:
     """Where the pictures of a set stay that is not on the device, in a line."""
     needed, free = data.images.nbytes, free_bytes(device)
-    place = "on disk" if isinstance(data.images, OnDisk) else "in main memory"
+    if isinstance(data.images, Uncached):
+        return "the pictures are decoded anew in every epoch, some batches ahead"
+    place = "on disk" if isinstance(data.images, Rows) else "in main memory"
     stay = f"stay {place}, and batches are read ahead"
     if free is None or fits(needed, device):
         return f"the pictures ({in_gibibytes(needed)}) {stay}"
