@@ -11,7 +11,6 @@ VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 SCRIPTS := benchmarks experiments tools/pages tools/release
 CONSTRAINED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
-export MYPY_CACHE_DIR := $(CURDIR)/.mypy_cache
 
 .PHONY: install quickstart test test-avx2 test-bf16 browser docs release constraints
 
@@ -30,7 +29,7 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	for folder in $(SCRIPTS); do (cd $$folder && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml *.py) || exit 1; done
+	for folder in $(SCRIPTS); do $(BIN)/mypy $$folder/*.py || exit 1; done
 	$(BIN)/pytest -n 2
 
 docs: $(VENV)/installed-docs
