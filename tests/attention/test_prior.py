@@ -12,6 +12,7 @@ from payattention.attention import COMPATIBILITIES, NORMALISERS, MultiLevelAtten
 from payattention.attention.levels import create_level
 from payattention.attention.maps import upsampled
 from payattention.attention.prior import create_prior
+from payattention.errors import UsageError
 from payattention.training.optimisation import create_optimizer
 from payattention.training.recipe import load_recipe
 from settling import settled
@@ -110,6 +111,32 @@ def test_scaled_scores_are_divided_by_the_root_of_the_channels() -> None:
     torch.testing.assert_close(level(local, g).scores, bare(local, g).scores / math.sqrt(D) + strengths(local))
 
 
+@pytest.mark.parametrize("queries", [1, D])
+def test_a_learned_factor_begins_where_scaled_scores_have_it(queries: int) -> None:
+    """It multiplies them and not the prior; fresh, nothing differs. Decay, which draws u to 0, spares it."""
+    learning = create_level(D, prior="strength", queries=queries, scaled="learned")
+    fixed = create_level(D, prior="strength", queries=queries, scaled=True)
+    assert learning.load_state_dict(fixed.state_dict(), strict=False).missing_keys == ["scale"]
+    local, g = torch.randn(N, D, H, W), torch.randn(N, D)
+    began, prior = learning(local, g).scores, strengths(local)
+    torch.testing.assert_close(began, fixed(local, g).scores, rtol=0, atol=0)
+    torch.nn.init.constant_(learning.scale, 3 / math.sqrt(D))
+    torch.testing.assert_close(learning(local, g).scores, prior + 3 * (began - prior))
+    learning(local, g).map.square().sum().backward()
+    assert learning.scale.grad.abs() > 0
+    optimizer = create_optimizer(learning, load_recipe("probe"))
+    for p in learning.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    assert learning.scale.item() == pytest.approx(3 / math.sqrt(D))
+
+
+@pytest.mark.parametrize("value", ["learnt", 1, None, 0.5])
+def test_scaled_takes_one_word_beside_yes_and_no(value: object) -> None:
+    with pytest.raises(UsageError, match=r"scaled is .*true, false, or learned"):
+        pa.create_model("vgg_att2_concat_pc", 3, 0.0625, scaled=value)
+
+
 @pytest.mark.parametrize(
     ("name", "prior"),
     [
@@ -120,11 +147,12 @@ def test_scaled_scores_are_divided_by_the_root_of_the_channels() -> None:
 )
 def test_networks_take_a_prior_and_keep_it(name: str, prior: str, tmp_path: Path) -> None:
     width = {} if name.startswith("timm:") else {"width": 0.0625}
-    model = settled(pa.create_model(name, 3, **width, prior=prior, scaled=True))
-    taus = [p for key, p in model.named_parameters() if key.endswith("prior.tau")]
-    assert len(taus) == len(model.levels)
-    for tau in taus:
-        torch.nn.init.constant_(tau, 1.3)
+    model = settled(pa.create_model(name, 3, **width, prior=prior, scaled="learned"))
+    for learned in ("prior.tau", ".scale"):
+        found = [p for key, p in model.named_parameters() if key.endswith(learned)]
+        assert len(found) == len(model.levels)
+        for p in found:
+            torch.nn.init.constant_(p, 1.3)
     images = torch.rand(2, 3, 32, 32)
     look, loaded = model.attend(images), pa.load(pa.save(model, tmp_path))
     assert loaded.config.options["prior"] == prior

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from math import gcd
 from typing import NamedTuple, TypedDict, Unpack
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -13,6 +14,9 @@ from payattention.attention.normaliser import Normaliser, create_normaliser
 from payattention.attention.prior import Prior, create_prior
 from payattention.attention.projection import OwnQueries, create_projection
 from payattention.errors import UsageError
+
+LEARNED = "learned"
+"""Of `scaled`: only where it begins."""
 
 
 class Attended(NamedTuple):
@@ -34,11 +38,15 @@ class AttentionLevel(nn.Module):
         compatibility: Whose scores.
         normaliser: What makes a map of them.
         prior: What is added to them; by default nothing.
-        scale: What the compatibility's are multiplied with first.
+        scale: What the compatibility's are multiplied with first; a parameter where it is learned.
     """
 
     def __init__(
-        self, compatibility: Compatibility, normaliser: Normaliser, prior: Prior | None = None, scale: float = 1.0
+        self,
+        compatibility: Compatibility,
+        normaliser: Normaliser,
+        prior: Prior | None = None,
+        scale: float | nn.Parameter = 1.0,
     ) -> None:
         super().__init__()
         self.compatibility = compatibility
@@ -92,7 +100,7 @@ class SeveralQueries(AttentionLevel):
         compatibility: Compatibility,
         normaliser: Normaliser,
         prior: Prior,
-        scale: float,
+        scale: float | nn.Parameter,
         *,
         dim: int,
         queries: int,
@@ -117,7 +125,7 @@ class LevelKeywords(TypedDict, total=False):
     normaliser: str
     prior: str
     queries: int
-    scaled: bool
+    scaled: bool | str
 
 
 def create_level(
@@ -127,7 +135,7 @@ def create_level(
     normaliser: str = "softmax",
     prior: str = "none",
     queries: int = 1,
-    scaled: bool = False,
+    scaled: bool | str = False,
 ) -> AttentionLevel:
     """A level for local features and queries of `dim` channels.
 
@@ -139,15 +147,19 @@ def create_level(
         prior: A name of `PRIORS`.
         queries: How many queries ask (`SeveralQueries`).
         scaled: Whether scores are divided by sqrt(dim), as in Vaswani et al. (2017). Those of several queries always
-            are.
+            are. `LEARNED`: the level's factor begins at 1/sqrt(dim) and is learned. It is a number, no matrix, and
+            recipes that spare vectors do not let it decay: few steps leave scores small, many make them large.
 
     Raises:
-        UsageError: A number of queries that does not divide `dim`, or several with hard attention.
+        UsageError: A number of queries that does not divide `dim`, several with hard attention, or another word for
+            `scaled`.
     """
     check_queries(queries, [dim])
     asking = create_compatibility(compatibility, dim, queries)
     normalising, starting = create_normaliser(normaliser), create_prior(prior, queries)
-    scale = dim**-0.5 if scaled or queries > 1 else 1.0
+    check_scaled(scaled)
+    factor = dim**-0.5 if scaled or queries > 1 else 1.0
+    scale = nn.Parameter(torch.tensor(factor)) if scaled == LEARNED else factor
     if queries == 1:
         return AttentionLevel(asking, normalising, starting, scale)
     if not normalising.soft:
@@ -156,6 +168,12 @@ def create_level(
             "queries=1, or softmax or sigmoid"
         )
     return SeveralQueries(asking, normalising, starting, scale, dim=dim, queries=queries)
+
+
+def check_scaled(scaled: object) -> None:
+    """Raises UsageError for what `create_level` cannot take as `scaled`."""
+    if not isinstance(scaled, bool) and scaled != LEARNED:
+        raise UsageError(f"scaled is {scaled!r}: it takes true, false, or {LEARNED}, by default false")
 
 
 def check_queries(queries: int, dims: Iterable[int]) -> None:

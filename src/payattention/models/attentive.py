@@ -113,7 +113,7 @@ class AttentionKeywords(TypedDict, total=False):
     normaliser: str
     prior: str
     queries: int | str
-    scaled: bool
+    scaled: bool | str
     projection: str
     head: str
     head_norm: bool
@@ -133,6 +133,7 @@ class AttentionOptions:
         queries: How many queries ask at each level, and pool a slice each (`payattention.attention.SeveralQueries`). Of
             VGG also a kind of its one query, "shared" or "own" (`payattention.models.attentive_vgg`).
         scaled: Whether scores are divided by the root of the level's channels; those of several queries always are.
+            "learned" lets that factor be learned from there.
         projection: A name of `payattention.attention.PROJECTIONS`.
         head: A name of `payattention.models.heads.HEADS`.
         head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
@@ -145,7 +146,7 @@ class AttentionOptions:
     normaliser: str = "softmax"
     prior: str = "none"
     queries: int | str = 1
-    scaled: bool = False
+    scaled: bool | str = False
     projection: str = "down"
     head: str = "concat"
     head_norm: bool = True

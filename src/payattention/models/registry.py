@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
 
+from payattention.attention.levels import check_scaled
 from payattention.errors import UsageError
 from payattention.models.attentive import ATTENTION_DEFAULTS
 from payattention.models.classifier import Classifier, ModelConfig
@@ -183,6 +184,9 @@ def check_value(option: str, value: object, default: object) -> None:
 
     An option that is None by default takes a whole number, or None.
     """
+    if option == "scaled":
+        check_scaled(value)
+        return
     if isinstance(default, bool):
         fits, kind = isinstance(value, bool), "true or false"
     elif isinstance(default, float):
