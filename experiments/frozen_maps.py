@@ -1,8 +1,8 @@
 """Measures where attention on a frozen backbone looks, by what it is set to, for docs/backbone-training.md.
 
 Writes results/frozen_maps.json, a cell at a time: what is there already is kept, so that the command goes on where it
-was stopped. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip`, `oxford-iiit-pet-3breeds.zip` and
-`CUB_200_2011-first20.zip`, and the extra `imagenet`. About an hour on a core.
+was stopped, unless the recipe has changed since. It needs PAYATTENTION_DATA with `caltech101-30perclass.zip`,
+`oxford-iiit-pet-3breeds.zip` and `CUB_200_2011-first20.zip`, and the extra `imagenet`. About an hour on a core.
 
 1. Each way to set up the attention is trained, by the recipe `probe` as `payattention train --freeze` does it, on the
    first 3, 5, 20 and 101 classes of Caltech-101 (15 pictures each), on three breeds of the pets, on 20 species of birds
@@ -20,6 +20,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,10 +47,12 @@ from payattention.system.names import check_known
 from payattention.system.provenance import Stopwatch
 from payattention.system.reporting import per_cent
 from payattention.training.features import FeatureSet, looks_at, trunk_of
+from payattention.training.recipe import load_recipe
 from trained import RESULTS, RUNS, ResultsOption
 
 SEEDS = (0, 1, 2)
 FEW = 20  # classes: so many are quickly trained on, and vary most with the seed
+SEEDS_OF_MANY = (0, 1)
 POST_HOC = ("activation", "eigen_cam", "grad_cam", "grad_cam_plus_plus", "xgrad_cam", "hires_cam", "layer_cam")
 """The methods that look no deeper than the layers that attention looks at, so that kept features do for them."""
 _BATCH = 64
@@ -61,7 +64,8 @@ DEFAULT = "the default"
 WAYS = {
     DEFAULT: Way({}),
     "as in the paper": Way({"prior": "none", "scaled": False}),
-    "scaled, no prior": Way({"prior": "none"}),
+    "scaled for good": Way({"scaled": True}),
+    "scaled for good, no prior": Way({"prior": "none", "scaled": True}),
     "each level's own strength": Way({"prior": "strength"}),
     "8 queries": Way({"queries": 8}),
     "sigmoid": Way({"normaliser": "sigmoid"}),
@@ -85,20 +89,34 @@ class Task:
 
 
 _ANIMALS = ("oxford_pets", "cub200_whole")
-TASKS = (
-    Task("3 of Caltech-101", Classes("caltech101", 3), _ANIMALS),
-    Task("5 of Caltech-101", Classes("caltech101", 5), _ANIMALS),
-    Task("20 of Caltech-101", Classes("caltech101", 20), _ANIMALS),
-    Task("101 of Caltech-101", Classes("caltech101", 101), _ANIMALS, contest=_ANIMALS),
-    Task("3 breeds of pets", Classes("oxford_pets"), ("oxford_pets",), contest=("oxford_pets",)),
-    Task("20 species of birds", Classes("cub200_whole"), ("cub200_whole",), contest=("cub200_whole",)),
-    Task("10 digits", Classes("cluttered_digits"), ("cluttered_digits",), contest=("cluttered_digits",)),
-)
+TASKS = {
+    task.name: task
+    for task in (
+        Task("3 of Caltech-101", Classes("caltech101", 3), _ANIMALS),
+        Task("5 of Caltech-101", Classes("caltech101", 5), _ANIMALS),
+        Task("20 of Caltech-101", Classes("caltech101", 20), _ANIMALS),
+        Task("101 of Caltech-101", Classes("caltech101", 101), _ANIMALS, contest=_ANIMALS),
+        Task("3 breeds of pets", Classes("oxford_pets"), ("oxford_pets",), contest=("oxford_pets",)),
+        Task("20 species of birds", Classes("cub200_whole"), ("cub200_whole",), contest=("cub200_whole",)),
+        Task("10 digits", Classes("cluttered_digits"), ("cluttered_digits",), contest=("cluttered_digits",)),
+    )
+}
 
 
-def cell(way: Way, task: Task, frozen: Frozen, seed: int) -> dict[str, Any]:
+def asked(name: str) -> dict[str, Any]:
+    """The network's options of a way, the recipe's among them: what a cell that was measured must have had, too."""
+    return {**load_recipe(RECIPE).model, **WAYS[name].options}
+
+
+@cache
+def network(name: str, task: Task, frozen: Frozen, seed: int) -> AttentiveClassifier:
+    """One way's, trained; kept, since the default is measured alone and held against other maps."""
+    return trained(WAYS[name], task.on, frozen, seed)
+
+
+def cell(name: str, task: Task, frozen: Frozen, seed: int) -> dict[str, Any]:
     """One network, trained and measured."""
-    watch, model = Stopwatch(), trained(way, task.on, frozen, seed)
+    way, watch, model = WAYS[name], Stopwatch(), network(name, task, frozen, seed)
     test = features_of(model, way, task.on, frozen, "test")
     found = [look.logits.argmax(1) for look in looks_at(model, test)]
     maps = {}
@@ -106,6 +124,7 @@ def cell(way: Way, task: Task, frozen: Frozen, seed: int) -> dict[str, Any]:
         features, masked = frozen.features(looked, "test", _WHOLE, way.deepest), frozen.pictures(looked, "test", _WHOLE)
         maps[looked] = {row: _told(scores) for row, scores in _scores(model, features, masked).items()}
     return {
+        "asked": asked(name),
         "command": command(way, task.on, model, seed),
         "tested_on": len(test),
         "error": per_cent((torch.cat(found) != test.labels).double().mean()),
@@ -164,7 +183,7 @@ def _told(scores: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def contest(task: Task, looked: str, frozen: Frozen) -> dict[str, Any]:
     """The default's maps and others of the same network: scores, and by metric how far the combined one lies above."""
-    watch, model = Stopwatch(), trained(WAYS[DEFAULT], task.on, frozen, 0)
+    watch, model = Stopwatch(), network(DEFAULT, task, frozen, 0)
     features, masked = frozen.features(looked, "test", _WHOLE, "stage"), frozen.pictures(looked, "test", _WHOLE)
     scores = _scores(model, features, masked, POST_HOC)
     kinds: dict[str, Kind] = {}
@@ -175,6 +194,7 @@ def contest(task: Task, looked: str, frozen: Frozen) -> dict[str, Any]:
         metric: margins({row: found[metric] for row, found in scores.items()}, kinds) for metric in scores[COMBINED]
     }
     return {
+        "asked": asked(DEFAULT),
         "pictures": len(features),
         "rows": {row: {"kind": kinds[row], **_told(found)} for row, found in scores.items()},
         "margins": {metric: {row: asdict(found) for row, found in rows.items()} for metric, rows in above.items()},
@@ -182,28 +202,42 @@ def contest(task: Task, looked: str, frozen: Frozen) -> dict[str, Any]:
     }
 
 
-def measured(before: dict[str, Any], ways: Sequence[str], frozen: Frozen) -> Iterator[dict[str, Any]]:
-    """The result so far, after each cell that was not there before; the contests come last."""
+def measured(
+    before: dict[str, Any], ways: Sequence[str], tasks: Sequence[Task], frozen: Frozen, seeds: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    """The result so far, after each cell that was not there before as it is asked for; the contests come last."""
     cells, contests = dict(before.get("cells", {})), dict(before.get("contests", {}))
-    for seed, name, task in product(SEEDS, ways, TASKS):
+    for seed, name, task in product(seeds, ways, tasks):
         many, key = (task.on.first or 0) > FEW, f"{task.name}; {name}; seed {seed}"
-        if key in cells or (many and (seed or WAYS[name].most <= FEW)):
+        if many and (seed not in SEEDS_OF_MANY or WAYS[name].most <= FEW):
             continue
-        cells[key] = cell(WAYS[name], task, frozen, seed)
-        frozen.console.print(f"{key}: error {cells[key]['error']} %", highlight=False)
-        yield {"recipe": RECIPE, "cells": cells, "contests": contests}
-    for task in TASKS if DEFAULT in ways else ():
-        for looked in task.contest:
-            if (key := f"{task.name}; {looked}") not in contests:
-                contests[key] = contest(task, looked, frozen)
-                frozen.console.print(f"{key}: held against {len(contests[key]['rows'])} maps", highlight=False)
-                yield {"recipe": RECIPE, "cells": cells, "contests": contests}
+        if cells.get(key, {}).get("asked") != asked(name):
+            cells[key] = cell(name, task, frozen, seed)
+            frozen.console.print(f"{key}: error {cells[key]['error']} %", highlight=False)
+            yield {"recipe": RECIPE, "cells": cells, "contests": contests}
+    for task, looked in _contests(tasks) if DEFAULT in ways and 0 in seeds else ():
+        key = f"{task.name}; {looked}"
+        if contests.get(key, {}).get("asked") != asked(DEFAULT):
+            contests[key] = contest(task, looked, frozen)
+            frozen.console.print(f"{key}: held against {len(contests[key]['rows'])} maps", highlight=False)
+            yield {"recipe": RECIPE, "cells": cells, "contests": contests}
+
+
+def _contests(tasks: Sequence[Task]) -> list[tuple[Task, str]]:
+    return [(task, looked) for task in tasks for looked in task.contest]
 
 
 def main(
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="|".join(WAYS), help="Measure these rows; may be repeated.", show_default=False),
+    ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(metavar="|".join(TASKS), help="Measure these columns; may be repeated.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="Measure these seeds; may be repeated.", show_default=False)
     ] = None,
     limit: LimitOption = None,
     features: Annotated[
@@ -212,9 +246,12 @@ def main(
     results: ResultsOption = RESULTS,
 ) -> None:
     check_known("way", WAYS, *(only or ()))
+    check_known("column", TASKS, *(on or ()))
     file = results / "frozen_maps.json"
     before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    for result in measured(before, only or [*WAYS], Frozen(features, limit, progress_console())):
+    tasks = [TASKS[name] for name in on or TASKS]
+    frozen = Frozen(features, limit, progress_console())
+    for result in measured(before, only or [*WAYS], tasks, frozen, seed or SEEDS):
         write_json(file, result)
 
 

@@ -7,15 +7,17 @@ import sys
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from payattention.cli.program import run_program, script
 from payattention.system.invocation import command_line
+from payattention.training.recipe import Recipe
 from payattention.weights.bundled import FOLDER
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +123,23 @@ def commands(value: Any) -> Iterator[str]:
                 yield item
             else:
                 yield from commands(item)
+
+
+def test_a_cell_is_measured_anew_once_its_recipe_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its key names a way, and what the recipe adds to that way is not in the name."""
+    module = imported(ROOT / "experiments" / "frozen_maps.py")
+    monkeypatch.setattr(module, "cell", lambda name, *_: {"asked": module.asked(name), "error": 0.0})
+    task, frozen = module.TASKS["3 of Caltech-101"], SimpleNamespace(console=Console(quiet=True))
+
+    def measured(before: dict[str, Any]) -> list[dict[str, Any]]:
+        return list(module.measured(before, ["8 queries"], [task], frozen, [0]))
+
+    (result,) = measured({})
+    assert list(result["cells"]) == ["3 of Caltech-101; 8 queries; seed 0"]
+    assert not measured(result)
+    monkeypatch.setattr(module, "load_recipe", lambda name: Recipe("another", 1, model={"prior": "strength"}))
+    (anew,) = measured(result)
+    assert [cell["asked"] for cell in anew["cells"].values()] == [{"prior": "strength", "queries": 8}]
 
 
 def test_a_result_records_how_its_script_was_called() -> None:
