@@ -69,8 +69,8 @@ PLANS: Registry[Plan] = Registry(
     {
         "efficientnet_lite0_att2.caltech101": Plan(
             "101 kinds of things and animals (Caltech-101), attention on a frozen EfficientNet-Lite0",
-            "train --model timm:tf_efficientnet_lite0 --pretrained --freeze --crop-mode squash --data caltech101 "
-            "--seed 0",
+            "train --model timm:tf_efficientnet_lite0 --pretrained --freeze --crop-mode squash --set scaled=true "
+            "--data caltech101 --seed 0",
             "caltech101",
             finds_pets=True,
         ),
