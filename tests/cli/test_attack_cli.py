@@ -1,38 +1,33 @@
 """`attack`, `transfer` and `figure` as a user meets them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from payattention import create_model, save
 from payattention.cli.app import run
 from payattention.data.readers.cluttered_digits import COUNTS
-from payattention.models import Classifier
 from settling import settled
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PAYATTENTION_DATA", raising=False)
-    monkeypatch.setitem(COUNTS, "test", 20)
+@pytest.fixture(scope="module")
+def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of what the commands name.
 
-
-@pytest.fixture(autouse=True)
-def saved(tmp_path: Path) -> Classifier:
-    """A run folder `run`, which knows bright from dark pictures by name only."""
-    model = settled(create_model("vgg_att2_concat_pc", 2, 0.0625))
-    model.classes = ("bright", "dark")
-    save(model, tmp_path / "run")
-    return model
-
-
-@pytest.fixture(autouse=True)
-def _pictures(tmp_path: Path) -> None:
-    """`pictures`: two classes of six pictures each for testing, bright and dark, 40x36; `alone`: one of them."""
+    `run`, `other`: models that know bright from dark pictures by name only; `pictures`: two classes of six pictures
+    each for testing, bright and dark, 40x36; `alone`: one of them.
+    """
+    tmp_path = tmp_path_factory.mktemp("things")
+    torch.manual_seed(0)
+    for name, network in (("run", "vgg_att2_concat_pc"), ("other", "vgg_att3_concat_pc")):
+        model = settled(create_model(network, 2, 0.0625))
+        model.classes = ("bright", "dark")
+        save(model, tmp_path / name)
     for k in range(12):
         path = tmp_path / "pictures" / "test" / ("dark", "bright")[k % 2] / f"{k}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +40,15 @@ def _pictures(tmp_path: Path) -> None:
         (tmp_path / "alone" / "test" / name).mkdir(parents=True)
         for k in range(count):
             Image.new("RGB", (40, 40)).save(tmp_path / "alone" / "test" / name / f"{k}.png")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(things: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(things, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PAYATTENTION_DATA", raising=False)
+    monkeypatch.setitem(COUNTS, "test", 20)
 
 
 def test_attack_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +91,7 @@ def test_transfer_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
     assert "note: 2 of 2 SVMs were stopped at 1 iterations" in printed.err
 
 
-def test_direct_transfer_from_end_to_end(saved: Classifier, capsys: pytest.CaptureFixture[str]) -> None:
+def test_direct_transfer_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
     Path("pictures/test/dark").rename("pictures/test/Grey")
     assert run(["transfer", "run", "--data", "folder:pictures", "--direct", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -100,8 +104,7 @@ def test_direct_transfer_from_end_to_end(saved: Classifier, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("kind", ["activations", "attack", "maps", "masks", "query"])
-def test_a_figure_of_two_models(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save(settled(create_model("vgg_att3_concat_pc", 2, 0.0625)), tmp_path / "other")
+def test_a_figure_of_two_models(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = ["--picture", "pictures/test/dark/0.png", "--picture", "pictures/test/bright"]
     asking = ["--query", "pictures/test/dark/2.png"] if kind == "query" else []
     assert run(["figure", kind, "run", "other", *pictures, *asking, "--eps", "2", "--json"]) == 0

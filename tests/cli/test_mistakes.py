@@ -1,6 +1,7 @@
 """A mistake is found at once: before PyTorch is imported where that can be, and before any picture is decoded."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -101,15 +102,23 @@ WITHOUT_PYTORCH = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _things(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PAYATTENTION_DATA", raising=False)
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models."""
+    folder = tmp_path_factory.mktemp("saved")
     for name, network in (("vgg", "vgg"), ("att", "vgg_att_pc")):
-        save(create_model(network, 3, 0.0625), tmp_path / name)
+        save(create_model(network, 3, 0.0625), folder / name)
     named = create_model("vgg", 3, 0.0625)
     named.classes = ("cat", "dog", "hamster")
-    save(named, tmp_path / "named")
+    save(named, folder / "named")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _things(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PAYATTENTION_DATA", raising=False)
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
     for folder in ("full", "bare", "empty"):
         Path(folder).mkdir()
     Path("full/file").touch()

@@ -7,7 +7,9 @@ from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import payattention as pa
@@ -24,25 +26,31 @@ from payattention.models import Classifier
 from settling import settled
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model() -> Classifier:
+    torch.manual_seed(0)
     model = settled(pa.create_model("vgg_att2_concat_pc", 2, 0.0625))
     model.classes = ("dark", "<b>right</b>")
     return model
 
 
-@pytest.fixture
-def data(image_set: ImageSet) -> ImageSet:
-    return replace(image_set.first(14), classes=("dark", "<b>right</b>"))
+@pytest.fixture(scope="module")
+def data() -> ImageSet:
+    labels = np.arange(14) % 2
+    noise = np.random.default_rng(0).integers(0, 128, (14, 32, 32, 3)) + 127 * labels[:, None, None, None]
+    masks = np.zeros((14, 32, 32), np.bool_)
+    masks[:, :8, :8] = True
+    return ImageSet("noise", "train", noise.astype(np.uint8), labels, ("dark", "<b>right</b>"), masks)
 
 
-@pytest.fixture
-def compared(model: Classifier, data: ImageSet, monkeypatch: pytest.MonkeyPatch) -> Comparison:
+@pytest.fixture(scope="module")
+def compared(model: Classifier, data: ImageSet) -> Comparison:
     """Deletion and insertion on too few pictures to tell anything, and a column that was asked for."""
-    monkeypatch.setattr("payattention.evaluation.comparison.columns.STEPS", 2)
-    monkeypatch.setattr("payattention.evaluation.comparison.randomisation.PICTURES", 1)
-    monkeypatch.setattr("payattention.evaluation.comparison.randomisation.DRAWS", 1)
-    return compare(model, data, methods=["activation"], costly=4, metrics=["road", "gini", "roc_auc"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("payattention.evaluation.comparison.columns.STEPS", 2)
+        patch.setattr("payattention.evaluation.comparison.randomisation.PICTURES", 1)
+        patch.setattr("payattention.evaluation.comparison.randomisation.DRAWS", 1)
+        return compare(model, data, methods=["activation"], costly=4, metrics=["road", "gini", "roc_auc"])
 
 
 def test_the_page_answers_with_evidence_and_loads_nothing(

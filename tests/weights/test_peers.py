@@ -97,8 +97,7 @@ def checkpoint(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("taps", ["before", "after"])
-@pytest.mark.parametrize("normaliser", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(("taps", "normaliser"), [("before", "softmax"), ("after", "sigmoid")])
 def test_same_logits_and_scores(checkpoint: Path, state: State, taps: str, normaliser: str) -> None:
     """In double precision, where 1e-5 is no rounding; scores of 10 have a rounding of 1e-5 in single precision."""
     model = pa.load_peer(checkpoint, kind="saoyan", taps=taps, normaliser=normaliser).double()
@@ -114,8 +113,7 @@ def test_same_logits_and_scores(checkpoint: Path, state: State, taps: str, norma
         assert (look.maps[level].sum((1, 2)).sub(1).abs() < 1e-6).all() == (normaliser == "softmax")
 
 
-@pytest.mark.parametrize("attention", [True, False])
-@pytest.mark.parametrize("grid", [1, 2])
+@pytest.mark.parametrize(("attention", "grid"), [(False, 1), (True, 2)])
 def test_networks_without_attention_and_for_larger_pictures(attention: bool, grid: int, tmp_path: Path) -> None:
     state = random_state(attention, grid)
     torch.save(state, tmp_path / "net.pth")
@@ -126,8 +124,9 @@ def test_networks_without_attention_and_for_larger_pictures(attention: bool, gri
     with torch.no_grad():
         logits, *_ = plain({name: tensor.double() for name, tensor in state.items()}, images, False, True)
         torch.testing.assert_close(model(images), logits, rtol=0, atol=1e-6)
-        again = pa.load(pa.save(model.float(), tmp_path / "ours")).double()
-        torch.testing.assert_close(again(images), model.double()(images), rtol=0, atol=1e-6)
+        images, model = images.float(), model.float()
+        again = pa.load(pa.save(model, tmp_path / "ours"))
+        torch.testing.assert_close(again(images), model(images), rtol=0, atol=1e-6)
 
 
 def test_it_is_a_model_like_every_other(checkpoint: Path, tmp_path: Path) -> None:
