@@ -19,6 +19,7 @@ from payattention.errors import UsageError
 from payattention.evaluation.query import ask
 from payattention.explaining.inputs import as_input
 from payattention.figures.gallery.record import quantised
+from payattention.studio.gate import Room
 from payattention.studio.serving import check_call, is_loopback, serving
 from studio_pages import Served, unpacked
 
@@ -136,6 +137,29 @@ def test_what_the_page_does_not_need_is_not_there(served: Served) -> None:
     assert status(served.url, Host="elsewhere.example") == 403  # a name that somebody gave this machine
     with urllib.request.urlopen(served.url, timeout=30) as page:
         assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "http://localhost:1/", "https://elsewhere.example/a.png", "../a.png"])
+def test_nothing_is_read_or_fetched_that_was_not_sent(served: Served, path: str) -> None:
+    named = {"path": path, "url": path, "orig_name": "a.png", "meta": {"_type": "gradio.FileData"}}
+    body = json.dumps({"data": [named, served.blind, []]}).encode()
+    call = f"{served.url}gradio_api/call/look"
+    question = urllib.request.Request(call, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(question, timeout=60) as answer:
+        event = json.load(answer)["event_id"]
+    with urllib.request.urlopen(f"{call}/{event}", timeout=60) as answer:
+        told = answer.read().decode()
+    assert told.startswith("event: error")
+    assert "root:" not in told
+    if path.startswith("http"):
+        assert "addresses are not fetched" in told
+
+
+def test_a_full_room_takes_no_more(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "file").write_bytes(bytes(11))
+    assert Room(tmp_path, 10).is_full
+    assert not Room(tmp_path, 11).is_full
 
 
 def test_too_much_at_once_is_refused_before_it_is_read(served: Served) -> None:

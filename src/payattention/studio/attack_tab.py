@@ -37,10 +37,10 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
         with gr.Column(min_width=280):
             method = gr.Radio([("FGSM", "fgsm"), ("PGD", "pgd")], value="fgsm", label="Attack", elem_id="pa-attack-how")
             eps = gr.Slider(
-                *(0, 16), value=4, step=0.5, label="Size: the most by which a pixel changes, of 255", elem_id="pa-eps"
+                0, 16, value=4, step=0.5, label="Size: the most by which a pixel changes, of 255", elem_id="pa-eps"
             )
             towards = gr.Dropdown(
-                *([_ANYTHING],),
+                [_ANYTHING],
                 value=_ANYTHING,
                 label="To be taken for",
                 allow_custom_value=True,
@@ -55,7 +55,7 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
 
         if upload is None:
             raise UsageError("choose a picture first")
-        asked = AttackOfOne(size, how, None if target in (None, "", _ANYTHING) else target)
+        asked = AttackOfOne(float(size), how, None if target in (None, "", _ANYTHING) else target)
         return studio.attack(studio.picture(upload.path, upload.name), name, asked)
 
     @said

@@ -6,7 +6,8 @@ The program behind the page opens far more addresses than the page uses: what is
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 Message = MutableMapping[str, Any]
@@ -48,6 +49,18 @@ _HEADERS = [
 ]
 
 
+class Room(NamedTuple):
+    """A folder, and how many bytes it may hold before more is refused."""
+
+    folder: Path
+    most: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are that many."""
+        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()) > self.most
+
+
 class Gate:
     """An ASGI application before another.
 
@@ -56,10 +69,11 @@ class Gate:
         most_bytes: Of an upload.
         any_host: Whether it goes by any name; by default only by this machine's own, so that no page elsewhere can
             reach it by a name that it gives this machine's address to.
+        room: Where uploads lie until they go.
     """
 
-    def __init__(self, inner: Callable[..., Awaitable[None]], *, most_bytes: int, any_host: bool) -> None:
-        self.inner, self.most_bytes, self.any_host = inner, most_bytes, any_host
+    def __init__(self, inner: Callable[..., Awaitable[None]], *, most_bytes: int, any_host: bool, room: Room) -> None:
+        self.inner, self.most_bytes, self.any_host, self.room = inner, most_bytes, any_host, room
         self._logins: deque[float] = deque()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -86,6 +100,8 @@ class Gate:
         length = headers.get(b"content-length", "0")
         if not length.isdecimal() or int(length) > most:
             return 413, f"too much at once: at most {most // (1 << 20):,} MB may be sent there"
+        if path == f"{_API}upload" and self.room.is_full:
+            return 507, "too many uploads lie here already: they go after an hour"
         if path == "/login" and scope["method"] == "POST" and not self._may_try():
             return 429, f"too many attempts at the password: wait {_SECONDS:g} s"
         return None

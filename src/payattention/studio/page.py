@@ -1,7 +1,10 @@
 """The page: a model above, and below it a tab for each thing that one can do."""
 
+from typing import NoReturn
+
 import fastapi
 import gradio as gr
+from gradio import processing_utils
 
 from payattention import __version__
 from payattention.studio import attack_tab, folder_tab, look_tab, query_tab, training_tab
@@ -37,6 +40,7 @@ def page(studio: Studio) -> gr.Blocks:
 
 def application(studio: Studio, auth: tuple[str, str] | None) -> fastapi.FastAPI:
     """The page as a web application."""
+    processing_utils.async_ssrf_protected_get = _refuse  # type: ignore[assignment]
     outer = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     return gr.mount_gradio_app(
         outer,
@@ -56,3 +60,8 @@ def application(studio: Studio, auth: tuple[str, str] | None) -> fastapi.FastAPI
         theme=theme(),
         head=head(),
     )
+
+
+async def _refuse(address: str) -> NoReturn:
+    """In place of gradio's own, which fetches what a question names by an address."""
+    raise gr.Error("addresses are not fetched: send the picture itself", print_exception=False)

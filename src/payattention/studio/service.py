@@ -41,12 +41,14 @@ class Bounds:
         upload: Of one upload.
         seconds: That one answer may take, the wait for those before it included.
         waiting: Questions that may wait for their turn.
+        stored: Bytes of all uploads and files that lie here at once, about.
         kept: Answers that are kept, for whoever changes nothing but what is shown, or wants them as files.
     """
 
     upload: Limits = LIMITS
     seconds: float = 60.0
     waiting: int = 24
+    stored: int = 4 * 2**30
     kept: int = 6
 
 
@@ -160,7 +162,7 @@ class Studio:
         from payattention.studio.looking import look
 
         names = tuple(sorted({*more}))
-        key = ("look", model, picture.name, _content(picture), names)
+        key = ("look", *self._version(model), picture.name, _content(picture), names)
         return self._kept(key, lambda: self.computed(lambda own: look(own, picture, names, model), model))
 
     def ask(self, query: Uploaded, target: Uploaded, model: str) -> "Asked | Blind":
@@ -171,7 +173,7 @@ class Studio:
         """
         from payattention.studio.asking import ask_of_one
 
-        key = ("ask", model, _content(query), target.name, _content(target))
+        key = ("ask", *self._version(model), _content(query), target.name, _content(target))
         return self._kept(key, lambda: self.computed(lambda own: ask_of_one(own, query, target, model), model))
 
     def attack(self, picture: Uploaded, model: str, how: "AttackOfOne") -> "UnderAttack":
@@ -182,7 +184,7 @@ class Studio:
         """
         from payattention.studio.attacking import attacked
 
-        key = ("attack", model, picture.name, _content(picture), how)
+        key = ("attack", *self._version(model), picture.name, _content(picture), how)
         return self._kept(key, lambda: self.computed(lambda own: attacked(own, picture, how, model), model))
 
     def packed(self, pack: "Callable[[T, NamedModel, Path], Path]", answer: T, model: str) -> Path:
@@ -198,7 +200,8 @@ class Studio:
     def classes(self, model: str) -> tuple[str, ...]:
         """The names of a model's classes."""
         return self._kept(
-            ("classes", model), lambda: self.computed(lambda own: own.class_names(own.config.num_classes), model)
+            ("classes", *self._version(model)),
+            lambda: self.computed(lambda own: own.class_names(own.config.num_classes), model),
         )
 
     def _first(self) -> None:
@@ -207,12 +210,17 @@ class Studio:
         with suppress(PayAttentionError):  # it is told to whoever asks that model
             self._model(self.models()[0])
 
+    def _version(self, name: str) -> tuple[Hashable, ...]:
+        """Tells a model from another that has taken its place."""
+        chosen = choices(self.given, self.runs).get(name)
+        return name, None if chosen is None else _stamp(chosen)
+
     def _model(self, name: str) -> "Classifier":
         """In the thread that computes alone."""
         chosen = choices(self.given, self.runs).get(name)
         if chosen is None:
             raise UsageError(f"{name}: this model is no longer there; choose another")
-        key = (name, _stamp(chosen))
+        key = self._version(name)
         if key not in self._loaded:
             for old in [own for own in self._loaded if own[0] == name]:  # type: ignore[index]
                 del self._loaded[old]
@@ -247,8 +255,7 @@ def _content(uploaded: Uploaded) -> Hashable:
 
 
 def _stamp(model: NamedModel) -> Hashable:
-    """Tells a run from another that has taken its place."""
+    """When a saved model's file was written."""
     from payattention.weights.header import weights_file
 
-    path = getattr(model, "path", None)
-    return None if path is None else weights_file(path).stat().st_mtime_ns
+    return weights_file(model.path).stat().st_mtime_ns if isinstance(model, SavedModel) else None

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,14 +139,17 @@ def _server(studio: "Studio", host: str, auth: tuple[str, str] | None) -> "uvico
     _set_gradio(studio.folder)
     import uvicorn
 
-    from payattention.studio.gate import Gate
+    from payattention.studio.gate import Gate, Room
     from payattention.studio.page import application
 
     async def made() -> "fastapi.FastAPI":
         return application(studio, auth)
 
-    inner = asyncio.run(made())  # where no loop is running gradio makes four of its own, which it never closes
-    gate = Gate(inner, most_bytes=studio.bounds.upload.upload, any_host=not is_loopback(host))
+    # where no loop is running gradio makes four of its own, which it never closes; and the caller may run one here
+    with ThreadPoolExecutor(1) as aside:
+        inner = aside.submit(lambda: asyncio.run(made())).result()
+    room = Room(studio.folder, studio.bounds.stored)
+    gate = Gate(inner, most_bytes=studio.bounds.upload.upload, any_host=not is_loopback(host), room=room)
     settings: dict[str, Any] = {"log_level": "error", "access_log": False, "timeout_graceful_shutdown": 2}
     return uvicorn.Server(uvicorn.Config(gate, limit_concurrency=512, **settings))
 

@@ -78,7 +78,7 @@ class WithoutStubs(_Loader):
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
         if hasattr(module, "create_or_modify_pyi"):
-            module.create_or_modify_pyi = lambda *_: None
+            vars(module)["create_or_modify_pyi"] = lambda *_: None
 
 
 class LeanLoader(_Loader):
