@@ -112,23 +112,23 @@ def test_scaled_scores_are_divided_by_the_root_of_the_channels() -> None:
 
 
 @pytest.mark.parametrize("queries", [1, D])
-def test_a_learned_factor_begins_where_scaled_scores_have_it(queries: int) -> None:
-    """It multiplies them and not the prior; fresh, nothing differs. Decay, which draws u to 0, spares it."""
+def test_a_learned_factor_begins_small(queries: int) -> None:
+    """It multiplies the scores and not the prior. Decay, which draws u to 0, spares it."""
     learning = create_level(D, prior="strength", queries=queries, scaled="learned")
     fixed = create_level(D, prior="strength", queries=queries, scaled=True)
     assert learning.load_state_dict(fixed.state_dict(), strict=False).missing_keys == ["scale"]
+    assert learning.scale.item() == pytest.approx(D ** (-3 / 4))
     local, g = torch.randn(N, D, H, W), torch.randn(N, D)
-    began, prior = learning(local, g).scores, strengths(local)
-    torch.testing.assert_close(began, fixed(local, g).scores, rtol=0, atol=0)
-    torch.nn.init.constant_(learning.scale, 3 / math.sqrt(D))
-    torch.testing.assert_close(learning(local, g).scores, prior + 3 * (began - prior))
+    prior = strengths(local)
+    bare = (fixed(local, g).scores - prior) * math.sqrt(D)
+    torch.testing.assert_close(learning(local, g).scores, prior + bare * D ** (-3 / 4))
     learning(local, g).map.square().sum().backward()
     assert learning.scale.grad.abs() > 0
     optimizer = create_optimizer(learning, load_recipe("probe"))
     for p in learning.parameters():
         p.grad = torch.zeros_like(p)
     optimizer.step()
-    assert learning.scale.item() == pytest.approx(3 / math.sqrt(D))
+    assert learning.scale.item() == pytest.approx(D ** (-3 / 4))
 
 
 @pytest.mark.parametrize("value", ["learnt", 1, None, 0.5])

@@ -133,7 +133,7 @@ class AttentionOptions:
         queries: How many queries ask at each level, and pool a slice each (`payattention.attention.SeveralQueries`). Of
             VGG also a kind of its one query, "shared" or "own" (`payattention.models.attentive_vgg`).
         scaled: Whether scores are divided by the root of the level's channels; those of several queries always are.
-            "learned" lets that factor be learned from there.
+            "learned": the factor is learned, and begins smaller.
         projection: A name of `payattention.attention.PROJECTIONS`.
         head: A name of `payattention.models.heads.HEADS`.
         head_norm: BN-ReLU-Dropout on each descriptor before the classifier (the authors' code) or not (the paper).
