@@ -26,6 +26,7 @@ def opened(browser: Any, served: Served) -> Iterator[Any]:
     page.set_default_timeout(120_000)  # ms; a busy machine is slow
     page.asked = asked
     page.goto(served.url)
+    page.locator("#pa-look-examples button").first.wait_for()  # the page's own scripts are at work then
     yield page
     assert said == []
     assert [url for url in asked if not url.startswith((served.url, "data:", "blob:"))] == []

@@ -13,8 +13,12 @@ from payattention.figures.self_contained import data_uri
 from payattention.models import Classifier
 from payattention.studio.looking import SIDE
 from payattention.studio.uploads import Uploaded
+from payattention.weights.bundled import bundled
 
-_CURE = "a model that can see one is trained by: payattention train --set compatibility=additive"
+_TRAIN = (
+    "payattention train --model timm:tf_efficientnet_lite0 --pretrained --freeze --set compatibility=additive "
+    "--data folder:PICTURES"
+)
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,20 @@ def why_blind(model: Classifier) -> str:
     """Why no query can move a model's maps, in a sentence; "" where one can."""
     pruned = hasattr(model, "config") and model.config.pruned
     if not (model.query_dim or pruned):
-        return f"This network asks no query: nothing in it takes one; {_CURE}"
+        return f"This network asks no query: nothing in it takes one; {_cure()}"
     if not pruned and not is_blind(model):
         return ""
     return (
         "This model cannot see a query: it adds the query's part to the score of every place alike, and softmax takes "
-        f"away what is alike everywhere, so that its maps stay as they are; {_CURE}"
+        f"away what is alike everywhere, so that its maps stay as they are; {_cure()}"
     )
+
+
+def _cure() -> str:
+    """Which model that comes with the package can be asked, if any, and how one is trained."""
+    there = bundled("*additive*")
+    choose = f"choose {there[0]}, which can, or train one: " if there else "train one that can: "
+    return f"{choose}{_TRAIN}"
 
 
 def _level(answer: Answer, level: str) -> dict[str, Any]:

@@ -36,8 +36,13 @@ def picture_input(label: str, elem_id: str) -> gr.Image:
     field = gr.Image(
         label=label, type="filepath", sources=["upload", "clipboard", "webcam"], elem_id=elem_id, height=240
     )
-    field.preprocess = uploaded
+    hand_on(field)
     return field
+
+
+def hand_on(field: Any) -> None:
+    """Lets a field of gradio's give its events the file as it came: an `Upload`, or None."""
+    field.preprocess = uploaded
 
 
 def uploaded(payload: Any) -> Upload | None:
