@@ -35,18 +35,7 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
             picture = picture_input("Picture", "pa-attack-picture")
             strip = example_strip(studio, "pa-attack-examples")
         with gr.Column(min_width=280):
-            method = gr.Radio([("FGSM", "fgsm"), ("PGD", "pgd")], value="fgsm", label="Attack", elem_id="pa-attack-how")
-            eps = gr.Slider(
-                0, 16, value=4, step=0.5, label="Size: the most by which a pixel changes, of 255", elem_id="pa-eps"
-            )
-            towards = gr.Dropdown(
-                [_ANYTHING],
-                value=_ANYTHING,
-                label="To be taken for",
-                allow_custom_value=True,
-                elem_id="pa-towards",
-                info="Choose a class, or write its name.",
-            )
+            method, eps, towards = _fields()
             start = gr.Button("Attack", variant="primary", elem_id="pa-attack-start")
     shown = viewer("pa-attack")
 
@@ -91,3 +80,18 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
     model.input(lambda: _ANYTHING, None, towards, api_visibility="private", show_progress="hidden")
     gr.on([towards.focus], classes, model, towards, api_visibility="private", **COMPUTING)
     strip.chosen(picture).then(attack, given, shown, api_visibility="private", **COMPUTING)
+
+
+def _fields() -> tuple[gr.Radio, gr.Slider, gr.Dropdown]:
+    """By which attack, how large, and towards which class."""
+    method = gr.Radio([("FGSM", "fgsm"), ("PGD", "pgd")], value="fgsm", label="Attack", elem_id="pa-attack-how")
+    eps = gr.Slider(0, 16, value=4, step=0.5, label="Size: the most by which a pixel changes, of 255", elem_id="pa-eps")
+    towards = gr.Dropdown(
+        [_ANYTHING],
+        value=_ANYTHING,
+        label="To be taken for",
+        allow_custom_value=True,
+        elem_id="pa-towards",
+        info="Choose a class, or write its name.",
+    )
+    return method, eps, towards
