@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,11 +107,12 @@ def write(
     html: Path | None = None,
     as_json: bool = False,
 ) -> None:
-    """Writes or goes on with a corpus's folder, and tells what is in it."""
+    """Writes or goes on with a corpus's folder, and tells what is in it; `asked` but for device and precision."""
     from payattention.cli.output import print_json, print_left_out, print_page, progress_console
     from payattention.cli.reading import loaded
     from payattention.explaining.corpus.sources import Corpus
     from payattention.explaining.corpus.writing import errors_of, write_corpus
+    from payattention.system.machine import choice
 
     if len(sources) != 1:
         raise UsageError("--engine takes a model and one source: a folder, a .txt list, .parquet files, or .tar files")
@@ -123,7 +124,7 @@ def write(
     outcome = write_corpus(
         loaded(run),
         corpus,
-        asked,
+        replace(asked, device=choice().device, precision=choice().precision),
         out,
         engine=_engine(run, options),
         shard_size=options.shard_size,
@@ -143,13 +144,6 @@ def write(
     _tell(out, outcome, errors)
     if html is not None:
         print_page(html, shown)
-
-
-def chosen() -> dict[str, str]:
-    """The device and the precision that were asked for, as `Asked` keeps them."""
-    from payattention.system.machine import choice
-
-    return {"device": choice().device, "precision": choice().precision}
 
 
 def _engine(run: "NamedModel", options: CorpusOptions) -> "Engine":

@@ -1,5 +1,6 @@
 """`payattention maps`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,6 @@ from payattention.cli.corpus import (
     LimitRateOption,
     ShardSizeOption,
     WorkersOption,
-    chosen,
 )
 from payattention.cli.corpus import write as write_corpus
 from payattention.cli.model_argument import of_a_model_and_pictures
@@ -136,9 +136,10 @@ def maps(
     if of_corpus:
         from payattention.explaining.corpus.questions import Asked
 
-        drawn = {"style": form.style, "format": format or "jpg"} if overlays else {}
         by_number = None if target is None else as_target(target, () if known is None else known.classes)
-        asked_of_all = Asked("maps", size=size, method=method, target=by_number, average=average, **drawn, **chosen())
+        asked_of_all = Asked("maps", size=size, method=method, target=by_number, average=average)
+        if overlays:
+            asked_of_all = replace(asked_of_all, style=form.style, format=format or "jpg")
         write_corpus(run, pictures, out, asked_of_all, corpus, html=html, as_json=as_json)
         return
     files = picture_files(pictures)

@@ -16,7 +16,6 @@ from payattention.cli.corpus import (
     LimitRateOption,
     ShardSizeOption,
     WorkersOption,
-    chosen,
 )
 from payattention.cli.corpus import write as write_corpus
 from payattention.cli.model_argument import of_a_model_and_pictures
@@ -107,7 +106,7 @@ def predict(
         from payattention.explaining.corpus.questions import Asked
 
         run.check()
-        write_corpus(run, pictures or [], out, Asked("predict", top=top, **chosen()), corpus, as_json=as_json)
+        write_corpus(run, pictures or [], out, Asked("predict", top=top), corpus, as_json=as_json)
         return
     kind = kind or ("jsonl" if out is not None and out.suffix in (".jsonl", ".json") else "csv")
     _ = FORMATS[kind]

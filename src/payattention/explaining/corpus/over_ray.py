@@ -6,6 +6,7 @@ workers, too, the oldest first: who is done first has done it, and a slow machin
 the pictures and the model's file have to lie where every worker sees them, under the same path.
 """
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -67,12 +68,12 @@ class OverRay:
         if ray.is_initialized():
             yield ray.cluster_resources()
             return
-        address, settings = self.address or os.environ.get(_ADDRESS) or "local", {}
+        address, settings = self.address or os.environ.get(_ADDRESS) or "local", dict[str, Any]()
         if address == "local":
             cores = self.threads * self.workers if self.workers else usable_cores()
             settings = {"num_cpus": max(cores, self.threads), "object_store_memory": _STORE, "include_dashboard": False}
         try:
-            ray.init(address, log_to_driver=False, logging_level="error", **settings)
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **settings)
         except Exception as error:  # Ray raises this very class where a machine is so busy that 30 s do not do
             where = "Ray does not start here" if address == "local" else f"--address {address}: no Ray there"
             raise PayAttentionError(f"{where} ({first_line(error)})") from None
@@ -132,7 +133,8 @@ class _Worker:
     """One model, in a process of its own; it is made when the first shard comes."""
 
     def __init__(self, task: _Task) -> None:
-        self.task, self.model = task, None
+        self.task = task
+        self.model: Classifier | None = None
 
     def write(self, shard: Shard) -> Written:
         """Writes a shard.
