@@ -1,8 +1,12 @@
 """`payattention reproduce`."""
 
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -10,7 +14,13 @@ from payattention.cli.computing import computes
 from payattention.cli.options import DataRootOption, JsonOption
 
 if TYPE_CHECKING:
-    from payattention.reproduce import Departures, Planned, Tally, Workplace
+    import torch
+
+    from payattention.reproduce import Departures, Outcome, Planned, Tally, Workplace
+
+    Queue: TypeAlias = Callable[[torch.device], list[Planned]]
+
+ENGINES = ("local", "ray")
 
 TableOption = Annotated[
     list[str] | None,
@@ -78,6 +88,20 @@ def reproduce(
     report: Annotated[
         bool, typer.Option("--report", help="Write the page of results and its pictures, and run nothing.")
     ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="local|ray",
+            help="What runs the cells: local, here, one at a time; ray, as many at a time as there are slots on the "
+            "machines of a cluster, a slot being --threads cores (1) or, for what costs much, a GPU.",
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="--engine ray: of the cluster, by default $RAY_ADDRESS, else this machine alone.", show_default=False
+        ),
+    ] = None,
     results: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     runs: Annotated[Path, typer.Option(help="Folder of the run folders and logs.")] = Path("runs/cells"),
     docs: Annotated[Path, typer.Option(help="--report: folder of the page.")] = Path("docs"),
@@ -89,9 +113,13 @@ def reproduce(
     processes may work on one results folder: none takes a cell that another one is at.
     """
     from payattention.errors import UsageError
-    from payattention.reproduce import Departures, Workplace, chosen_cells, plan
+    from payattention.reproduce import Departures, Workplace, chosen_cells, plan, take_stock
     from payattention.system.machine import chosen_device
+    from payattention.system.names import check_known
 
+    check_known("engine", ENGINES, engine)
+    if address is not None and engine != "ray":
+        raise UsageError("--address is of a Ray cluster: add --engine ray")
     if report:
         return _report(results, docs, as_json)
     # everything is checked before anything is run
@@ -103,11 +131,14 @@ def reproduce(
     departures.check(chosen)
     place = Workplace(results, runs, data_root)
     limits: Any = {"departures": departures, "max_hours": max_hours, "retry": retry}
-    queue = plan(chosen, wanted, place, chosen_device(), **limits)
+    queue = partial(plan, chosen, wanted, place, **limits)
     if dry_run:
-        _print_queue(queue, place, as_json)
+        _print_queue(queue(chosen_device()), place, as_json)
         return 0
-    return _run(queue, place, minutes, max_hours, as_json)
+    ran = _over_ray(queue, place, minutes, address) if engine == "ray" else _here(queue, place, minutes)
+    take_stock(place, ran.device, max_hours)
+    _print_tally(ran.tally, [planned.job.name for planned in ran.queue if planned.obstacle], as_json)
+    return 1 if ran.tally.failed else 0
 
 
 def _departures(scale: str | None, given: "Departures") -> "Departures":
@@ -155,26 +186,44 @@ def _data_map(pairs: list[str]) -> dict[str, str]:
     return found
 
 
-def _run(queue: "list[Planned]", place: "Workplace", minutes: float | None, max_hours: float, as_json: bool) -> int:
-    from collections import Counter
-
-    from payattention.reproduce import run, take_stock
+def _here(queue: "Queue", place: "Workplace", minutes: float | None) -> "Outcome":
+    from payattention.reproduce import Outcome, run
     from payattention.system.machine import chosen_device
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+    planned = queue(chosen_device())
+    _say_obstacles(planned)
+    with _goes_on():
+        return Outcome(run(planned, place, _say, minutes), planned, chosen_device())
 
+
+def _over_ray(queue: "Queue", place: "Workplace", minutes: float | None, address: str | None) -> "Outcome":
+    from payattention.reproduce import run_over_ray
+
+    def told(device: "torch.device") -> "list[Planned]":
+        _say_obstacles(planned := queue(device))
+        return planned
+
+    with _goes_on():
+        return run_over_ray(told, place, _say, minutes, address)
+
+
+def _say_obstacles(queue: "list[Planned]") -> None:
     reasons = Counter(planned.obstacle for planned in queue if planned.obstacle)
     for reason, count in sorted(reasons.items()):
-        say(f"left out: {count} {'job' if count == 1 else 'jobs'}: {reason}")
+        _say(f"left out: {count} {'job' if count == 1 else 'jobs'}: {reason}")
+
+
+@contextmanager
+def _goes_on() -> Iterator[None]:
     try:
-        tally = run(queue, place, say, minutes)
+        yield
     except KeyboardInterrupt:
-        say("the same command goes on")
+        _say("the same command goes on")
         raise
-    take_stock(place, chosen_device(), max_hours)
-    _print_tally(tally, [planned.job.name for planned in queue if planned.obstacle], as_json)
-    return 1 if tally.failed else 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _print_tally(tally: "Tally", left_out: list[str], as_json: bool) -> None:

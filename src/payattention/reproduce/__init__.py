@@ -1,6 +1,7 @@
 """The paper's experiments as commands: its tables as data, a runner that fills them, a report that shows them."""
 
 from payattention.reproduce.jobs import Departures
+from payattention.reproduce.over_ray import Outcome, run_over_ray
 from payattention.reproduce.queue import Planned, chosen_cells, plan, take_stock
 from payattention.reproduce.report import write_report
 from payattention.reproduce.runner import Tally, run
@@ -12,6 +13,7 @@ __all__ = [
     "SCALES",
     "Cell",
     "Departures",
+    "Outcome",
     "Planned",
     "Table",
     "Tally",
@@ -21,6 +23,7 @@ __all__ = [
     "load_tables",
     "plan",
     "run",
+    "run_over_ray",
     "take_stock",
     "write_report",
 ]

@@ -56,7 +56,7 @@ def run(queue: Sequence[Planned], place: Workplace, say: Callable[[str], None], 
     """Runs what can be run, in order, until it is done or the minutes are over."""
     tally, end = Tally(), None if minutes is None else time.monotonic() + 60 * minutes
     able = [planned for planned in queue if planned.obstacle is None]
-    with _terminated_as_interrupted():
+    with terminated_as_interrupted():
         for count, planned in enumerate(able, 1):
             job = planned.job
             if not _in_time(planned, place, end) or (job.needs and not place.has_weights(job.needs)):
@@ -188,7 +188,7 @@ def _last_line(log: Path) -> str:
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
+def terminated_as_interrupted() -> Iterator[None]:
     """SIGTERM ends the slice as Ctrl-C does, the command at work included."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -185,8 +185,8 @@ def describe(device: "torch.device") -> str:
     """The device in words, for results: a GPU's name; or the processor's, what it computes with, and the threads."""
     import torch
 
-    if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)}"
+    if device.type == "cuda":  # a plan for other machines may name one where there is none
+        return torch.cuda.get_device_name(device) if torch.cuda.is_available() else "a GPU elsewhere"
     threads = torch.get_num_threads()
     return f"{processor()} ({', '.join(abilities())}), {threads} thread{'' if threads == 1 else 's'}"
 
