@@ -27,7 +27,7 @@ def ray_cluster(address: str | None, cores: int) -> Iterator[Mapping[str, float]
 
     Raises:
         UsageError: The package is missing.
-        PayAttentionError: There is no cluster at that address.
+        PayAttentionError: There is no cluster at that address, or none begins here.
     """
     check_there("--engine ray", "ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -56,6 +56,7 @@ def _begin(place: str, cores: int) -> None:
         except Exception as error:  # which ones they are, Ray says nowhere
             ray.shutdown()
             if not left:
-                raise PayAttentionError(f"--address {place}: no Ray there ({first_line(error)})") from None
+                where = "Ray does not start here" if place == "local" else f"--address {place}: no Ray there"
+                raise PayAttentionError(f"{where} ({first_line(error)})") from None
         else:
             return

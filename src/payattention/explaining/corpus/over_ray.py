@@ -6,11 +6,8 @@ workers, too, the oldest first: who is done first has done it, and a slow machin
 the pictures and the model's file have to lie where every worker sees them, under the same path.
 """
 
-import logging
-import os
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,17 +18,11 @@ from payattention.explaining.corpus.plan import Shard, fingerprint_of
 from payattention.explaining.corpus.writing import Work, local
 from payattention.models import Classifier
 from payattention.system.cores import usable_cores
-from payattention.system.extras import check_there
 from payattention.system.machine import choosing
+from payattention.system.ray_cluster import ray_cluster
 from payattention.system.text import first_line
 from payattention.weights.named import NamedModel
 
-_ADDRESS = "RAY_ADDRESS"
-_STORE = 100 << 20  # bytes of Ray's object store: what goes through it are names and counts
-_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns
-}
 _COPIES = 2  # workers that are at one shard, at most
 _DEATHS = 5  # of workers at one shard, until it is taken for their cause
 
@@ -54,33 +45,9 @@ class OverRay:
 
     def __call__(self, work: Work, model: Classifier) -> Generator[tuple[Shard, Written]]:
         if work.shards:
-            with self._cluster() as there:
+            cores = self.threads * self.workers if self.workers else max(usable_cores(), self.threads)
+            with ray_cluster(self.address, cores) as there:
                 yield from self._handed_out(work, there)
-
-    @contextmanager
-    def _cluster(self) -> Iterator[Mapping[str, float]]:
-        """Ray, and what it has; one that runs in this process already is used, and left as it is."""
-        check_there("--engine ray", "ray")
-        for name, value in _SETTINGS.items():
-            os.environ.setdefault(name, value)
-        import ray
-
-        if ray.is_initialized():
-            yield ray.cluster_resources()
-            return
-        address, settings = self.address or os.environ.get(_ADDRESS) or "local", dict[str, Any]()
-        if address == "local":
-            cores = self.threads * self.workers if self.workers else usable_cores()
-            settings = {"num_cpus": max(cores, self.threads), "object_store_memory": _STORE, "include_dashboard": False}
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **settings)
-        except Exception as error:  # Ray raises this very class where a machine is so busy that 30 s do not do
-            where = "Ray does not start here" if address == "local" else f"--address {address}: no Ray there"
-            raise PayAttentionError(f"{where} ({first_line(error)})") from None
-        try:
-            yield ray.cluster_resources()
-        finally:
-            ray.shutdown()
 
     def _handed_out(self, work: Work, there: Mapping[str, float]) -> Generator[tuple[Shard, Written]]:
         import ray
