@@ -43,7 +43,7 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
         """A gallery of a folder's or a run's pictures."""
         told = partial(_tell, progress)
         gallery = _gallery(studio, chosen or "", int(count), name, told)
-        bundle = write_bundle(studio.folder / "files", "gallery", {"gallery.html": gallery.html}, [gallery.command])
+        bundle = write_bundle(studio.folder / "galleries", "gallery", {"gallery.html": gallery.html}, [gallery.command])
         return _line(gallery), _frame(gallery), gr.DownloadButton(value=str(bundle), visible=True)
 
     look.click(
