@@ -32,7 +32,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         files[name] = str(folder / f"{name}.safetensors")
     picture = folder / "a picture.png"
     picture.write_bytes(encoded(pixels(height=60, width=80), "PNG"))
-    with serving([named(file) for file in files.values()], runs=folder / "runs") as url:
+    with serving([named(file) for file in files.values()], runs=folder / "runs", places=[folder]) as url:
         yield Served(url, files["seeing"], files["blind"], picture)
     for name in [name for name in os.environ if name.startswith("GRADIO")]:
         del os.environ[name]

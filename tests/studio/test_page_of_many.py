@@ -1,14 +1,11 @@
 """The page's tabs Folder and Train, as a program and as a browser ask them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from payattention.studio.serving import serving
-from payattention.weights.named import named
 from studio_pages import Served
 from tiny import pixels
 
@@ -16,15 +13,13 @@ client_of = pytest.importorskip("gradio_client", reason="needs gradio: pip insta
 
 
 @pytest.fixture(scope="module")
-def url(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A studio beside the one of all tests, which shows a folder of cats and dogs."""
-    home = tmp_path_factory.mktemp("home")
+def url(served: Served) -> str:
+    """The studio of all tests, whose folder has cats and dogs, too."""
     for k in range(4):
-        file = home / "pets" / ("cat", "dog")[k % 2] / f"{k}.png"
+        file = served.picture.parent / "pets" / ("cat", "dog")[k % 2] / f"{k}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels(k, 40, 30)).save(file)
-    with serving([named(served.blind)], runs=home / "runs", places=[home]) as own:
-        yield own
+    return served.url
 
 
 def test_a_program_asks_for_a_folder_and_for_a_training(url: str, served: Served, tmp_path: Path) -> None:
