@@ -1,9 +1,6 @@
 """Several processes train what one would: the same images, the same batch norm, the same weights."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from timm.layers import BatchNormAct2d
 
-from launching import run_in_two_processes
+from launching import run_in_two_processes, torchrun
 from payattention.cli.app import run
 from payattention.data import ImageSet
 from payattention.errors import UsageError
@@ -140,13 +137,16 @@ def test_it_takes_the_place_of_every_batch_norm_also_within_other_modules(monkey
 
 
 @pytest.mark.float32
-@pytest.mark.parametrize("model", ["vgg_att2_concat_pc", "fast_att2_concat_uniform"])
+@pytest.mark.parametrize(
+    ("model", "nodes"), [("vgg_att2_concat_pc", 2), ("fast_att2_concat_uniform", 1)], ids=["two nodes", "one"]
+)
 def test_two_processes_train_the_weights_of_one(
-    model: str, image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, nodes: int, image_set: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Started by torchrun from an uninstalled tree; three steps in float32, all augmentation, no dropout.
 
-    The second network makes a global feature that nothing reads, so that no gradient reaches what makes it.
+    As two machines with a process each, which share nothing but the network between them and the folder; and as one
+    machine with two, of a network that makes a global feature that nothing reads: no gradient reaches what makes it.
 
     The rate is low, since batch norm of few channels and few images multiplies each rounding error by a hundred.
     """
@@ -171,16 +171,11 @@ def test_two_processes_train_the_weights_of_one(
     ]
     words += ["--json", *(word for field in fields for word in ("--recipe-set", field))]
     assert run([*words, "--out", "one"]) == 0
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    two = subprocess.run(
-        [*launcher, "payattention", *words, "--out", "two"],
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    two, *others = torchrun(["payattention", *words, "--out", "two"], nodes)
     assert two.returncode == 0, two.stderr
+    for other in others:
+        assert other.returncode == 0, other.stderr
+        assert other.stdout == ""
     assert not any(word in two.stderr for word in ("Warning", "GLOBAL_RANK", "distributed_backend"))
     result = json.loads(two.stdout)  # one object: the first process prints alone
     alone = json.loads(Path("one/result.json").read_text())
