@@ -120,8 +120,8 @@ def _handed_out(
                 say(line)
             _add(tally, part)
     except BaseException:
-        for task in running:  # each command saves itself, as after Ctrl-C
-            ray.cancel(task)
+        for under_way in running:  # each command saves itself, as after Ctrl-C
+            ray.cancel(under_way)
         if running:
             ray.wait([*running], num_returns=len(running), timeout=2 * GRACE)
         raise
