@@ -10,13 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from payattention.reproduce.claim import claim
 from test_reproduce_runner import PRETENDED
 
 from payattention.cli.app import run
 from payattention.errors import UsageError
 from payattention.reproduce import Outcome, Planned, Workplace, chosen_cells, plan, run_over_ray
 from payattention.reproduce.over_ray import Slot, _slot
+from payattention.system.claim import claim
 from payattention.system.machine import Choice, choosing
 from payattention.system.ray_cluster import ray_cluster
 

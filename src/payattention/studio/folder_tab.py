@@ -2,6 +2,7 @@
 
 from functools import partial
 from html import escape
+from typing import Any
 
 import gradio as gr
 
@@ -39,7 +40,7 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
     shown = gr.HTML("", elem_id="pa-folder-gallery", apply_default_css=False)
 
     @said
-    def look_through(chosen: str | None, count: float, name: str, progress: gr.Progress = gr.Progress()):  # noqa: B008
+    def look_through(chosen: str | None, count: float, name: str, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
         """A gallery of a folder's or a run's pictures."""
         told = partial(_tell, progress)
         gallery = _gallery(studio, chosen or "", int(count), name, told)

@@ -165,7 +165,8 @@ def _looking_at(files: Sequence[Path], count: int) -> "Callable[[Classifier], li
         from payattention.figures.gallery import records_of_files, requests_of
         from payattention.figures.gallery.page import side_for
 
-        requests, found = requests_of(model), []
+        requests = requests_of(model)
+        found: list[tuple[Path, Record | str]] = []
         for file in files:
             try:
                 (record,) = records_of_files(requests, [file], side_for(count))

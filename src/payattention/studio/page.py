@@ -40,7 +40,7 @@ def page(studio: Studio) -> gr.Blocks:
 
 def application(studio: Studio, auth: tuple[str, str] | None) -> fastapi.FastAPI:
     """The page as a web application."""
-    processing_utils.async_ssrf_protected_get = _refuse  # type: ignore[assignment]
+    processing_utils.async_ssrf_protected_get = _refuse
     outer = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     return gr.mount_gradio_app(
         outer,
