@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Content: TypeAlias = "Explanation | Image.Image | NDArray[np.float32] | Mapping[str, object] | str"
 """What a file, or for an explanation several, is made of."""
 _FORM = OutputForm(frozenset({"overlays", "raw"}), format="jpg")
+_SAME = "The same on the command line, in this folder"
 _KEPT = 6  # bundles that wait to be fetched
 _DATE = (1980, 1, 1, 0, 0, 0)  # of every file in a bundle: the same is the same, byte by byte
 _PACKED = {".jpg", ".png"}
@@ -97,17 +98,21 @@ def bundle_of_attack(under: "UnderAttack", model: NamedModel, folder: Path) -> P
         "classes": [dict(seen.top) for seen in under.versions],
     }
     words = ("attack", *words_of(model), "--data", "folder:PICTURES", "--attacks", f"noise,{under.how.method}")
-    return write_bundle(folder, "attack", contents, [_command(*words, "--eps", f"{under.how.eps:g}", "--out", "again")])
+    command = _command(*words, "--eps", f"{under.how.eps:g}", "--out", "again")
+    return write_bundle(folder, "attack", contents, [command], "The same attack on a folder of pictures, measured")
 
 
-def write_bundle(folder: Path, stem: str, contents: Mapping[str, Content], commands: Sequence[str]) -> Path:
+def write_bundle(
+    folder: Path, stem: str, contents: Mapping[str, Content], commands: Sequence[str], about: str = _SAME
+) -> Path:
     """Writes a .zip file, whole or not at all.
 
     Args:
         folder: Where bundles lie until they are fetched: of more than a few, the oldest go.
         stem: What the file is called.
         contents: By the file's name in the archive; of an explanation, what its files' names begin with.
-        commands: Command lines that make the same, run in the unpacked archive.
+        commands: Command lines to go on with, run in the unpacked archive.
+        about: What they do.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in sorted(folder.iterdir(), key=lambda own: own.stat().st_mtime)[: -(_KEPT - 1)]:
@@ -116,7 +121,7 @@ def write_bundle(folder: Path, stem: str, contents: Mapping[str, Content], comma
     with tempfile.TemporaryDirectory() as place:
         for name, content in contents.items():
             _write(Path(place), name, content)
-        write_text(Path(place, "README.txt"), _read_me(commands))
+        write_text(Path(place, "README.txt"), _read_me(commands, about))
         with replacing(path) as partial:
             pack(partial, Path(place))
     return path
@@ -163,13 +168,13 @@ def _write(place: Path, name: str, content: Content) -> None:
         write_json(place / name, content)
 
 
-def _read_me(commands: Sequence[str]) -> str:
+def _read_me(commands: Sequence[str], about: str) -> str:
     lines = "\n".join(f"    {command}" for command in commands)
     return (
         f"Made by the studio of payattention {__version__}. Arrays (.npy) are the maps as the model or the method\n"
         "gives them, on their own grids; overlays (.jpg) and masks have the picture's size; numbers stand in .json\n"
         "files.\n"
-        f"\nThe same on the command line, in this folder:\n\n{lines}\n"
+        f"\n{about}:\n\n{lines}\n"
     )
 
 
