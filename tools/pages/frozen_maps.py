@@ -40,16 +40,15 @@ def frozen_maps() -> str:
 
 def frozen_contest() -> str:
     """The default's combined map beside others, by set, and on how many of the sets it lies above all of them."""
-    contests = {_title(key, found["asked"]): found for key, found in _result()["contests"].items()}
+    contests = {_title(key): found for key, found in _result()["contests"].items()}
     tables = [_contest_table(title, metric, contests) for metric, title in _METRICS.items()]
     counted = [_above(metric, title, contests) for metric, title in _METRICS.items()]
     return "\n\n".join([*tables, "\n".join(counted)])
 
 
-def _title(key: str, asked: Mapping[str, Any]) -> str:
-    """A contest of before the default's factor was learned says so, until it is measured anew."""
+def _title(key: str) -> str:
     task, looked = key.split("; ")
-    return f"{_OBJECTS[looked]}, by {task}{' (scaled for good)' if asked['scaled'] is True else ''}"
+    return f"{_OBJECTS[looked]}, by {task}"
 
 
 def _result() -> dict[str, Any]:
