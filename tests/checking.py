@@ -8,6 +8,7 @@ any. Shapes that are formulas of arguments (`"{n}"`) would need more; there are 
 import dataclasses
 from collections.abc import Callable
 from functools import partial, wraps
+from inspect import isgeneratorfunction
 from types import FunctionType
 from typing import Any, get_args, get_type_hints
 
@@ -35,7 +36,7 @@ def checked(thing: Any = None, **_: object) -> Any:
 
 def _function(function: Any) -> Callable[..., Any]:
     hints = {name: _known(hint, function.__globals__) for name, hint in function.__annotations__.items()}
-    if not hints:
+    if not hints or isgeneratorfunction(function):  # a checked generator has a frame more, which warnings would name
         return function
     typed: Callable[..., Any] = beartype(_with_hints(function, hints), conf=_CONF)
     scope = partial(jaxtyped, "context") if any(map(_has_shape, hints.values())) else None

@@ -69,8 +69,10 @@ def test_a_folders_pictures_with_their_truth_and_what_cannot_be_read(place: Path
     assert [one["name"] for one in records_in(some.html)] == ["cat/0.png", "dog/9.png"]
     with pytest.raises(DataError, match="no pictures in this folder"):
         gallery_of_folder(place / "notes", lambda work: work(model), ["m"])
+    broken = place.parent / "other"
+    (broken / "broken.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="none of the pictures can be read"):
-        gallery_of_folder(place / "pets" / "cat", lambda work: work(model), ["m"], most=1)
+        gallery_of_folder(broken, lambda work: work(model), ["m"])
 
 
 def test_a_runs_test_pictures_by_its_own_model(place: Path, model: Classifier, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def opened(browser: Any, served: Served) -> Iterator[Any]:
     page, said, asked = browser.new_page(viewport={"width": 1280, "height": 900}), [], []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("response", lambda answer: said.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
     page.on("request", lambda request: asked.append(request.url))
     page.set_default_timeout(120_000)  # ms; a busy machine is slow
     page.asked = asked
@@ -126,6 +127,7 @@ def test_query_and_model(opened: Any, served: Served) -> None:
     query = opened.locator("#pa-query")
     opened.get_by_role("tab", name="Query").click()
     opened.locator("#pa-query-picture input[type=file]").set_input_files(served.picture)
+    opened.locator("#pa-query-picture img").first.wait_for()  # nobody clicks while a picture is on its way
     opened.locator("#pa-query-asking button").nth(2).click()
     query.locator(".pa-frame").first.wait_for()
     assert query.locator("figcaption").all_text_contents() == ["its own query", "the other's query", "change"]

@@ -98,7 +98,8 @@ def _opened(path: Path) -> _Shard:
     except (pa.ArrowException, OSError, UnicodeEncodeError) as error:
         raise damaged(path, error) from None
     schema = file.schema_arrow
-    image, label = image_column(path, schema), _column(path, schema.names, _LABELS)
+    _, label = (_column(path, schema.names, known) for known in (_IMAGES, _LABELS))  # both, before what is in them
+    image = image_column(path, schema)
     labels = schema.field(label).type
     if not (_is_text(labels) or pa.types.is_integer(labels)):
         raise DataError(f"{shown(path)}: column {label!r} is {labels}; whole numbers or names are needed")
