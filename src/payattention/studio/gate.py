@@ -20,6 +20,7 @@ _OPEN_API = {
     *("app_id", "cancel", "info", "login_check", "queue/data", "queue/join", "reset", "startup-events", "theme.css"),
     *("run/predict", "token", "upload", "upload_progress", "user"),
 }
+_ASK = f"{_API}queue/join"
 _OPEN_BELOW = ("/assets/", "/static/", "/svelte/", *(f"{_API}{name}" for name in ("call/", "file=", "heartbeat/")))
 _SMALL = 1 << 20
 """Bytes of whatever is sent that is no upload."""
@@ -88,7 +89,38 @@ class Gate:
         if refusal is not None:
             await _refused(send, *refusal)
             return
-        await self.inner(scope, _at_most(receive, most), _with_headers(send))
+        received, sent = _at_most(receive, most), _with_headers(send)
+        if scope["path"] == _ASK:
+            await self._asked_twice(scope, received, sent)
+        else:
+            await self.inner(scope, received, sent)
+
+    async def _asked_twice(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Asks once more where the page's program fails at a question before it says a word.
+
+        That was seen now and then while pictures were still on their way; a question that was lost so would be one that
+        nobody answers.
+        """
+        body = await _whole(receive)
+        if not await self._answered(scope, _again(body, receive), send):
+            await self.inner(scope, _again(body, receive), send)
+
+    async def _answered(self, scope: Message, receive: Receive, send: Send) -> bool:
+        """Whether the page's program answered; of a failure nothing is sent on."""
+        failed = False
+
+        async def unless_failed(message: Message) -> None:
+            nonlocal failed
+            failed = failed or message.get("status") == 500
+            if not failed:
+                await send(message)
+
+        try:
+            await self.inner({**scope}, receive, unless_failed)
+        except Exception:
+            if not failed:
+                raise
+        return not failed
 
     def _refusal(self, scope: Message, headers: dict[bytes, str], most: int) -> tuple[int, str] | None:
         """Status and reason, in a line, of what is not let in."""
@@ -142,6 +174,28 @@ def _at_most(receive: Receive, most: int) -> Receive:
         return message if count <= most else {"type": "http.disconnect"}
 
     return counted
+
+
+async def _whole(receive: Receive) -> Message:
+    """All that is sent, as one message; the sender's going, if that is what comes."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return message
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return {"type": "http.request", "body": b"".join(parts), "more_body": False}
+
+
+def _again(first: Message, receive: Receive) -> Receive:
+    """What was received, once more, and then what comes after it."""
+    waiting = [first]
+
+    async def received() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return received
 
 
 def _with_headers(send: Send) -> Send:
