@@ -52,6 +52,20 @@ def test_a_question_is_asked_once_more(failures: int, tmp_path: Path) -> None:
     assert program.heard == [b"where?"] * (failures + 1)
 
 
+def test_what_goes_while_it_is_counted_counts_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").write_bytes(bytes(100))
+    (tmp_path / "going").write_bytes(bytes(100))
+    stat = Path.stat
+
+    def gone(path: Path, **how: Any) -> Any:
+        if path.name == "going":
+            raise FileNotFoundError(path)
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", gone)
+    assert [Room(tmp_path, most).is_full for most in (99, 100)] == [True, False]
+
+
 def test_who_fails_twice_has_failed(tmp_path: Path) -> None:
     program = Program(2)
     with pytest.raises(KeyError, match="a session"):

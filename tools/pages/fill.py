@@ -26,6 +26,7 @@ from probe import probe
 from probing import probing
 from reference import modules, names, verbs
 from segmentation import segment
+from studio import studio
 
 ROOT = Path(__file__).parents[2]
 
@@ -293,6 +294,7 @@ PAGES = {
         "speed_avx2": speed_avx2,
         "winograd": winograd,
     },
+    DOCS / "studio.md": {"studio": studio},
     DOCS / "the-query.md": {"query": query},
     DOCS / "transfer.md": {"transfer": transfer},
     DOCS / "weights.md": {"weights": weights, "weights_made": weights_made},

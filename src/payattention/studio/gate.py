@@ -3,6 +3,7 @@
 The program behind the page opens far more addresses than the page uses: what is not listed here is not there.
 """
 
+import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -58,8 +59,16 @@ class Room(NamedTuple):
 
     @property
     def is_full(self) -> bool:
-        """Whether there are that many."""
-        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()) > self.most
+        """Whether there are that many; files may go while they are counted."""
+        files = (Path(place, name) for place, _, names in os.walk(self.folder) for name in names)
+        return sum(map(_size, files)) > self.most
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # it has gone
+        return 0
 
 
 class Gate:
