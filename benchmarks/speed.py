@@ -252,7 +252,7 @@ def _ours(setting: Setting, data: ImageSet) -> Classifier:
 
 def _theirs(setting: Setting) -> PeerProcess:
     data = noise(32 * setting.batch)
-    return PeerProcess(data.images, data.labels, setting.batch)
+    return PeerProcess(np.asarray(data.images), data.labels, setting.batch)
 
 
 def _compared(times: dict[str, list[float]], base: str, batch: int) -> dict[str, Any]:
