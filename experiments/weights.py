@@ -77,7 +77,7 @@ PLANS: Registry[Plan] = Registry(
         "efficientnet_lite0_att2_additive.caltech101": Plan(
             "the same kinds, with attention that another picture's query can move",
             "train --model timm:tf_efficientnet_lite0 --pretrained --freeze --set compatibility=additive "
-            "--crop-mode squash --data caltech101 --seed 0",
+            "--set scaled=false --crop-mode squash --data caltech101 --seed 0",
             "caltech101",
         ),
         "vgg_att2_concat_pc.cifar10": Plan(

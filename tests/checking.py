@@ -8,12 +8,13 @@ any. Shapes that are formulas of arguments (`"{n}"`) would need more; there are 
 import dataclasses
 from collections.abc import Callable
 from functools import partial, wraps
-from inspect import isgeneratorfunction
+from inspect import isgeneratorfunction, signature
 from types import FunctionType
 from typing import Any, get_args, get_type_hints
 
 import torch
 from beartype import BeartypeConf, beartype
+from beartype.door import die_if_unbearable
 from jaxtyping import AbstractArray, jaxtyped
 
 _CONF = BeartypeConf(is_pep484_tower=True)  # an int may stand for a float, as Python's typing has it
@@ -36,8 +37,10 @@ def checked(thing: Any = None, **_: object) -> Any:
 
 def _function(function: Any) -> Callable[..., Any]:
     hints = {name: _known(hint, function.__globals__) for name, hint in function.__annotations__.items()}
-    if not hints or isgeneratorfunction(function):  # a checked generator has a frame more, which warnings would name
+    if not hints:
         return function
+    if isgeneratorfunction(function):
+        return _generator_function(function, hints)
     typed: Callable[..., Any] = beartype(_with_hints(function, hints), conf=_CONF)
     scope = partial(jaxtyped, "context") if any(map(_has_shape, hints.values())) else None
 
@@ -49,6 +52,24 @@ def _function(function: Any) -> Callable[..., Any]:
             return typed(*values, **named)
         with scope():
             return typed(*values, **named)
+
+    return check
+
+
+def _generator_function(function: Any, hints: dict[str, Any]) -> Callable[..., Any]:
+    """Its arguments are checked when it is called; beartype's own check would run the generator in a frame of its own,
+    at which warnings would then point."""
+    takes = signature(function)
+    single = {p.name for p in takes.parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+
+    @wraps(function)
+    def check(*values: Any, **named: Any) -> Any:
+        if not torch.compiler.is_compiling():
+            with jaxtyped("context"):
+                for name, value in takes.bind(*values, **named).arguments.items():
+                    if name in hints and name in single:
+                        die_if_unbearable(value, hints[name], conf=_CONF)
+        return function(*values, **named)
 
     return check
 

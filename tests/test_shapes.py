@@ -6,11 +6,13 @@ nothing else tells.
 
 import os
 import re
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from beartype.roar import BeartypeCallHintViolation
+from beartype.roar import BeartypeCallHintViolation, BeartypeDoorHintViolation
 from jaxtyping import Float
 from torch import Tensor
 
@@ -27,6 +29,21 @@ def test_shapes_are_of_arrays_in_every_numpy() -> None:
 @checked
 def pairs(local: Float[Tensor, "n d"], query: Float[Tensor, " d"], scale: float) -> Float[Tensor, " n"]:
     return local @ query * scale if scale else query
+
+
+@checked
+def rows_of(local: Float[Tensor, "n d"], query: Float[Tensor, " d"]) -> Iterator[Tensor]:
+    warnings.warn("here", stacklevel=2)
+    yield from local + query
+
+
+@pytest.mark.skipif(os.environ.get("PAYATTENTION_SHAPES") == "0", reason="shapes are not checked")
+def test_generators_are_checked_when_they_are_called_and_warn_of_who_runs_them() -> None:
+    with pytest.raises(BeartypeDoorHintViolation):
+        rows_of(torch.ones(3, 2), torch.ones(3))
+    with pytest.warns(UserWarning, match="here") as warned:
+        assert len(list(rows_of(torch.ones(3, 2), torch.ones(2)))) == 3
+    assert warned[0].filename == __file__
 
 
 @pytest.mark.skipif(os.environ.get("PAYATTENTION_SHAPES") == "0", reason="shapes are not checked")

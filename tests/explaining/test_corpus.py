@@ -295,7 +295,7 @@ def test_whatever_changes_a_row_changes_the_fingerprint(network: Classifier) -> 
     assert of() == found[0]
 
 
-def test_a_query_finds_what_a_loop_finds(folder: Path) -> None:
+def test_a_query_finds_what_a_loop_finds(folder: Path, tmp_path: Path) -> None:
     rows = read_maps(folder)
     whole = [row for row in rows if row.error is None]
     label, sure = whole[0].label, float(np.median([row.probability for row in whole if row.probability]))
@@ -314,6 +314,7 @@ def test_a_query_finds_what_a_loop_finds(folder: Path) -> None:
         assert [row.id for row in found.rows("id")] == meant, name
         assert len(found) == found.table("id").num_rows == len(meant)
     assert [row.id for row in rows.where().spread(5)] == [row.id for row in whole[::3]]
+    assert gallery_of_rows(rows, tmp_path / "page.html", title="some", most=len(whole) - 1) == len(whole[::2])
     with pytest.raises(UsageError, match="did you mean 'label'"):
         rows.table("lable")
 

@@ -97,7 +97,8 @@ def checkpoint(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("taps", "normaliser"), [("before", "softmax"), ("after", "sigmoid")])
+@pytest.mark.parametrize("taps", ["before", "after"])
+@pytest.mark.parametrize("normaliser", ["softmax", "sigmoid"])
 def test_same_logits_and_scores(checkpoint: Path, state: State, taps: str, normaliser: str) -> None:
     """In double precision, where 1e-5 is no rounding; scores of 10 have a rounding of 1e-5 in single precision."""
     model = pa.load_peer(checkpoint, kind="saoyan", taps=taps, normaliser=normaliser).double()
@@ -113,7 +114,8 @@ def test_same_logits_and_scores(checkpoint: Path, state: State, taps: str, norma
         assert (look.maps[level].sum((1, 2)).sub(1).abs() < 1e-6).all() == (normaliser == "softmax")
 
 
-@pytest.mark.parametrize(("attention", "grid"), [(False, 1), (True, 2)])
+@pytest.mark.parametrize("attention", [True, False])
+@pytest.mark.parametrize("grid", [1, 2])
 def test_networks_without_attention_and_for_larger_pictures(attention: bool, grid: int, tmp_path: Path) -> None:
     state = random_state(attention, grid)
     torch.save(state, tmp_path / "net.pth")

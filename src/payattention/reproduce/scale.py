@@ -119,7 +119,10 @@ def verdict(claim: Claim, measured: Mapping[str, Measured]) -> Verdict | None:
 
 
 def _spearman(ours: np.ndarray, published: np.ndarray) -> float:
-    """Pearson's correlation of the ranks, ties at their mean rank; not a number where one side does not vary."""
+    """Pearson's correlation of the ranks, ties at their mean rank; not a number where one side does not vary.
+
+    So a draw of one network alone is passed by; scipy's own would warn of it.
+    """
     a, b = (rankdata(side) - (len(side) + 1) / 2 for side in (ours, published))
     spread = sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / spread if spread else float("nan")

@@ -17,7 +17,7 @@ from payattention.weights.bundled import bundled
 
 _TRAIN = (
     "payattention train --model timm:tf_efficientnet_lite0 --pretrained --freeze --set compatibility=additive "
-    "--data folder:PICTURES"
+    "--set scaled=false --data folder:PICTURES"
 )
 
 

@@ -65,9 +65,7 @@ class Strip:
         @said
         def choose(event: gr.EventData) -> str:
             file = example(event._data.get("number") if isinstance(event._data, dict) else None)[0]
-            copy = (
-                self.studio.folder / "examples" / file.name
-            )  # what is handed out has to lie among the temporary files
+            copy = self.studio.folder / "examples" / file.name  # gradio hands out its temporary files alone
             if not copy.exists():
                 copy.parent.mkdir(exist_ok=True)
                 shutil.copyfile(file, copy)

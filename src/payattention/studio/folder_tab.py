@@ -55,7 +55,7 @@ def add(studio: Studio, model: gr.Dropdown) -> None:
         concurrency_id="folder",
         concurrency_limit=1,
     )
-    place.focus(lambda: gr.Dropdown(_choices(studio)), None, place, api_name=False, show_progress="hidden")
+    place.focus(lambda: gr.Dropdown(_choices(studio)), None, place, api_visibility="private", show_progress="hidden")
 
 
 def _choices(studio: Studio) -> list[str]:

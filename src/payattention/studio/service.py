@@ -220,7 +220,7 @@ class Studio:
         chosen = choices(self.given, self.runs).get(name)
         if chosen is None:
             raise UsageError(f"{name}: this model is no longer there; choose another")
-        key = self._version(name)
+        key = (name, _stamp(chosen))
         if key not in self._loaded:
             for old in [own for own in self._loaded if own[0] == name]:  # type: ignore[index]
                 del self._loaded[old]

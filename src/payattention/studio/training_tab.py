@@ -11,11 +11,16 @@ import gradio as gr
 from payattention.errors import UsageError
 from payattention.studio.archives import unpacked
 from payattention.studio.bundle import pack_run
-from payattention.studio.controls import Upload, said, uploaded
+from payattention.studio.controls import Upload, hand_on, said
 from payattention.studio.service import Studio
 from payattention.studio.training import Order, Standing
 from payattention.studio.uploads import name_to_show
 
+_ABOUT = (
+    "<p>A folder for each class, with its pictures in it: as one .zip, or a folder of this machine. Attention is "
+    "trained on the features of a frozen EfficientNet-Lite0; every fifth picture of a class is held out to measure "
+    "the error. One training at a time; it goes on when this page is closed.</p>"
+)
 _EVERY = 1.0  # seconds between two looks at a training that is running
 
 
@@ -27,14 +32,10 @@ def add(studio: Studio, model: gr.Dropdown, tabs: gr.Tabs) -> None:
         model: Where the new model is chosen when it is there.
         tabs: Of the page; "look" is one of them.
     """
-    gr.HTML(
-        "<p>A folder for each class, with its pictures in it: as one .zip, or a folder of this machine. Attention is "
-        "trained on the features of a frozen EfficientNet-Lite0; every fifth picture of a class is held out to measure "
-        "the error. One training at a time; it goes on when this page is closed.</p>"
-    )
+    gr.HTML(_ABOUT)
     with gr.Row():
         archive = gr.File(label="Pictures as .zip", file_types=[".zip"], type="filepath", elem_id="pa-train-archive")
-        archive.preprocess = uploaded
+        hand_on(archive)
         with gr.Column():
             place = gr.Dropdown(
                 studio.folders.offered(),
@@ -74,10 +75,12 @@ def add(studio: Studio, model: gr.Dropdown, tabs: gr.Tabs) -> None:
     begin.click(train, [archive, place], shown, api_name="train", concurrency_id="train", concurrency_limit=1)
     stop.click(end, None, shown, api_name="stop_training", concurrency_id="stop", concurrency_limit=1)
     asked = {"show_progress": "hidden", "concurrency_id": "standing", "concurrency_limit": 8}
-    clock.tick(now, None, shown, api_name=False, **asked)
+    clock.tick(now, None, shown, api_visibility="private", **asked)
     gr.on(None, now, None, shown, api_name="training", **asked)  # when a page is opened
-    look.click(chosen_model, None, [model, tabs], api_name=False, show_progress="hidden")
-    place.focus(lambda: gr.Dropdown(studio.folders.offered()), None, place, api_name=False, show_progress="hidden")
+    look.click(chosen_model, None, [model, tabs], api_visibility="private", show_progress="hidden")
+    place.focus(
+        lambda: gr.Dropdown(studio.folders.offered()), None, place, api_visibility="private", show_progress="hidden"
+    )
 
 
 def _begun(studio: Studio, upload: Upload | None, chosen: str) -> Standing:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _BATCH = 256  # rows that are read at a time
 
 
-def read_maps(folder: str | PathLike[str]) -> "Rows":
+def read_maps(folder: str | PathLike[str]) -> "CorpusRows":
     """Opens a folder that `payattention maps --engine` or `predict --engine` wrote; also while that still runs.
 
     Args:
@@ -38,11 +38,11 @@ def read_maps(folder: str | PathLike[str]) -> "Rows":
     manifest = read_manifest(path)
     if manifest is None:
         raise DataError(f"{shown(path)}: no folder of payattention maps --engine (it has no manifest.json)")
-    return Rows(path, manifest)
+    return CorpusRows(path, manifest)
 
 
 @dataclass(frozen=True)
-class Rows:
+class CorpusRows:
     """Rows of a corpus, read when they are asked for: a few at a time, whatever their number.
 
     Columns are those of `payattention.explaining.corpus.rows`.
@@ -86,7 +86,7 @@ class Rows:
         return list(self._dataset.schema.names)
 
     @property
-    def errors(self) -> "Rows":
+    def errors(self) -> "CorpusRows":
         """The pictures of which there is nothing, with why."""
         from pyarrow import dataset
 
@@ -101,7 +101,7 @@ class Rows:
         most: float | None = None,
         border_least: float | None = None,
         border_most: float | None = None,
-    ) -> "Rows":
+    ) -> "CorpusRows":
         """The pictures of which all of this is true; those with errors are never among them.
 
         Args:
@@ -130,10 +130,13 @@ class Rows:
                 found = found._and(dataset.field(name) <= high)
         return found
 
-    def spread(self, count: int) -> Iterator[Row]:
-        """At most so many rows, evenly from first to last."""
-        step = -(-len(self) // count) or 1
-        yield from (row for number, row in enumerate(self) if not number % step)
+    def spread(self, count: int) -> "CorpusRows":
+        """At most so many of the rows, evenly from first to last."""
+        from pyarrow import dataset
+
+        ids = self.table("id").column("id")
+        chosen = ids[:: -(-len(ids) // count) or 1]
+        return self._and(dataset.field("id").isin(chosen.combine_chunks()))
 
     def pictures(self, ids: "set[str]") -> Iterator[tuple[str, Content]]:
         """Some of the pictures by their ids, in the source's order, as they can be decoded.
@@ -145,7 +148,7 @@ class Rows:
         own = [one for one in source.inputs if one.id in ids]
         return ((one.id, content) for one, content in contents(source.kind, own))
 
-    def _and(self, more: Any) -> "Rows":
+    def _and(self, more: Any) -> "CorpusRows":
         return replace(self, _filter=more if self._filter is None else self._filter & more)
 
     def _checked(self, columns: tuple[str, ...]) -> list[str] | None:

@@ -10,7 +10,7 @@ from payattention.data import ImageSet
 from payattention.data.same_classes import numbered_as
 from payattention.data.tensors import slices_of
 from payattention.errors import DataError, UsageError
-from payattention.explaining.corpus.reading import Rows
+from payattention.explaining.corpus.reading import CorpusRows
 from payattention.explaining.explanation import COMBINED, Explanation
 from payattention.explaining.methods import ATTENTION, title_of
 from payattention.explaining.request import Request
@@ -58,7 +58,7 @@ def gallery_of_set(
     return write_gallery(path, records, title=title, about=about, side=side)
 
 
-def gallery_of_rows(rows: Rows, path: Path, *, title: str, most: int = 1000) -> int:
+def gallery_of_rows(rows: CorpusRows, path: Path, *, title: str, most: int = 1000) -> int:
     """Writes the gallery of a corpus's rows, or of those that a query picked (`payattention.read_maps`).
 
     Args:
@@ -74,18 +74,24 @@ def gallery_of_rows(rows: Rows, path: Path, *, title: str, most: int = 1000) -> 
         UsageError: A file that is there already, or of another kind.
         DataError: Rows without maps, or pictures that are no longer there.
     """
-    count = min(len(rows.where()), most)
-    side, records = side_for(count), records_of_rows(rows, most)
+    chosen = rows.where().spread(most)
+    records, there = records_of_rows(chosen), list[str]()
     first = next(records, None)
     if first is None:
         raise DataError(f"{shown(rows.folder)}: no picture with maps to show")
-    write_gallery(path, chain([first], records), title=title, about=rows.manifest.model, side=side)
-    return count
+
+    def counted() -> Iterator[Record]:
+        for record in chain([first], records):
+            there.append(record.name)
+            yield record
+
+    write_gallery(path, counted(), title=title, about=rows.manifest.model, side=side_for(len(chosen)))
+    return len(there)
 
 
-def records_of_rows(rows: Rows, most: int) -> Iterator[Record]:
-    """The records of some rows, evenly from all that have maps; their pictures are decoded once more."""
-    found = {row.id: row for row in rows.where().spread(most)}
+def records_of_rows(rows: CorpusRows) -> Iterator[Record]:
+    """The records of some rows that have maps; their pictures are decoded once more."""
+    found = {row.id: row for row in rows}
     target, method = rows.manifest.asked["target"], title_of(rows.manifest.asked["method"])
     method = method if target is None else f"{method} of {target}"
     with quiet:
