@@ -5,7 +5,8 @@ weights; the pictures are JPEG files of 500x375 pixels, cut out of scikit-learn'
 asked for, most are hard links.
 
 - speed: a corpus by this process, beside the bare network's `attend` on the same pictures as tensors, decoded before:
-  in batches on all threads, and a thread a batch; the faster of the two counts. In turn, round by round.
+  in batches on all threads, and a thread a batch; the faster of the two counts. A corpus is asked of the network with
+  its batch norms folded, whose own pace stands beside it. In turn, round by round.
 - ray: the same corpus by Ray with two workers of one thread, beside this process on two; each from its first shard on,
   since a start is paid once. In turn; shards are compared byte for byte.
 - memory: `payattention maps --engine local` on 10,000 pictures in a process of its own: its resident memory after a
@@ -50,8 +51,10 @@ from payattention.explaining.corpus.writing import Engine, Work, local, write_co
 from payattention.explaining.inputs import as_input
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
+from payattention.models.rewrites.fold import fold
 from payattention.pictures.reading import read_picture
 from payattention.speed.timing import Spread, ratios
+from payattention.system.allocator import keep_freed
 from payattention.system.names import check_known
 from payattention.system.workers import computed_in_order
 from payattention.weights.named import named
@@ -100,11 +103,17 @@ def speed(place: Place) -> dict[str, Any]:
     model, corpus = pa.load(place.model), Corpus.of(place.photographs("speed", place.pictures))
     tensors = [as_input(model, read_picture(Path(one.file)), SIZE) for one in corpus.inputs]
     batches = [torch.cat(tensors[k : k + BATCH]) for k in range(0, len(tensors), BATCH)]
-    rates: dict[str, list[float]] = {"bare, all threads a batch": [], "bare, a thread a batch": [], "corpus": []}
+    rates: dict[str, list[float]] = {
+        "bare, all threads a batch": [],
+        "bare, a thread a batch": [],
+        "folded": [],
+        "corpus": [],
+    }
     for number in range(place.rounds):
         rates["bare, all threads a batch"].append(place.pictures / _timed(partial(_bare, model, batches, map)))
         apart = partial(computed_in_order, device=CPU)
         rates["bare, a thread a batch"].append(place.pictures / _timed(partial(_bare, model, batches, apart)))
+        rates["folded"].append(place.pictures / _timed(partial(_bare, fold(model), batches, apart)))
         out = place.folder / f"speed-{number}"
         rates["corpus"].append(write_corpus(model, corpus, Asked("maps"), out, shard_size=SHARD).rate)
         say(f"speed, round {number + 1}: { ({name: round(own[-1], 2) for name, own in rates.items()}) }")
@@ -305,7 +314,7 @@ PARTS: dict[str, Callable[[Place], dict[str, Any]]] = {
 def main(
     parts: Annotated[str, typer.Option(metavar="A,B,...", help="What is measured.")] = ",".join(PARTS),
     rounds: RoundsOption = 5,
-    pictures: Annotated[int, typer.Option(min=64, help="Of speed and ray.")] = 512,
+    pictures: Annotated[int, typer.Option(min=64, help="Of speed and ray.")] = 1024,
     many: Annotated[int, typer.Option(min=1000, help="Pictures whose memory is measured.")] = 10_000,
     kills: Annotated[int, typer.Option(min=3, help="How many processes are killed.")] = 30,
     out: OutOption = None,
@@ -314,6 +323,7 @@ def main(
     check_known("part", PARTS, *chosen)
     measurement = Measurement("corpus", out, CPU, seed=0)
     torch.manual_seed(0)
+    keep_freed()  # as the command line does, for all that is measured
     found: dict[str, Any] = {}
     if measurement.out.is_file():  # the other parts stay as they were measured
         known = json.loads(measurement.out.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 """Times exported files in ONNX Runtime against the same networks in PyTorch, in turn, for docs/speed.md.
 
-Writes results/onnx.json, in about five minutes on two CPU cores of a machine that does nothing else.
+Writes results/onnx.json, in about two minutes on two CPU cores of a machine that does nothing else.
 
 What is timed is a look, logits and maps, of one picture and of a batch: PyTorch in float32 as the network stands and
 folded, ONNX Runtime in float32 and in int8. Weights and pictures are random ones: how fast a network is does not depend
@@ -26,6 +26,7 @@ from payattention.exporting.onnx import OnnxModel
 from payattention.models import Classifier, Look, create_model, fold
 from payattention.speed import Spread, alternated, ratios
 from payattention.speed.timing import seconds_of
+from payattention.system.allocator import keep_freed
 
 CPU, SEED = torch.device("cpu"), 0
 EAGER, FOLDED, RUNTIME, INT8 = "PyTorch", "PyTorch, folded", "ONNX Runtime", "ONNX Runtime, int8"
@@ -80,6 +81,7 @@ def main(
     if small and out is None:
         raise UsageError("--small measures nothing worth keeping: name another file, --out FILE")
     torch.manual_seed(SEED)
+    keep_freed()  # as the command line does; ONNX Runtime has memory of its own
     measurement = Measurement("onnx", out, CPU, SEED)
     networks: dict[str, Any] = {}
     for name, made in (SMALL if small else NETWORKS).items():

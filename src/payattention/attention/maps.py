@@ -138,9 +138,10 @@ def otsu_threshold(values: NDArray[np.floating], bins: int = 256) -> float:
     """
     reach = float(values.min()), float(values.max())
     edges = np.histogram_bin_edges((), bins, reach)
-    # in float64, since in float32 a map that is all but flat has no room for bins; in parts, since it may be large
-    parts = np.array_split(values.ravel(), values.size // _PART + 1)
-    counts = np.sum([np.histogram(part.astype(np.float64), bins, reach)[0] for part in parts], axis=0)
+    # in float64, since in float32 a map that is all but flat has no room for bins; in parts, since it may be large; by
+    # PyTorch, since NumPy would let no other thread work meanwhile
+    parts = torch.from_numpy(values).flatten().split(_PART)
+    counts = torch.stack([torch.histc(part.double(), bins, *reach) for part in parts]).sum(0).numpy()
     centres = (edges[1:] + edges[:-1]) / 2
     below, total = np.cumsum(counts)[:-1], np.cumsum(counts * centres)
     above = values.size - below

@@ -22,7 +22,7 @@ from payattention.data.tensors import images_of, slices_of
 from payattention.models.attentive import AttentiveClassifier
 from payattention.models.classifier import Classifier, Look
 from payattention.models.evaluating import evaluating
-from payattention.models.rewrites.fold import fold, foldable
+from payattention.models.rewrites.fold import quick
 from payattention.models.timm_backbones.trunk import TimmTrunk
 from payattention.system.machine import autocast, memory_format, training_precision
 from payattention.system.memory import fits, free_bytes, in_gibibytes
@@ -110,13 +110,13 @@ class FeatureSet:
             DataError: Features that fit neither in memory nor on the disk, or that cannot be written there.
         """
         model.eval().to(device).to(memory_format=memory_format(model))
-        quick = fold(model) if foldable(model) else model  # nothing is trained here that its norms are needed for
+        folded = quick(model)  # nothing is trained here that its norms are needed for
         limit = torch.finfo(dtype).max
 
         def run(step: tuple[int, slice]) -> tuple[int, slice, dict[str, Tensor]]:
             copy, chosen = step
             images = images_of(data, chosen, device)
-            found = _run(quick, images.flip(3) if copy else images)
+            found = _run(folded, images.flip(3) if copy else images)
             return copy, chosen, {name: v.float().clamp(-limit, limit).to("cpu", dtype) for name, v in found.items()}
 
         slices, copies = slices_of(data, device), 1 + mirrored

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
 from payattention.data import ImageSet
 from payattention.data.catalogue import without_masks
@@ -34,7 +34,7 @@ from payattention.evaluation.metrics import FURTHER, METRICS, Metric
 from payattention.evaluation.result import ClassResult, of_pictures
 from payattention.models import Classifier
 from payattention.models.evaluating import evaluating
-from payattention.models.rewrites.fold import fold, foldable
+from payattention.models.rewrites.fold import quick
 from payattention.system.machine import chosen_device
 from payattention.system.names import check_known
 from payattention.system.provenance import Stopwatch
@@ -186,13 +186,13 @@ def compare(
     further = further_metrics(metrics)
     watch, device = Stopwatch(), chosen_device()
     bound = Bound(costly) if isinstance(costly, int) else costly
-    quick = _quick(model)
-    found, left_out = sources(quick, methods, seed, baseline)
-    with evaluating(quick, device):
+    folded = quick(model)
+    found, left_out = sources(folded, methods, seed, baseline)
+    with evaluating(folded, device):
         notes = _notes(found, data, device)
-        _warm_up(quick, data, device)
-        done = scored(Scoring(quick, device, tolerance, further), found, data, bound, console)
-        alike, lost = randomisation(quick, done.whole(found), data, device, seed, console)
+        _warm_up(folded, data, device)
+        done = scored(Scoring(folded, device, tolerance, further), found, data, bound, console)
+        alike, lost = randomisation(folded, done.whole(found), data, device, seed, console)
     return Comparison(
         model=model.name,
         data=data.name,
@@ -212,18 +212,6 @@ def compare(
         **_told([*done.rows.values()], further),
         **asdict(difference),
     )
-
-
-@torch.no_grad()
-def _quick(model: Classifier) -> Classifier:
-    """The same function in less time; the model itself where nothing folds, or where it cannot be copied."""
-    if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
-        return model
-    with evaluating(model):
-        try:
-            return fold(model) if foldable(model) else model
-        except (TypeError, RuntimeError):  # of deepcopy: a lock, a file, a tensor that was computed
-            return model
 
 
 def further_metrics(names: Sequence[str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from payattention.explaining.corpus.manifest import Written
 from payattention.explaining.corpus.plan import Shard, fingerprint_of
 from payattention.explaining.corpus.writing import Work, local
 from payattention.models import Classifier
+from payattention.system.allocator import keep_freed
 from payattention.system.cores import usable_cores
 from payattention.system.machine import choosing
 from payattention.system.ray_cluster import ray_cluster
@@ -100,6 +101,7 @@ class _Worker:
     """One model, in a process of its own; it is made when the first shard comes."""
 
     def __init__(self, task: _Task) -> None:
+        keep_freed()  # as the command line does
         self.task = task
         self.model: Classifier | None = None
 
@@ -127,7 +129,7 @@ class _Worker:
         model = self.task.named.load().to(chosen_device())
         if fingerprint_of(model, self.task.work.asked) != self.task.work.fingerprint:
             raise PayAttentionError(f"a worker finds another model as {self.task.named.text}")
-        return model
+        return self.task.work.asked.quick(model)
 
 
 @dataclass

@@ -19,10 +19,12 @@ from payattention.explaining.corpus.sources import Content
 from payattention.explaining.explanation import COMBINED, Explanation, combined_at, mask_of
 from payattention.explaining.folder import alone_if_large
 from payattention.explaining.inputs import seen_pixels
+from payattention.explaining.methods import ATTENTION
 from payattention.explaining.output_form import FORMATS
 from payattention.explaining.request import Request, View
 from payattention.models import Classifier
 from payattention.models.prediction import TOP
+from payattention.models.rewrites.fold import quick
 from payattention.pictures.channels import check_channels
 from payattention.pictures.reading import decode_picture, read_picture, to_size
 from payattention.system.files import write_picture
@@ -74,6 +76,13 @@ class Asked:
         if not isinstance(question, MapsQuestion):
             return self
         return replace(self, size=question.request.size, method=question.request.method)
+
+    def quick(self, model: Classifier) -> Classifier:
+        """The model that answers: folded where forward passes alone are made, about 1.4 times as fast.
+
+        Post-hoc methods name layers, batch norms among them.
+        """
+        return quick(model) if self.method in (None, ATTENTION) else model
 
     def as_json(self) -> Mapping[str, Any]:
         return asdict(self)

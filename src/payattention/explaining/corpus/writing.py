@@ -133,7 +133,8 @@ def write_corpus(
         before, missing = manifest.rows, [shard for shard in shards if there[shard.file] is None]
         with Meter("looking", manifest.inputs, console, "pictures") as meter:
             meter.begin_at(before)
-            with closing(engine(Work(folder, asked, fingerprint, corpus.kind, missing, rate), model)) as found:
+            work = Work(folder, asked, fingerprint, corpus.kind, missing, rate)
+            with closing(engine(work, asked.quick(model))) as found:
                 for shard, own in found:
                     there[shard.file] = own
                     meter.note = f"{manifest.inputs - manifest.rows:,} left, errors: {manifest.errors:,}"
