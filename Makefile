@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 SCRIPTS := benchmarks experiments tools/pages tools/release
 CONSTRAINED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
-.PHONY: install quickstart test test-avx2 test-bf16 browser docs release constraints
+.PHONY: install quickstart test types suite test-avx2 test-bf16 browser docs release constraints
 
 install: $(VENV)/installed
 
@@ -28,8 +28,13 @@ quickstart: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory --jobs=2 types suite
+
+types: install
 	$(BIN)/mypy
 	for folder in $(SCRIPTS); do $(BIN)/mypy $$folder/*.py || exit 1; done
+
+suite: install
 	$(BIN)/pytest -n 2
 
 docs: $(VENV)/installed-docs

@@ -86,7 +86,10 @@ def test_two_workers_write_the_same_bytes_though_one_is_killed(
     assert not workers()
 
 
-def test_a_worker_that_finds_another_model_says_so(place: Path, tmp_path: Path) -> None:
+def test_a_worker_that_finds_another_model_says_so(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("payattention.explaining.corpus.over_ray.keep_freed", lambda: True)  # of this process, too
     model, corpus = load(place / "model"), Corpus.of(place / "pictures")
     fingerprint = fingerprint_of(model, MAPS)
     (shard,) = divided(corpus, fingerprint, 99)

@@ -67,6 +67,20 @@ def data() -> str:
     )
 
 
+def streaming() -> str:
+    result = _result("streaming")
+    rates, ratio, peak = result["images_per_second"], result["of_in_memory"], result["peak_mebibytes"]
+    weights = "the same weights, bit for bit" if result["same_weights"] else "other weights"
+    return (
+        f"On {result['provenance']['device']} (`python benchmarks/streaming.py`, `results/streaming.json`): "
+        f"{result['mebibytes']:,} MiB of pictures, `{result['model']}` at width {result['width']}. A process that may "
+        f"take {result['limit_mebibytes']} MiB more than its code trains {rates['from disk']['median']:.0f} images/s "
+        f"from disk, {ratio['median']:.2f} times ({ratio['min']:.2f} ... {ratio['max']:.2f}) as many as one with all "
+        f"pictures in memory; it took {peak['from disk']:,} MiB at most, the other one {peak['in memory']:,}. "
+        f"Both have {weights}."
+    )
+
+
 def attacks() -> str:
     blocks = []
     for file in sorted((ROOT / "results").glob("attack-*.json"), reverse=True):
@@ -275,7 +289,7 @@ PAGES = {
     DOCS / "backbones.md": {"backbones": backbones},
     DOCS / "command-line.md": {"verbs": verbs},
     DOCS / "corpus.md": {"corpus": corpus},
-    DOCS / "data.md": {"data": data},
+    DOCS / "data.md": {"data": data, "streaming": streaming},
     DOCS / "deploying.md": {"exported": exported},
     DOCS / "gallery.md": {"gallery": gallery},
     DOCS / "maps.md": {"compare": compare, "hard": hard},

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _PIECE = {"cpu": 32}
 _LARGE_PIECE = 64  # elsewhere: a GPU looks at many at once
-_BATCHES = 2  # of what is looked at together elsewhere: threads wait less for each other's Python
 _BYTES = 16 << 20  # of pictures that do not lie in files of their own; a few pieces wait at a time
 
 
@@ -133,7 +132,7 @@ def _answered(question: Question, decoded: tuple[_Piece, list[Seen | Row]]) -> t
     rows = {place: one for place, one in enumerate(found) if isinstance(one, Row)}
     device = device_of(question.model)
     for shape, places in by_shape.items():
-        count = _BATCHES * at_once(device, *shape[:2])
+        count = at_once(device, *shape[:2])
         for batch in (places[start : start + count] for start in range(0, len(places), count)):
             seen = [one for one in map(found.__getitem__, batch) if isinstance(one, Seen)]
             images = as_images(np.stack([one.pixels for one in seen]), device)
