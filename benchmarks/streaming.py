@@ -121,7 +121,7 @@ def measured_alone(part: str, file: Path, steps: int) -> dict[str, Any]:
 
 def main(
     rounds: RoundsOption = 5,
-    steps: Annotated[int, typer.Option(min=9, help="That are timed.")] = 100,
+    steps: Annotated[int, typer.Option(min=9, help="That are timed.")] = 40,
     out: OutOption = None,
     part: Annotated[
         str | None, typer.Option(help="Measure one part in this process, and print it.", hidden=True)

@@ -13,6 +13,7 @@ from advice import advice
 from backbones import backbones
 from corpus import corpus
 from deploying import exported, onnx_files
+from fast import fast
 from frozen_maps import frozen_contest, frozen_maps
 from gallery import gallery
 from looking import beside, looking
@@ -294,6 +295,7 @@ PAGES = {
     DOCS / "gallery.md": {"gallery": gallery},
     DOCS / "maps.md": {"compare": compare, "hard": hard},
     DOCS / "other-libraries.md": {"beside": beside},
+    DOCS / "models.md": {"fast": fast},
     DOCS / "pets.md": {"pets_segmented": pets.segmented, "pets_compared": pets.compared},
     DOCS / "probe.md": {"probe": probe},
     DOCS / "python.md": {"names": names, "modules": modules},
