@@ -210,7 +210,7 @@ def kills(place: Place) -> dict[str, Any]:
     for k in range(HOSTILE):
         (pictures / f"hostile-{k:02d}.jpg").write_bytes([b"", b"none", bytes(999)][k % 3])
     words = ["maps", str(place.tiny), str(pictures), "--engine", "ray", "--workers", "2", "--shard-size", "20"]
-    command = [sys.executable, "-m", "payattention", *words, "--limit-rate", "40", "--out", str(out)]
+    command = [sys.executable, "-m", "payattention", *words, "--limit-rate", "20", "--out", str(out)]
     killed = {"driver": 0, "worker": 0}
     while killed["driver"] + killed["worker"] < place.kills:
         driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)

@@ -365,11 +365,16 @@ def test_a_limited_rate_waits_before_each_piece(corpus: Corpus, monkeypatch: pyt
 
     monkeypatch.setattr(computing.time, "sleep", sleep)
     given_out = 0
-    for piece in computing._pieces(divided(corpus, "", SHARD), corpus.kind, 3, 2.0):
+    for piece in computing._pieces(divided(corpus, "", SHARD), corpus.kind, 3, computing.Pace(2.0)):
         assert clock[0] == pytest.approx(given_out / 2)
         given_out += len(piece.pictures)
     assert given_out == COUNT + 3
     assert slept[0] == 0
+    clock[0] += 100  # what was not read in time is not made up for
+    pace = computing.Pace(2.0)
+    pace.wait(4)
+    clock[0] += 100
+    assert [(pace.wait(4), slept[-1])[1] for _ in range(2)] == [0, 2]
 
 
 def test_sources_that_are_none_are_told_in_a_line(place: Path, tmp_path: Path) -> None:

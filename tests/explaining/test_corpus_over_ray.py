@@ -95,6 +95,12 @@ def test_a_worker_that_finds_another_model_says_so(
     (shard,) = divided(corpus, fingerprint, 99)
     task = _Task(named(str(place / "model")), Work(tmp_path, MAPS, fingerprint, corpus.kind, ()), 1)
     assert _Worker(task).write(shard) == Written(12, 1)
+    slow = _Worker(replace(task, work=replace(task.work, folder=tmp_path / "slow", rate=1e9)))
+    waited: list[int] = []
+    monkeypatch.setattr(slow.pace, "wait", waited.append)
+    for some in divided(corpus, fingerprint, 5):
+        slow.write(some)
+    assert waited == [5, 5, 2]  # one pace through all shards
     for other, line in (
         (replace(task, work=replace(task.work, fingerprint="0")), "another model"),
         (replace(task, version="0"), "not 0"),

@@ -54,7 +54,7 @@ class _Piece:
 
 
 def computed(
-    question: Question, kind: str, shards: Iterable[Shard], folder: Path, rate: float | None = None
+    question: Question, kind: str, shards: Iterable[Shard], folder: Path, pace: "Pace | None" = None
 ) -> "Generator[tuple[Shard, pa.Table]]":
     """The tables of some shards, in order.
 
@@ -63,7 +63,7 @@ def computed(
         kind: Of their source.
         shards: Are taken one by one.
         folder: The corpus's, for overlays.
-        rate: At most so many pictures are read a second; None for as many as can be.
+        pace: Of reading; None for as many pictures as can be.
     """
     model, rows = question.model, list[Row]()
     decode, answer = partial(_decoded, question, folder), partial(_answered, question)
@@ -72,7 +72,7 @@ def computed(
         return answer(decode(piece))
 
     with torch.inference_mode(False), quiet, evaluating(model, device_of(model)) as device:
-        pieces = _pieces(shards, kind, _PIECE.get(device.type, _LARGE_PIECE), rate)
+        pieces = _pieces(shards, kind, _PIECE.get(device.type, _LARGE_PIECE), pace or Pace(None))
         if device.type == "cpu":
             found = computed_in_order(both, pieces, device)
         else:
@@ -85,16 +85,28 @@ def computed(
                     rows = []
 
 
-def _pieces(shards: Iterable[Shard], kind: str, size: int, rate: float | None) -> Iterator[_Piece]:
-    begin, given = time.monotonic(), 0
+class Pace:
+    """At most so many pictures a second, whatever shards they are of; None for no limit."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._rate, self._next = rate, time.monotonic()
+
+    def wait(self, count: int) -> None:
+        """Until that many more may be read; what was not read in time is not made up for."""
+        if self._rate is None:
+            return
+        now = time.monotonic()
+        time.sleep(max(0.0, self._next - now))
+        self._next = max(self._next, now) + count / self._rate
+
+
+def _pieces(shards: Iterable[Shard], kind: str, size: int, pace: Pace) -> Iterator[_Piece]:
     for shard in shards:
         pictures, first = contents(kind, shard.inputs), 0
         while own := _next(pictures, size):
-            if rate is not None:
-                time.sleep(max(0.0, begin + given / rate - time.monotonic()))
+            pace.wait(len(own))
             yield _Piece(shard, first, own, first + len(own) == len(shard.inputs))
             first += len(own)
-            given += len(own)
 
 
 def _next(pictures: Iterator[tuple[Input, Content]], most: int) -> list[tuple[Input, Content]]:

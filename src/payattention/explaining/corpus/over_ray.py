@@ -13,6 +13,7 @@ from typing import Any
 
 from payattention import __version__
 from payattention.errors import PayAttentionError, UsageError
+from payattention.explaining.corpus.computing import Pace
 from payattention.explaining.corpus.manifest import Written
 from payattention.explaining.corpus.plan import Shard, fingerprint_of
 from payattention.explaining.corpus.writing import Work, local
@@ -102,7 +103,7 @@ class _Worker:
 
     def __init__(self, task: _Task) -> None:
         keep_freed()  # as the command line does
-        self.task = task
+        self.task, self.pace = task, Pace(task.work.rate)
         self.model: Classifier | None = None
 
     def write(self, shard: Shard) -> Written:
@@ -115,7 +116,7 @@ class _Worker:
         with choosing(work.asked.device, work.asked.precision, self.task.threads):
             if self.model is None:
                 self.model = self._loaded()
-            ((_, written),) = local(replace(work, shards=(shard,)), self.model)
+            ((_, written),) = local(replace(work, shards=(shard,)), self.model, self.pace)
             return written
 
     def _loaded(self) -> Classifier:

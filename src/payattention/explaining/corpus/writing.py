@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from payattention.errors import UsageError
-from payattention.explaining.corpus.computing import computed
+from payattention.explaining.corpus.computing import Pace, computed
 from payattention.explaining.corpus.manifest import (
     Manifest,
     Written,
@@ -57,10 +57,16 @@ Engine = Callable[[Work, Classifier], Generator[tuple[Shard, Written]]]
 """Writes the shards of some work and yields each that is there, in any order."""
 
 
-def local(work: Work, model: Classifier) -> Generator[tuple[Shard, Written]]:
-    """The engine that is this process, on the device and the threads that were chosen."""
+def local(work: Work, model: Classifier, pace: Pace | None = None) -> Generator[tuple[Shard, Written]]:
+    """The engine that is this process, on the device and the threads that were chosen.
+
+    Args:
+        work: What is to be done.
+        model: Who is asked.
+        pace: Of reading, where some work went before; by default the work's own.
+    """
     question = work.asked.of(model)
-    with closing(computed(question, work.kind, work.shards, work.folder, work.rate)) as found:
+    with closing(computed(question, work.kind, work.shards, work.folder, pace or Pace(work.rate))) as found:
         for shard, table in found:
             yield shard, write_shard(work.folder, shard, table)
 
