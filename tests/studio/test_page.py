@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -211,3 +213,18 @@ def test_a_password_is_asked_for(tmp_path: Path) -> None:
             codes.append(refused.value.code)
             refused.value.close()
         assert codes == [400] * 10 + [429]
+
+
+WITHOUT_PYTORCH = """
+import sys
+sys.modules["torch"] = None
+from payattention.studio import serving
+from payattention.studio.service import Studio
+serving._server(Studio(), "127.0.0.1", None)
+"""
+
+
+def test_the_page_is_there_before_pytorch_is(tmp_path: Path) -> None:
+    words = [sys.executable, "-W", "ignore", "-c", WITHOUT_PYTORCH]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr

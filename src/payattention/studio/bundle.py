@@ -1,4 +1,7 @@
-"""All that is shown of a picture as one .zip file: maps, overlays, JSON, and the command line that makes the same."""
+"""All that is shown of a picture as one .zip file: maps, overlays, JSON, and the command line that makes the same.
+
+What needs PyTorch is imported with the first picture: the page is there before.
+"""
 
 import shlex
 import shutil
@@ -14,14 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from payattention import __version__
-from payattention.explaining.explanation import Explanation
-from payattention.explaining.folder import stems_of
 from payattention.explaining.output_form import OutputForm
 from payattention.system.files import replacing, write_array, write_json, write_picture, write_text
 from payattention.system.invocation import program
 from payattention.weights.named import Borrowed, NamedModel
 
 if TYPE_CHECKING:
+    from payattention.explaining.explanation import Explanation
     from payattention.studio.asking import Asked
     from payattention.studio.attacking import UnderAttack
     from payattention.studio.looking import Looked
@@ -43,6 +45,8 @@ def bundle_of_look(looked: "Looked", model: NamedModel, folder: Path) -> Path:
         model: By which model.
         folder: Where bundles lie until they are fetched; the oldest go.
     """
+    from payattention.explaining.folder import stems_of
+
     contents: dict[str, Content] = {"picture.png": looked.first.picture}
     commands = []
     for method, group in groupby(looked.explanations, key=lambda one: one.method):
@@ -156,6 +160,8 @@ def words_of(model: NamedModel) -> list[str]:
 
 
 def _write(place: Path, name: str, content: Content) -> None:
+    from payattention.explaining.explanation import Explanation
+
     if isinstance(content, Explanation):
         content.write(place, name, _FORM)
     elif isinstance(content, Image.Image):
