@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 SCRIPTS := benchmarks experiments tools/pages tools/release
 CONSTRAINED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
+unexport PYTHONDONTWRITEBYTECODE  # else each of the many processes that tests start compiles every module anew
+
 .PHONY: install quickstart test types suite test-avx2 test-bf16 browser docs release constraints
 
 install: $(VENV)/installed

@@ -41,13 +41,16 @@ def _function(function: Any) -> Callable[..., Any]:
         return function
     if isgeneratorfunction(function):
         return _generator_function(function, hints)
-    typed: Callable[..., Any] = beartype(_with_hints(function, hints), conf=_CONF)
+    typed: Callable[..., Any] | None = None  # until it is called: most functions are not, in a run of some tests
     scope = partial(jaxtyped, "context") if any(map(_has_shape, hints.values())) else None
 
     @wraps(function)
     def check(*values: Any, **named: Any) -> Any:
+        nonlocal typed
         if torch.compiler.is_compiling():
             return function(*values, **named)
+        if typed is None:
+            typed = beartype(_with_hints(function, hints), conf=_CONF)
         if scope is None:
             return typed(*values, **named)
         with scope():
