@@ -17,6 +17,8 @@ def write_maps(run: Path, folder: Path, out: Path) -> int:
     """Writes the combined map (H, W) in 0 ... 1, the label and the probability of each .jpg and .png; their number."""
     model = pa.load(run)
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".png"))
+    if not files:
+        raise SystemExit(f"{folder}: no .jpg or .png file in it")
     arrays: dict[str, np.ndarray] = {}
     for first in range(0, len(files), BATCH):
         batch = files[first : first + BATCH]

@@ -1,7 +1,6 @@
 """A picture in, its class and an overlay out, by a file of `payattention export`; no PyTorch.
 
-ORT_DISABLE_TELEMETRY=1 python examples/serve_onnx.py model.onnx cat.jpg
-"""
+ORT_DISABLE_TELEMETRY=1 python examples/serve_onnx.py model.onnx cat.jpg"""
 
 import json
 import sys
@@ -27,12 +26,13 @@ def main(model: str, picture: str) -> None:
     seen = image.convert("RGB" if told["input"]["channels"] == 3 else "L")
     seen = np.asarray(seen.resize(seen_size(image, told["input"]), Image.Resampling.BICUBIC), np.float32) / 255
     pixels = seen.reshape(1, *seen.shape[:2], -1).transpose(0, 3, 1, 2)  # (1, channels, height, width), 0 ... 1
-    logits, heat = session.run(["logits", "combined"], {"images": pixels})
+    logits, *maps = session.run(None, {"images": pixels})  # a classifier that was wrapped as it is has no maps
     scores = np.exp((logits[0] - logits[0].max()) / told["temperature"])
     print(f"{told['classes'][scores.argmax()]}: {scores.max() / scores.sum():.1%}")
-    heat = (heat[0] - heat.min()) / max(heat.max() - heat.min(), 1e-12)  # (h, w), 0 ... 1
-    light = Image.fromarray((255 * heat).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
-    Image.composite(image, image.point(lambda value: value // 3), light).save(f"{Path(picture).stem}.overlay.png")
+    for heat in maps[-1:]:  # all levels as one, (1, h, w)
+        heat = (heat[0] - heat.min()) / max(heat.max() - heat.min(), 1e-12)  # 0 ... 1
+        light = Image.fromarray((255 * heat).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
+        Image.composite(image, image.point(lambda value: value // 3), light).save(f"{Path(picture).stem}.overlay.png")
 
 
 if __name__ == "__main__":

@@ -58,10 +58,12 @@ def test_maps_of_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
         ("maps", "Missing argument '[MODEL] IMAGE...'"),
         ("maps run", "name pictures, too: files, or folders"),
         ("maps none.jpg", "none.jpg: no such file"),
+        ("maps rnu", "rnu: no such file, folder or model; did you mean run?"),
+        ("predict nowhere", "nowhere: no such file, folder or model"),
         ("maps empty cat.jpg", "empty: no model.safetensors in this folder"),
         ("maps rnu cat.jpg", "rnu: no such run folder or file"),
         ("maps cat.jpg --pretrained", f"--pretrained is for timm:NAME and torchvision:NAME; {SMALL}"),
-        (f"evaluate {SMALL}", "is no run, which would tell its data set (name one with --data)"),
+        (f"evaluate {SMALL}", "has no run folder, which would tell its data set: name one with --data"),
         ("models vgg --pretrained", "unknown model 'vgg'"),
     ],
 )

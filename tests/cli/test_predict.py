@@ -228,7 +228,7 @@ def test_pictures_that_a_run_was_trained_on_calibrate_nothing_and_others_do(
     assert run(["predict", "whole", "--calibrate", "folder:copy"]) == 2
     assert "these are the very pictures that whole was trained or measured on" in capsys.readouterr().err
     assert run(["predict", "timm:test_vit", "--calibrate", "folder:copy"]) == 2
-    assert "timm:test_vit is no run, which would" in capsys.readouterr().err
+    assert "timm:test_vit has no run folder, in which" in capsys.readouterr().err
     for file in Path("copy").rglob("*.png"):
         Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
     monkeypatch.setattr(calibration, "best_temperature", lambda logits, labels: 2.0)

@@ -259,9 +259,13 @@ def test_a_folder_has_the_rows_of_one_question(network: Classifier, corpus: Corp
     torch.manual_seed(1)
     other = create_model("vgg_att2_concat_pc", 3, 0.0625).eval()
     other.classes = network.classes
+    larger = create_model("fast_att_pc", 3, 0.0625).eval()
+    larger.image_size = 64  # which is not what is wrong
     fewer = Corpus(corpus.kind, corpus.path, corpus.inputs[1:])
     for model, pictures, asked, size, line in (
         (other, corpus, MAPS, None, "another model"),
+        (larger, corpus, MAPS, None, "another model"),
+        (network, corpus, replace(MAPS, style="heat"), None, "without --overlays"),
         (network, fewer, MAPS, None, f"on {COUNT + 3} pictures, and the source has {COUNT + 2} now"),
         (network, corpus, Asked("maps", top=2, size=64), None, "size 32, not 64"),
         (network, corpus, Asked("predict", top=2), None, "verb maps, not predict"),

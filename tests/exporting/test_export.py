@@ -1,6 +1,7 @@
 """What can be exported is held against its model first; what cannot is one line, and no file."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,13 @@ class Deciding(Net):
     def forward(self, images: Tensor) -> Tensor:
         logits = super().forward(images)
         return logits if logits.sum().item() > 0 else -logits
+
+
+class Drawing(Net):
+    """One that draws at random."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images + torch.rand_like(images))
 
 
 class Shrinking(Net):
@@ -157,10 +165,12 @@ def test_a_file_that_says_something_else_is_not_written(
     assert [*tmp_path.iterdir()] == []
 
 
-def test_a_network_without_a_graph_is_one_line(tmp_path: Path) -> None:
+def test_a_network_without_a_graph_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PayAttentionError, match=r"^Deciding cannot be exported: PyTorch cannot make a graph") as caught:
         pa.export(pa.wrap(Deciding(), image_size=32), tmp_path / "net.pt2")
+    assert re.search(r"depends on the values of pixels, .*test_export\.py:\d+\)$", str(caught.value))
     assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
     assert [*tmp_path.iterdir()] == []
 
 
@@ -187,6 +197,13 @@ def test_hard_attention_in_training_is_refused(tmp_path: Path) -> None:
     model = pa.create_model("fast_att_pc", 3, SMALL, normaliser="hard").train()
     with pytest.raises(UsageError, match=r"hard attention draws at random.*call model.eval\(\) first"):
         pa.export(model, tmp_path / "model.pt2")
+
+
+def test_a_network_that_draws_at_random_is_refused(tmp_path: Path) -> None:
+    """Its rounding, by which deep networks may differ, would have excused whatever it says."""
+    with pytest.raises(UsageError, match="Drawing answers the same picture in two ways: it draws at random"):
+        pa.export(pa.wrap(Drawing(), image_size=32), tmp_path / "net.pt2")
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize(

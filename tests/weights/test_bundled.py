@@ -84,13 +84,19 @@ def test_a_file_or_folder_of_its_name_is_taken_first(tmp_path: Path, monkeypatch
 
 
 def test_it_is_no_run() -> None:
-    with pytest.raises(UsageError, match="which comes with payattention, is no run"):
+    with pytest.raises(UsageError, match="which comes with payattention, has no run folder"):
         _ = named(SMALL).run
 
 
 def test_a_name_that_is_nearly_right() -> None:
-    with pytest.raises(UsageError, match=f"did you mean {SMALL}"):
-        named("vgg_att2_concat_pc.cifar100")
+    for name in ("vgg_att2_concat_pc.cifar100", "cifar10", "vgg_att2"):
+        with pytest.raises(UsageError, match=f"did you mean {SMALL}"):
+            named(name)
+    with pytest.raises(UsageError, match=r"me/photos: no such run folder or file; did you mean hf-hub:me/photos\?"):
+        named("me/photos")
+    assert isinstance(named("runs/photos"), SavedModel)
+    with pytest.raises(UsageError, match="no model is named"):
+        named("")
 
 
 def test_damaged_weights_are_not_loaded(copy: Path) -> None:
@@ -101,6 +107,12 @@ def test_damaged_weights_are_not_loaded(copy: Path) -> None:
     with pytest.raises(
         CheckpointError, match=r"cifar10\.safetensors: damaged, its checksum is not the one on its card"
     ):
+        pa.load(SMALL)
+
+
+def test_weights_that_are_gone_are_told(copy: Path) -> None:
+    (copy / f"{SMALL}.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"cifar10\.safetensors: missing; install payattention again"):
         pa.load(SMALL)
 
 

@@ -52,6 +52,7 @@ def test_of_a_file_that_was_rounded(under: str, tmp_path: Path) -> None:
 
 def test_of_nothing(tmp_path: Path) -> None:
     assert history_of(tmp_path) is None
+    (tmp_path / "net.safetensors").touch()
     assert history_of(tmp_path / "net.safetensors") is None
 
 
@@ -78,3 +79,8 @@ def test_of_what_is_not_understood(value: object, tmp_path: Path) -> None:
 )
 def test_a_word_keeps_of_a_place_its_last_part(word: str, kept: str) -> None:
     assert without_places(word) == kept
+
+
+def test_a_run_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="nope: no such run folder or file"):
+        history_of(tmp_path / "nope")

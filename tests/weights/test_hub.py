@@ -151,6 +151,10 @@ class TestThereAndBack:
         with pytest.raises(CheckpointError, match=r"no such model at http.*or a private one.*hf auth login"):
             pa.load(f"hf-hub:{NAME}@{sha(NAME, 0)[:7]}")
 
+    def test_a_path_is_not_taken_for_a_name(self) -> None:
+        with pytest.raises(CheckpointError, match="zzz: no such run folder or file"):
+            Classifier.from_pretrained("./zzz")
+
     def test_a_folder(self, model: Classifier, images: torch.Tensor, tmp_path: Path) -> None:
         folder = model.save_pretrained(tmp_path / "net")
         assert [file.name for file in folder.iterdir()] == [WEIGHTS]  # no licence, no card

@@ -121,9 +121,10 @@ def _to_calibrate(run: "NamedModel", model: "Classifier", data: str | None, root
 def _tell(done: "Exported") -> None:
     print(f"{done.path}: {done.bytes / 1e6:.1f} MB, takes {done.sides.in_words}")
     print(f"gives {', '.join(done.outputs)}")
+    rounded = "" if done.int8 is None else "before it is rounded to 8 bits, "
     print(
-        f"agrees with the model to {done.difference:.1e} of each output's greatest value, on random pictures and "
-        f"{done.tried} real ones"
+        f"{rounded}agrees with the model to {done.difference:.1e} of each output's greatest value, on random pictures "
+        f"and {done.tried} real ones"
     )
     if done.int8 is not None:
         maps = done.int8.overlap_of_maps

@@ -6,11 +6,14 @@ Verbs that look at pictures do without it, too: `payattention maps photo.jpg` ta
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from payattention.errors import UsageError
 
 if TYPE_CHECKING:
     from payattention.weights.named import NamedModel
@@ -77,11 +80,27 @@ def of_a_model_and_pictures(verb: Callable[..., Any]) -> Callable[..., Any]:
 
     def found(given: dict[str, Any], named: Callable[[str | None], "NamedModel"]) -> dict[str, Any]:
         first, *rest = given[pictures.name]
+        if not rest and not _is_of_pictures(first):
+            _check_is_something(first)
         model_of, files = (named(None), [first, *rest]) if _is_of_pictures(first) else (named(first), rest)
         return {**given, model.name: model_of, pictures.name: [Path(file) for file in files]}
 
     argument = pictures.replace(annotation=Annotated[list[str], words], default=inspect.Parameter.empty)
     return _with_options(verb, [argument, *others], found)
+
+
+def _check_is_something(word: str) -> None:
+    """Raises UsageError for a word alone that stands for neither a model nor pictures."""
+    from payattention.weights.named import Bundled, SavedModel, named
+
+    model = named(word)
+    if not isinstance(model, SavedModel) or isinstance(model, Bundled) or model.path.exists():
+        return
+    place = model.path
+    beside = [own.name for own in place.parent.iterdir()] if place.parent.is_dir() else []
+    near = get_close_matches(place.name, beside, n=1)
+    hint = f"; did you mean {Path(word).with_name(near[0])}?" if near else ""
+    raise UsageError(f"{word}: no such file, folder or model{hint}")
 
 
 def _with_options(

@@ -114,13 +114,14 @@ def predict(
     known = run.check()
     check_unsure(unsure, () if known is None else known.classes)
     if calibrate is not None:
-        check_calibration(run.run, calibrate, data_root)
+        check_calibration(_run_to_calibrate(run), calibrate, data_root)
     named = _named(pictures, null) if pictures else None
     model = loaded(run)
     check_unsure(unsure, model.classes)
     told: dict[str, Any] = {"model": model.name}
     if calibrate is not None:
-        told["calibration"] = calibrated(model, run.run, calibrate, data_root, aside=as_json or bool(pictures))
+        aside = as_json or bool(pictures)
+        told["calibration"] = calibrated(model, _run_to_calibrate(run), calibrate, data_root, aside=aside)
     told["temperature"] = model.temperature
     if named is not None:
         shows = out is not None or as_json or not sys.stdout.isatty()  # on a terminal the lines show how far it is
@@ -183,6 +184,16 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
         return
     with replacing(out) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         yield file
+
+
+def _run_to_calibrate(model: "NamedModel") -> Path:
+    try:
+        return model.run
+    except UsageError:
+        raise UsageError(
+            f"{model.text} has no run folder, in which a temperature could be kept: --calibrate is of runs, and of "
+            "files that you saved"
+        ) from None
 
 
 def _check_call(pictures: list[Path] | None, out: Path | None, null: bool, calibrate: str | None) -> None:

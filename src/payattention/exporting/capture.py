@@ -1,5 +1,11 @@
 """A network as a graph, by torch.export: for any number of pictures, and where it can be for pictures of any size."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,12 +34,33 @@ def captured(outputs: Outputs, sides: Sides) -> "ExportedProgram":
     auto = torch.export.Dim.AUTO
     free = {0: torch.export.Dim("n")} | ({} if sides.step is None else {2: auto, 3: auto})
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _unlogged():
             return torch.export.export(outputs, (images,), dynamic_shapes=(free,))
     except Exception as error:  # of many kinds, most of them private
         raise PayAttentionError(
-            f"{outputs.model.name} cannot be exported: PyTorch cannot make a graph of it ({first_line(error)})"
+            f"{outputs.model.name} cannot be exported: PyTorch cannot make a graph of it ({_reason(error)})"
         ) from None
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Without the graph that PyTorch logs, and prints, several times over where it fails: the error says enough."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no graph."""
+    if "data-dependent" not in str(error):
+        return first_line(error)
+    inside = Path(torch.__file__).parent
+    *_, own = (frame for frame in extract_tb(error.__traceback__) if inside not in Path(frame.filename).parents)
+    return f"what it does depends on the values of pixels, {own.filename}:{own.lineno}"
 
 
 def takes_any_size(program: "ExportedProgram") -> bool:

@@ -41,6 +41,7 @@ class Shared:
         """`payattention.load` of a folder or file, or of "user/name" on the Hub, at a branch, tag or commit."""
         import payattention
 
-        if not Path(name).exists() and not str(name).startswith("hf-hub:"):
+        is_path = isinstance(name, Path) or name.startswith((".", "/", "~")) or Path(name).exists()
+        if not is_path and not str(name).startswith("hf-hub:"):
             name = f"hf-hub:{name}"
         return payattention.load(name if revision is None else f"{name}@{revision}")

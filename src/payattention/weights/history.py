@@ -50,9 +50,11 @@ def history_of(path: Path) -> History | None:
     """What lies beside a run folder's weights, or a weights file, tells of them; None where nothing does.
 
     Raises:
-        CheckpointError: It cannot be understood.
+        CheckpointError: It cannot be understood, or there is no such run.
     """
     file = _beside(path)
+    if file is None and not path.exists():
+        raise CheckpointError(f"{path}: no such run folder or file")
     if file is None:
         return None
     try:

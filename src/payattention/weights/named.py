@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from payattention.weights.hub import HubName
 
 _PREFIX = re.compile(r"([a-z][\w-]+):(.*)", re.DOTALL)
+_ON_THE_HUB = re.compile(r"(?!runs/)\w[\w.-]*/\w[\w.-]*")  # runs/photos is a run that is not there
 _SCRIPT = re.compile(r"(.+\.py)(?::(.*))?", re.DOTALL)
+_PART = 4  # characters of a bundled model's name that may stand for it
 _WEIGHTS_APART = ("timm", "torchvision")
 """Kinds whose networks are fresh unless weights are asked for."""
 
@@ -293,7 +295,7 @@ class Borrowed(NamedModel):
 
 def without_run(what: str) -> UsageError:
     """The error for a model whose run is not here."""
-    return UsageError(f"{what} is no run, which would tell its data set (name one with --data) and keep a temperature")
+    return UsageError(f"{what} has no run folder, which would tell its data set: name one with --data")
 
 
 def _of_script(text: str, made: object) -> "Classifier":
@@ -335,6 +337,8 @@ def named(
     Raises:
         UsageError: An unknown kind, or an option that the kind has not.
     """
+    if text is not None and not text.strip():
+        raise UsageError("no model is named: name a run folder, a file, or one of payattention models --pretrained")
     there = text is not None and at_home(Path(text)).exists()
     text = default() if text is None else text
     path, prefix, script = at_home(Path(text)), _PREFIX.fullmatch(text), _SCRIPT.fullmatch(text)
@@ -443,6 +447,9 @@ def _check_known(package: str, architecture: str, name: str) -> None:
 
 
 def _meant(text: str) -> list[str]:
-    """A network's name without its package, or nearly that of a bundled model."""
+    """A network's name without its package, a part of a bundled model's or nearly that, or a name on the Hub."""
     networks = [f"{package}:{text}" for package in _WEIGHTS_APART if text.partition(".")[0] in registered(package)]
-    return networks + get_close_matches(text, bundled(), n=1, cutoff=0.7)
+    whole = [name for name in bundled() if len(text) >= _PART and text.lower() in name]
+    user = Path(text).parent
+    on_the_hub = [f"{HUB}:{text}"] if _ON_THE_HUB.fullmatch(text) and not at_home(user).exists() else []
+    return networks + (whole or get_close_matches(text, bundled(), n=1, cutoff=0.7)) + on_the_hub

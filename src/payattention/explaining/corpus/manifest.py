@@ -76,11 +76,17 @@ class Manifest:
     def check_same(self, other: "Manifest", folder: Path) -> None:
         """Raises UsageError where this one, of the folder, was begun with another model, question or source."""
         place = f"{shown(folder)} was begun"
+        another = UsageError(f"{place} with another model: take that one ({self.model}), or name another folder")
+        if self.model != other.model:  # whose size, perhaps, is another, too
+            raise another
         for name, value in self.asked.items():
             if (wanted := other.asked.get(name)) != value:
+                if name == "style" and None in (value, wanted):
+                    have = "without" if value is None else "with"
+                    raise UsageError(f"{place} {have} --overlays: ask the same, or name another folder")
                 raise UsageError(f"{place} with {name} {value}, not {wanted}: ask the same, or name another folder")
         if self.fingerprint != other.fingerprint:
-            raise UsageError(f"{place} with another model: take that one ({self.model}), or name another folder")
+            raise another
         if self.shard_size != other.shard_size:
             raise UsageError(f"{place} with --shard-size {self.shard_size}: leave it so, or name another folder")
         if (self.inputs, self.digest) != (other.inputs, other.digest):

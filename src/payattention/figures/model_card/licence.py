@@ -1,11 +1,11 @@
 """The licence under which a model is passed on: one that the Hub knows by an identifier, or a text of one's own."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from payattention.errors import UsageError
 from payattention.system.files import at_home
-from payattention.system.names import meant
 
 FILE = "LICENSE"
 _LEAST, _MOST = 20, 1_000_000  # characters of a licence's text
@@ -46,9 +46,10 @@ class Licence:
         if identifier in known():
             return cls(identifier, identifier)
         if not file.is_file():
+            near = get_close_matches(identifier, known(), n=1, cutoff=0.6)  # no guess where it may be another's terms
+            hint = f"did you mean {near[0]!r}?" if near else "the Hub knows apache-2.0, mit, cc-by-4.0, ..."
             raise UsageError(
-                f"license {given!r} is neither one that the Hub knows nor a file with a licence's text; "
-                + meant(identifier, known(), "the Hub knows apache-2.0, mit, cc-by-4.0, ...")
+                f"license {given!r} is neither one that the Hub knows nor a file with a licence's text; {hint}"
             )
         return cls("other", file.stem, _text_of(file))
 

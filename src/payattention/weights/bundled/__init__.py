@@ -55,7 +55,8 @@ class Card(BaseModel):
 
 def bundled(pattern: str = "*") -> list[str]:
     """Names of the bundled models that match a glob pattern, in alphabetical order."""
-    return sorted(file.stem for file in FOLDER.glob("*.safetensors") if fnmatchcase(file.stem, pattern))
+    names = {file.stem for kind in ("*.safetensors", "*.json") for file in FOLDER.glob(kind)}  # one may be missing
+    return sorted(name for name in names if fnmatchcase(name, pattern))
 
 
 def card(name: str) -> Card:
@@ -78,6 +79,8 @@ def weights_of(name: str) -> Path:
         CheckpointError: They are not as they were written, or need a package that is not installed.
     """
     file, known = FOLDER / f"{name}.safetensors", card(name)
+    if not file.is_file():
+        raise CheckpointError(f"{file}: missing; {CURE}")
     if hashlib.sha256(file.read_bytes()).hexdigest() != known.sha256:
         raise CheckpointError(f"{file}: damaged, its checksum is not the one on its card; {CURE}")
     if known.lacks:
