@@ -7,7 +7,7 @@ from typing import Any
 from markdown_table import markdown_table
 
 RESULT = Path(__file__).parents[2] / "results" / "fast.json"
-_COLUMNS = ("data", "network", "epochs", "seed", "error, %", "hours", "images/s")
+_COLUMNS = ("data", "network", "epochs", "seed", "error, %", "in training, %", "hours", "images/s")
 
 
 def fast() -> str:
@@ -36,6 +36,7 @@ def _row(seed: str, training: dict[str, Any]) -> list[str]:
         str(training["recipe"]["epochs"]),
         seed,
         f"{training['test']['error']:.2f}",
+        f"{curve[-1]['train_error']:.2f}",
         f"{seconds / 3600:.1f}",
         f"{paces[len(paces) // 2]:.0f}",
     ]
