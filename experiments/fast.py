@@ -1,4 +1,4 @@
-"""Trains the fast networks, with and without attention: what an hour of a laptop gives, and attention's part in it.
+"""Trains the fast networks, with attention and without, for docs/models.md: what an hour of a laptop gives.
 
 Writes results/fast.json, after each training. It needs PAYATTENTION_DATA with `cifar10` and `cifar100` as parquet
 files. Trainings lie in runs/fast/NAME-seedN while they run: one that was stopped goes on, and one that stands in the
