@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from measuring import Measurement, OutOption, say
+from measuring import Measurement, OutOption, peak_mebibytes, say
 from payattention.cli.program import run_script
 from payattention.data.places import CACHE_VARIABLE
 from payattention.errors import PayAttentionError
@@ -123,12 +123,6 @@ def torchvision_loader(folder: Path) -> dict[str, Any]:
     loader = DataLoader(chosen, batch_size=64, num_workers=2)
     count, seconds = timed(lambda: sum(len(labels) for _, labels in loader))
     return {"images": count, "workers": 2, "seconds": seconds, "images_per_second": round(count / seconds, 1)}
-
-
-def peak_mebibytes() -> int:
-    """Of this process alone; `getrusage` would count the one that started it, too."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def make_photographs(folder: Path, count: int) -> None:

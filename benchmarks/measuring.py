@@ -50,6 +50,12 @@ class Measurement:
         write_json(self.out, {**result, **load, "provenance": provenance})
 
 
+def peak_mebibytes() -> int:
+    """Of this process alone; `getrusage` would count the one that started it, too."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
 def say(*words: object) -> None:
     """A line of progress."""
     print(*words, file=sys.stderr, flush=True)

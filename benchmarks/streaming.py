@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
-from measuring import Measurement, OutOption, RoundsOption, say
+from measuring import Measurement, OutOption, RoundsOption, peak_mebibytes, say
 from payattention.cli.program import run_script
 from payattention.errors import PayAttentionError
 from payattention.system.names import check_known
@@ -99,12 +99,7 @@ def _trained(images: Any, steps: int) -> dict[str, Any]:
         run.close()
     weights = b"".join(value.numpy().tobytes() for value in network.state_dict().values())
     digest = hashlib.sha256(weights).hexdigest()
-    return {"images_per_second": steps * BATCH / seconds, "weights": digest, "peak_mebibytes": _peak_mebibytes()}
-
-
-def _peak_mebibytes() -> int:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+    return {"images_per_second": steps * BATCH / seconds, "weights": digest, "peak_mebibytes": peak_mebibytes()}
 
 
 def measured_alone(part: str, file: Path, steps: int) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def chosen(names: str | None, seeds: str) -> Iterator[tuple[str, int]]:
     """Seed by seed, so that a control comes after its network."""
     for seed in map(int, seeds.split(",")):
         for name in names_in(names) or tuple(PLANS):
-            PLANS[name]
+            _ = PLANS[name]  # an unknown one is refused before anything is trained
             yield name, seed
 
 

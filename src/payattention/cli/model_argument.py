@@ -80,9 +80,10 @@ def of_a_model_and_pictures(verb: Callable[..., Any]) -> Callable[..., Any]:
 
     def found(given: dict[str, Any], named: Callable[[str | None], "NamedModel"]) -> dict[str, Any]:
         first, *rest = given[pictures.name]
-        if not rest and not _is_of_pictures(first):
+        of_pictures = _is_of_pictures(first)
+        if not rest and not of_pictures:
             _check_is_something(first)
-        model_of, files = (named(None), [first, *rest]) if _is_of_pictures(first) else (named(first), rest)
+        model_of, files = (named(None), [first, *rest]) if of_pictures else (named(first), rest)
         return {**given, model.name: model_of, pictures.name: [Path(file) for file in files]}
 
     argument = pictures.replace(annotation=Annotated[list[str], words], default=inspect.Parameter.empty)

@@ -32,7 +32,7 @@ from payattention.exporting.outputs import (
 )
 from payattention.exporting.sides import Sides
 from payattention.exporting.torch_export import read_program, write_program
-from payattention.exporting.trial import Run, check_decided, greatest_difference, trials
+from payattention.exporting.trial import Run, check_repeatable, greatest_difference, trials
 from payattention.models import Classifier
 from payattention.pictures.sources import Source, picture_of
 from payattention.system.files import at_home, replacing
@@ -148,7 +148,7 @@ def export(
         check_calibration(int8)
     seen = [picture_of(picture, channels=network.in_channels) for picture in pictures]
     work = _Work(network, FORMATS[kind], pruned, folded, seen)
-    check_decided(work.truth, size or network.image_size)
+    check_repeatable(work.truth, size or network.image_size)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, f"made{file.suffix}")
         sides, difference = work.write(made, size) if int8 is None else work.write_int8(made, int8)

@@ -92,7 +92,7 @@ def greatest_difference(outputs: Outputs, run: Run, batches: Iterator[Tensor]) -
 
 
 @torch.no_grad()
-def check_decided(outputs: Outputs, side: int) -> None:
+def check_repeatable(outputs: Outputs, side: int) -> None:
     """Raises UsageError for a model that answers otherwise when it is asked once more: it draws at random."""
     images = torch.rand(1, outputs.model.in_channels, side, side, generator=torch.Generator().manual_seed(0))
     first, again = outputs(images), outputs(images)
